@@ -1,0 +1,79 @@
+/**
+ * The seam between a workspace and the machine it lands on.
+ *
+ * A workspace takes a `DockerHost` and never asks which kind it is; each kind of host is one file beside
+ * this one. What a host offers is what a workspace needs, and no more.
+ */
+import { readFileSync } from "node:fs";
+import type * as docker from "@pulumi/docker";
+import type * as pulumi from "@pulumi/pulumi";
+
+/** One NVIDIA GPU of a host. */
+export interface Gpu {
+  /** Index in the driver's order, as in `nvidia-smi -i`. */
+  index: number;
+  /** `GPU-…`, stable across reboots. */
+  uuid: string;
+  /** Product name. */
+  name: string;
+  /** Memory in MiB. */
+  memory: number;
+}
+
+/** What is known about the GPUs of a host. */
+export interface GpuInventory {
+  /** The GPUs the driver shows; empty where there is none, or no driver. */
+  gpus: Gpu[];
+  /** How the Docker daemon hands GPUs to containers; undefined where it cannot. */
+  runtime: "nvidia" | "cdi" | undefined;
+  /** Why containers on this host cannot have a GPU, with the command that mends it; undefined where they can. */
+  problem: string | undefined;
+}
+
+/** A file of `host-scripts/`. */
+export type HostScript = "prepare.sh" | "code.sh" | "dataset.sh" | "wait-for-notebook.sh";
+
+/** How to run a script of `host-scripts/` on a host. */
+export interface HostScriptArgs {
+  script: HostScript;
+  /** The script's parameters. Never a secret: they are kept in the state in clear. */
+  environment: Record<string, pulumi.Input<string>>;
+  /** What makes the script run again when it changes, beside the parameters and the machine itself. */
+  triggers?: pulumi.Input<string>[];
+}
+
+/** A script that was run, as a resource to depend on. */
+export interface HostRun {
+  resource: pulumi.Resource;
+  /** The last line the script printed: its result. */
+  result: pulumi.Output<string>;
+}
+
+/** A machine with a Docker daemon that a workspace can be put on. */
+export interface DockerHost {
+  /** The provider every Docker resource on this host uses. */
+  provider: docker.Provider;
+  /** Identity of the machine: changes when it is another one, so that what lived on it is made again. */
+  id: pulumi.Output<string>;
+  /** Address under which the person's browser reaches ports bound to the host's loopback. */
+  address: pulumi.Output<string>;
+  /** Folder on the host that holds `code/` and `data/`, absolute; there once this is known. */
+  root: pulumi.Output<string>;
+  /** `uid:gid` of the person on the host. */
+  user: pulumi.Output<string>;
+  /** Platform of the host's images, e.g. `linux/amd64`. */
+  platform: pulumi.Output<string>;
+  /** What is known about the host's GPUs. */
+  gpus: pulumi.Output<GpuInventory>;
+  /** What ties a resource to the machine's life; empty for a machine that the stack did not make. */
+  lifetime: Pick<pulumi.CustomResourceOptions, "replaceWith" | "deletedWith">;
+  /** Runs a script on the host, as the person. */
+  run(name: string, args: HostScriptArgs, opts: pulumi.ComponentResourceOptions): HostRun;
+  /** The command the person types to run `docker ARGUMENTS` on this host. */
+  dockerCommand(args: string): string;
+}
+
+/** Text of a script; sent whole, so that a host needs none of our files. */
+export function scriptText(script: HostScript): string {
+  return readFileSync(new URL(`../../host-scripts/${script}`, import.meta.url), "utf8");
+}

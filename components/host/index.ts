@@ -1,0 +1,27 @@
+import type { HostConfig } from "../../config.ts";
+import type { DockerHost } from "./host.ts";
+import { inspectLocalMachine, LocalHost } from "./local.ts";
+import type { HostNeeds } from "./preflight.ts";
+
+export type { DockerHost } from "./host.ts";
+
+/** What `createHost` takes. */
+export interface CreateHostArgs {
+  host: HostConfig;
+  /** Folder on the host that holds `code/` and `data/`. */
+  root: string;
+  /** What the stack will ask of the host. */
+  needs: HostNeeds;
+}
+
+/**
+ * The host a configuration asks for: the only place that tells one kind of host from another.
+ *
+ * @throws pulumi.RunError before any resource is registered, when the host cannot serve the stack
+ */
+export async function createHost({ host, root, needs }: CreateHostArgs): Promise<DockerHost> {
+  switch (host.kind) {
+    case "local":
+      return new LocalHost("local", { root, machine: await inspectLocalMachine(needs) });
+  }
+}

@@ -1,0 +1,173 @@
+/** This machine as a host: the Docker daemon and the folders of the person who runs Pulumi. */
+import { execFile } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { userInfo } from "node:os";
+import { promisify } from "node:util";
+import * as command from "@pulumi/command";
+import * as docker from "@pulumi/docker";
+import * as pulumi from "@pulumi/pulumi";
+import Docker from "dockerode";
+import { type GpuFindings, gpuInventory, NVIDIA_SMI_ARGS } from "./gpus.ts";
+import type { DockerHost, GpuInventory, HostRun, HostScriptArgs } from "./host.ts";
+import { scriptText } from "./host.ts";
+import { type ExistingContainer, type HostFacts, type HostNeeds, preflightProblems } from "./preflight.ts";
+
+/** What a `LocalHost` is made from. */
+export interface LocalHostArgs {
+  /** Folder that holds `code/` and `data/`; may start with `~/`. */
+  root: string;
+  machine: LocalMachine;
+}
+
+/** What was found out about this machine. */
+export interface LocalMachine {
+  /** Identity of the Docker daemon. */
+  id: string;
+  /** Platform of its images, e.g. `linux/amd64`. */
+  platform: string;
+  /** `uid:gid` of the person. */
+  user: string;
+  gpus: GpuInventory;
+}
+
+/** The machine Pulumi runs on. */
+export class LocalHost extends pulumi.ComponentResource implements DockerHost {
+  readonly provider: docker.Provider;
+  readonly id: pulumi.Output<string>;
+  readonly address = pulumi.output("127.0.0.1");
+  readonly root: pulumi.Output<string>;
+  readonly user: pulumi.Output<string>;
+  readonly platform: pulumi.Output<string>;
+  readonly gpus: pulumi.Output<GpuInventory>;
+  readonly lifetime = {};
+
+  constructor(name: string, args: LocalHostArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("gpubox:host:LocalHost", name, {}, opts);
+    this.id = pulumi.output(args.machine.id);
+    this.user = pulumi.output(args.machine.user);
+    this.platform = pulumi.output(args.machine.platform);
+    this.gpus = pulumi.output(args.machine.gpus);
+    this.provider = new docker.Provider(`${name}-docker`, {}, { parent: this });
+    this.root = this.run(
+      `${name}-root`,
+      { script: "prepare.sh", environment: { ROOT: args.root } },
+      { parent: this },
+    ).result;
+    this.registerOutputs({ root: this.root });
+  }
+
+  run(name: string, args: HostScriptArgs, opts: pulumi.ComponentResourceOptions): HostRun {
+    const resource = new command.local.Command(
+      name,
+      {
+        create: scriptText(args.script),
+        environment: args.environment,
+        interpreter: ["/bin/sh", "-c"],
+        triggers: [this.id, ...(args.triggers ?? [])],
+      },
+      opts,
+    );
+    return { resource, result: resource.stdout.apply(lastLine) };
+  }
+
+  dockerCommand(args: string): string {
+    return `docker ${args}`;
+  }
+}
+
+function lastLine(text: string): string {
+  return text.trimEnd().split("\n").at(-1) ?? "";
+}
+
+/**
+ * Looks this machine over.
+ *
+ * @throws pulumi.RunError naming everything that keeps it from serving the stack
+ */
+export async function inspectLocalMachine(needs: HostNeeds): Promise<LocalMachine> {
+  const daemon = new Docker();
+  const [info, containers, driver, toolkitHook, listenErrors] = await Promise.all([
+    daemon.info().catch((error: Error) => {
+      throw new pulumi.RunError(
+        `no Docker daemon answers on this machine (${error.message}); nothing was created. Run \`npm start\`, which installs or starts one, or start it yourself: \`sudo systemctl start docker\``,
+      );
+    }),
+    daemon.listContainers({ all: true }).catch(() => []),
+    askDriver(),
+    hasToolkitHook(),
+    findListenErrors(needs),
+  ]);
+  const gpus = gpuInventory({
+    driver,
+    toolkit: toolkitHook || "nvidia" in (info.Runtimes ?? {}),
+    cdi: (info.DiscoveredDevices ?? []).some((device: { ID?: string }) =>
+      device.ID?.startsWith("nvidia.com/gpu"),
+    ),
+  });
+  refuse(preflightProblems(needs, { gpus, containers: containers.map(existingContainer), listenErrors }));
+  const { uid, gid } = userInfo();
+  return { id: info.ID, platform: `linux/${architecture(info.Architecture)}`, user: `${uid}:${gid}`, gpus };
+}
+
+function refuse(problems: string[]): void {
+  if (problems.length === 0) return;
+  throw new pulumi.RunError(
+    [
+      "this machine cannot serve the stack; nothing was created:",
+      ...problems.map((line) => `  ${line}`),
+    ].join("\n"),
+  );
+}
+
+function existingContainer(info: Docker.ContainerInfo): ExistingContainer {
+  return {
+    name: info.Names[0]?.replace(/^\//, "") ?? info.Id,
+    stack: info.Labels["gpubox.stack"],
+    ports: info.Ports.flatMap(({ PublicPort }) => (PublicPort ? [PublicPort] : [])),
+  };
+}
+
+/** Docker's name for what the daemon's kernel calls its architecture. */
+function architecture(machine: string): string {
+  return { x86_64: "amd64", aarch64: "arm64" }[machine] ?? machine;
+}
+
+async function askDriver(): Promise<GpuFindings["driver"]> {
+  try {
+    // A driver in trouble can hang for minutes; ten seconds are ample for one that is well.
+    const { stdout } = await promisify(execFile)("nvidia-smi", NVIDIA_SMI_ARGS, { timeout: 10_000 });
+    return { csv: stdout };
+  } catch (error) {
+    const { code, stdout = "", message } = error as NodeJS.ErrnoException & { stdout?: string };
+    if (code === "ENOENT") return { missing: true };
+    return { failed: stdout.trim().split("\n")[0] || message };
+  }
+}
+
+/** Whether the host has the container toolkit's hook, which is what the daemon itself looks for. */
+async function hasToolkitHook(): Promise<boolean> {
+  // `dockerd` finds it in folders that only root's PATH has.
+  const search =
+    'PATH="$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin" command -v nvidia-container-runtime-hook';
+  return promisify(execFile)("/bin/sh", ["-c", search]).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Tries to listen where the notebooks want to; the error code says why where that fails. */
+async function findListenErrors(needs: HostNeeds): Promise<HostFacts["listenErrors"]> {
+  const attempts = needs.notebooks.map(async ({ address, port }): Promise<[number, string] | undefined> => {
+    const server = createServer().listen({ host: address, port, exclusive: true });
+    try {
+      await once(server, "listening");
+      return undefined;
+    } catch (error) {
+      return [port, (error as NodeJS.ErrnoException).code ?? String(error)];
+    } finally {
+      server.close();
+    }
+  });
+  return new Map((await Promise.all(attempts)).filter((attempt) => attempt !== undefined));
+}

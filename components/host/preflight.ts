@@ -1,0 +1,72 @@
+/**
+ * What a host must offer before anything is pulled or built on it. Pure: the facts come from the host.
+ */
+import type { GpuSelection } from "../../config.ts";
+import { gpuProblem } from "./gpus.ts";
+import type { GpuInventory } from "./host.ts";
+
+/** What a stack is about to ask of a host. */
+export interface HostNeeds {
+  /** `<project>/<stack>`, the value of the label `gpubox.stack` on everything the stack owns. */
+  stack: string;
+  notebooks: { name: string; gpus: GpuSelection; address: string; port: number }[];
+}
+
+/** A container that is on the host already. */
+export interface ExistingContainer {
+  name: string;
+  /** Value of its label `gpubox.stack`; undefined on a container that no stack of ours made. */
+  stack: string | undefined;
+  /** Host ports it publishes. */
+  ports: number[];
+}
+
+/** What was found on a host. */
+export interface HostFacts {
+  gpus: GpuInventory;
+  containers: ExistingContainer[];
+  /** Ports the stack wants and cannot have, with the code of the error that says so, e.g. EADDRINUSE. */
+  listenErrors: Map<number, string>;
+}
+
+function portProblem(
+  needs: HostNeeds,
+  facts: HostFacts,
+  { name, address, port }: HostNeeds["notebooks"][number],
+) {
+  const holder = facts.containers.find((container) => container.ports.includes(port));
+  // Our own containers are about to be replaced, or are what already serves the port.
+  if (holder?.stack === needs.stack) return undefined;
+  const mend = `give ${name} another \`port\`, or stop`;
+  if (holder)
+    return `port ${port} is taken by the container ${holder.name}: ${mend} it with \`docker stop ${holder.name}\``;
+  const code = facts.listenErrors.get(port);
+  if (code === "EADDRINUSE") {
+    return `port ${port} is taken by another program: ${mend} what \`sudo ss -ltnp 'sport = :${port}'\` shows`;
+  }
+  return (
+    code &&
+    `port ${port} of ${address} cannot be had (${code}): \`ip address\` shows the addresses of this host`
+  );
+}
+
+function nameProblem(needs: HostNeeds, facts: HostFacts, { name }: HostNeeds["notebooks"][number]) {
+  const holder = facts.containers.find((container) => container.name === name);
+  if (!holder || holder.stack === needs.stack) return undefined;
+  const owner = holder.stack ? `the gpubox stack ${holder.stack}` : "something other than gpubox";
+  return `a container named ${name} is there already, made by ${owner}: give the notebook another \`name\`, or rename that one with \`docker rename ${name} ${name}-old\``;
+}
+
+/** Everything that keeps a host from serving a stack, each with the config key and the command that mends it. */
+export function preflightProblems(needs: HostNeeds, facts: HostFacts): string[] {
+  return needs.notebooks.flatMap((notebook, index) => {
+    const found: [string, string | undefined][] = [
+      ["gpus", gpuProblem(notebook.gpus, facts.gpus)],
+      ["name", nameProblem(needs, facts, notebook)],
+      ["port", portProblem(needs, facts, notebook)],
+    ];
+    return found.flatMap(([key, problem]) =>
+      problem ? [`gpubox:notebooks[${index}].${key}: ${problem}`] : [],
+    );
+  });
+}

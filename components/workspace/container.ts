@@ -1,0 +1,124 @@
+/** What a notebook's container is given, part by part. Pure. */
+import { createHash } from "node:crypto";
+import type * as docker from "@pulumi/docker";
+import type * as pulumi from "@pulumi/pulumi";
+import type { ImageConfig, NotebookConfig } from "../../config.ts";
+
+/** Home folder in the image of `docker/`; see the Dockerfile. */
+export const HOME = "/home/jupyter";
+
+/** How long Jupyter may take to save and to stop its kernels before it is killed, in seconds. */
+const STOP_TIMEOUT = 20;
+
+/**
+ * Health as Docker shows it. `up` does not wait for it (it asks Jupyter itself, and sooner), so the interval
+ * can be a lazy one: a check starts a process in the container.
+ */
+const health = {
+  tests: [
+    "CMD-SHELL",
+    'url="http://127.0.0.1:$JUPYTER_PORT/api"; curl -fsS -o /dev/null "$url" || wget -q -O /dev/null "$url"',
+  ],
+  interval: "30s",
+  timeout: "10s",
+  startPeriod: "2m0s",
+  retries: 3,
+};
+
+/** What is the same for every notebook; docs/images.md and README.md say why each is there. */
+export const constants = {
+  // A process 1 that reaps: kernels start processes that outlive them.
+  init: true,
+  healthcheck: health,
+  restart: "unless-stopped",
+  stopTimeout: STOP_TIMEOUT,
+  // Without it a delete is an immediate SIGKILL, whatever stopTimeout says.
+  destroyGraceSeconds: STOP_TIMEOUT,
+  logDriver: "json-file",
+  logOpts: { "max-size": "10m", "max-file": "3" },
+} satisfies Partial<docker.ContainerArgs>;
+
+/** Starts the Jupyter of an image we know nothing of, such as the seed's with its conda environment `fastai`. */
+const pulledCommand = [
+  "bash",
+  "-c",
+  [
+    "for bin in /opt/conda/bin ~/anaconda3/bin ~/miniconda3/bin /root/anaconda3/bin; do",
+    '  if [ -d "$bin" ]; then PATH=$PATH:$bin; fi',
+    "done",
+    "source activate fastai 2>/dev/null",
+    "if command -v jupyter-lab >/dev/null; then server=lab; else server=notebook; fi",
+    'exec jupyter "$server" --ip=0.0.0.0 --port="$JUPYTER_PORT" --no-browser --allow-root',
+  ].join("\n"),
+];
+
+/** Labels as the provider takes them: `gpubox.stack` on everything, and those given. */
+export function stackLabels(
+  stack: string,
+  others: Record<string, string> = {},
+): { label: string; value: string }[] {
+  return Object.entries({ "gpubox.stack": stack, ...others }).map(([label, value]) => ({ label, value }));
+}
+
+/** Name for what belongs to a whole stack: `gpubox/dev` becomes `gpubox-dev`. */
+export function stackSlug(stack: string): string {
+  return stack.replaceAll("/", "-").toLowerCase();
+}
+
+/**
+ * A label whose value follows what the provider would report as updated and not apply; a changed label
+ * replaces the container.
+ */
+export const unappliedLabel = {
+  label: "gpubox.unapplied",
+  value: createHash("sha256")
+    .update(JSON.stringify([constants.init, constants.healthcheck]))
+    .digest("hex")
+    .slice(0, 12),
+};
+
+/** Command of the container: the image's own for the one of `docker/`. */
+export function containerCommand(image: ImageConfig): string[] | undefined {
+  return "pull" in image ? (image.command ?? pulledCommand) : undefined;
+}
+
+/** Who runs in the container and what they may do: the person, without any capability. */
+export function identity(image: ImageConfig, user: pulumi.Input<string>): Partial<docker.ContainerArgs> {
+  const securityOpts = ["no-new-privileges:true"];
+  if ("pull" in image && image.user === "image") return { securityOpts };
+  return { user, securityOpts, capabilities: { drops: ["ALL"] } };
+}
+
+/** Environment of the container, as the provider takes it; a secret, as it holds the token. */
+export function environment(
+  notebook: NotebookConfig,
+  image: ImageConfig,
+  accelerator: string,
+  token: string,
+): string[] {
+  const variables = {
+    ...notebook.environment,
+    // An image we know nothing of has no home for an arbitrary user; /tmp is there for everyone.
+    ...("pull" in image ? { HOME: "/tmp" } : {}),
+    // Where nvidia is the daemon's default runtime, an image that asks for all GPUs would get them.
+    ...(accelerator === "CPU" ? { NVIDIA_VISIBLE_DEVICES: "void" } : {}),
+    JUPYTER_PORT: String(notebook.port),
+    JUPYTER_TOKEN: token,
+  };
+  return Object.entries(variables).map(([key, value]) => `${key}=${value}`);
+}
+
+/** Whether an address is only reachable from the host itself. */
+export function isLoopback(address: string): boolean {
+  return address.startsWith("127.");
+}
+
+/** Address under which the host itself reaches a port bound to `address`. */
+export function addressOnHost(address: string): string {
+  return address === "0.0.0.0" ? "127.0.0.1" : address;
+}
+
+/** Address under which the person reaches a port bound to `address` of a host they reach at `hostAddress`. */
+export function addressForPerson(address: string, hostAddress: string): string {
+  return isLoopback(address) || address === "0.0.0.0" ? hostAddress : address;
+}

@@ -1,0 +1,156 @@
+import * as docker from "@pulumi/docker";
+import * as pulumi from "@pulumi/pulumi";
+import * as random from "@pulumi/random";
+import type { ImageConfig, NotebookConfig } from "../../config.ts";
+import type { DockerHost } from "../host/host.ts";
+import {
+  addressForPerson,
+  addressOnHost,
+  constants,
+  containerCommand,
+  environment,
+  HOME,
+  identity,
+  isLoopback,
+  stackLabels,
+  stackSlug,
+  unappliedLabel,
+} from "./container.ts";
+import { gpuRequest } from "./gpu.ts";
+import type { NotebookImage } from "./image.ts";
+
+/** What a `Notebook` is made from. */
+export interface NotebookArgs {
+  host: DockerHost;
+  image: NotebookImage;
+  /** What the configuration says of the image. */
+  imageConfig: ImageConfig;
+  notebook: NotebookConfig;
+  /** Network that the notebooks of the stack share. */
+  network: docker.Network;
+  /** `<project>/<stack>`: the label on everything the stack owns. */
+  stack: string;
+}
+
+/** What a person needs to know of a running notebook. */
+export interface NotebookInfo {
+  name: string;
+  /** Address with the token: a secret. */
+  url: string;
+  /** What it computes on: "CPU", or its GPUs. */
+  gpus: string;
+  /** Port on the host. */
+  port: number;
+  /** Command that opens a shell in it. */
+  shell: string;
+  /** Command that follows its log. */
+  logs: string;
+}
+
+/** How long Jupyter may take to answer once its container has started, in seconds. */
+const START_TIMEOUT = 180;
+
+/** One Jupyter server in a container, with the GPUs, the port and the folders it was given. */
+export class Notebook extends pulumi.ComponentResource {
+  /** Known once Jupyter answers; a secret. */
+  readonly info: pulumi.Output<NotebookInfo>;
+  /** What it computes on: "CPU", or its GPUs. */
+  readonly accelerator: pulumi.Output<string>;
+
+  constructor(name: string, args: NotebookArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("gpubox:workspace:Notebook", name, {}, opts);
+    const { host, image, imageConfig, notebook, stack } = args;
+    const { port, address } = notebook;
+    const onHost = { parent: this, provider: host.provider, ...host.lifetime };
+    const labels = stackLabels(stack, { "gpubox.notebook": notebook.name });
+
+    const gpus = host.gpus.apply((inventory) => gpuRequest(notebook.name, notebook.gpus, inventory));
+    this.accelerator = gpus.apply(({ accelerator }) => accelerator);
+    gpus.apply(({ warning }) => warning && pulumi.log.warn(warning, this));
+    if (!isLoopback(address)) {
+      pulumi.log.warn(
+        `${notebook.name} listens on ${address}: whoever reaches that address needs only the token`,
+        this,
+      );
+    }
+
+    const token = new random.RandomBytes(`${name}-token`, { length: 24 }, { parent: this }).hex;
+
+    // Settings, shell history and the like outlive a container and go with the stack.
+    const home =
+      "pull" in imageConfig
+        ? undefined
+        : new docker.Volume(
+            `${name}-home`,
+            { name: `${stackSlug(stack)}-${notebook.name}-home`, labels },
+            onHost,
+          );
+
+    const container = new docker.Container(
+      `${name}-container`,
+      {
+        ...constants,
+        ...identity(imageConfig, host.user),
+        name: notebook.name,
+        hostname: notebook.name,
+        image: image.id,
+        command: containerCommand(imageConfig),
+        workingDir: "/code",
+        envs: pulumi.secret(
+          pulumi
+            .all([this.accelerator, token])
+            .apply(([accelerator, secret]) => environment(notebook, imageConfig, accelerator, secret)),
+        ),
+        ports: [{ internal: port, external: port, ip: address, protocol: "tcp" }],
+        volumes: [
+          { hostPath: pulumi.interpolate`${host.root}/code`, containerPath: "/code" },
+          { hostPath: pulumi.interpolate`${host.root}/data`, containerPath: "/data" },
+          ...(home ? [{ volumeName: home.name, containerPath: HOME }] : []),
+          ...notebook.volumes.map(({ source, target, readOnly }) => ({
+            hostPath: source,
+            containerPath: target,
+            readOnly,
+          })),
+        ],
+        networksAdvanced: [{ name: args.network.name }],
+        gpus: gpus.apply(({ devices }) => devices.gpus),
+        deviceRequests: gpus.apply(({ devices }) => devices.deviceRequests),
+        shmSize: notebook.shmSize,
+        memory: notebook.memory,
+        // Set beside `memory`, or the provider sees a change at every run.
+        memorySwap: notebook.memory,
+        labels: [...labels, unappliedLabel],
+      },
+      // The name and the port must be free before the next container can have them.
+      { ...onHost, deleteBeforeReplace: true },
+    );
+
+    const ready = host.run(
+      `${name}-ready`,
+      {
+        script: "wait-for-notebook.sh",
+        environment: {
+          URL: `http://${addressOnHost(address)}:${port}`,
+          CONTAINER: notebook.name,
+          TIMEOUT: String(START_TIMEOUT),
+        },
+        triggers: [container.id],
+      },
+      { parent: this },
+    );
+
+    this.info = pulumi.secret(
+      pulumi
+        .all([this.accelerator, token, host.address, ready.result])
+        .apply(([accelerator, secret, hostAddress]) => ({
+          name: notebook.name,
+          url: `http://${addressForPerson(address, hostAddress)}:${port}/?token=${secret}`,
+          gpus: accelerator,
+          port,
+          shell: host.dockerCommand(`exec -it ${notebook.name} bash`),
+          logs: host.dockerCommand(`logs -f ${notebook.name}`),
+        })),
+    );
+    this.registerOutputs({ info: this.info });
+  }
+}

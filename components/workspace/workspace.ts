@@ -1,0 +1,79 @@
+import * as docker from "@pulumi/docker";
+import * as pulumi from "@pulumi/pulumi";
+import type { CodeConfig, DatasetConfig, ImageConfig, NotebookConfig } from "../../config.ts";
+import type { DockerHost } from "../host/host.ts";
+import { CodeRepository } from "./code.ts";
+import { stackLabels, stackSlug } from "./container.ts";
+import { Dataset } from "./dataset.ts";
+import { NotebookImage } from "./image.ts";
+import { Notebook, type NotebookInfo } from "./notebook.ts";
+
+/** What a `Workspace` is made from. */
+export interface WorkspaceArgs {
+  host: DockerHost;
+  image: ImageConfig;
+  code: CodeConfig[];
+  data: DatasetConfig[];
+  notebooks: NotebookConfig[];
+  /** `<project>/<stack>`: the label on everything the stack owns. */
+  stack: string;
+}
+
+/**
+ * Notebooks on a host, with their image, code and data. Only what must wait does: the image is built while
+ * code and data are downloaded, and a notebook starts as soon as its image is there.
+ */
+export class Workspace extends pulumi.ComponentResource {
+  /** The notebooks, in the order of the configuration; a secret, as the urls hold tokens. */
+  readonly notebooks: pulumi.Output<NotebookInfo[]>;
+  /** Name of the image the notebooks run. */
+  readonly image: pulumi.Output<string>;
+  /** Folder on the host that the notebooks see as `/code`. */
+  readonly codeFolder: pulumi.Output<string>;
+  /** Folder on the host that the notebooks see as `/data`. */
+  readonly dataFolder: pulumi.Output<string>;
+  /** What the notebooks compute on: "CPU", or their GPUs. */
+  readonly accelerator: pulumi.Output<string>;
+
+  constructor(name: string, args: WorkspaceArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("gpubox:workspace:Workspace", name, {}, opts);
+    const { host, stack } = args;
+    const child = { parent: this };
+
+    const image = new NotebookImage("image", { host, image: args.image, tag: stackSlug(stack) }, child);
+    for (const repository of args.code) {
+      new CodeRepository(`code-${repository.folder}`, { host, repository }, child);
+    }
+    for (const dataset of args.data) {
+      new Dataset(`data-${dataset.folder}`, { host, dataset }, child);
+    }
+    const network = new docker.Network(
+      "network",
+      { name: stackSlug(stack), labels: stackLabels(stack) },
+      { ...child, provider: host.provider, ...host.lifetime },
+    );
+    const notebooks = args.notebooks.map(
+      (notebook) =>
+        new Notebook(
+          notebook.name,
+          { host, image, imageConfig: args.image, notebook, network, stack },
+          child,
+        ),
+    );
+
+    this.notebooks = pulumi.secret(pulumi.all(notebooks.map(({ info }) => info)));
+    this.image = image.reference;
+    this.codeFolder = pulumi.interpolate`${host.root}/code`;
+    this.dataFolder = pulumi.interpolate`${host.root}/data`;
+    this.accelerator = pulumi
+      .all(notebooks.map(({ accelerator }) => accelerator))
+      .apply((used) => [...new Set(used)].join("; "));
+    this.registerOutputs({
+      notebooks: this.notebooks,
+      image: this.image,
+      codeFolder: this.codeFolder,
+      dataFolder: this.dataFolder,
+      accelerator: this.accelerator,
+    });
+  }
+}

@@ -1,0 +1,411 @@
+/**
+ * The configuration of a stack: what `Pulumi.<stack>.yaml` may say, read once and refused as a whole.
+ *
+ * This is the only file that reads Pulumi's configuration. Every default is written here and nowhere else;
+ * `npm run schema` makes `schema/stack.json` from it, which editors check the stack files with.
+ */
+import * as pulumi from "@pulumi/pulumi";
+import { z } from "zod";
+
+const NAMESPACE = "gpubox";
+
+/** A folder on the host: absolute, or below the home folder of the person (`~/…`). */
+const hostPath = z
+  .string()
+  .regex(/^(~$|~\/|\/)/, "must be absolute, or start with ~/")
+  .refine((path) => !path.split("/").includes(".."), "must not contain ..");
+
+/** A folder directly below `code/` or `data/`: one that cannot lead out of it, nor collide with our own. */
+const folder = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9_][A-Za-z0-9._-]*(\/[A-Za-z0-9_][A-Za-z0-9._-]*)*$/,
+    "must be a relative path without ..",
+  );
+
+const MEGABYTES: Record<string, number> = { m: 1, g: 1024 };
+
+/** An amount of memory as Docker writes it, "512m" or "8g"; becomes megabytes, which is what the provider takes. */
+const memory = z
+  .string('must be an amount like "512m" or "8g"')
+  .regex(/^[1-9]\d*[mg]$/i, 'must be an amount like "512m" or "8g"')
+  .transform((text) => Number.parseInt(text, 10) * (MEGABYTES[text.slice(-1).toLowerCase()] as number));
+
+const gpuId = z.union([
+  z.int().min(0),
+  z.string().regex(/^GPU-[0-9a-f-]+$/i, "must be an index or a UUID as `nvidia-smi -L` prints it"),
+]);
+
+const gpuList = z
+  .array(gpuId)
+  .min(1, 'must name a GPU; for the CPU write "none"')
+  .refine((ids) => new Set(ids).size === ids.length, "must not name a GPU twice");
+
+const gpus = z.union([z.enum(["auto", "all", "none"]), gpuList], {
+  error: 'must be "auto", "all", "none", or a list of GPU indices or UUIDs',
+});
+
+/** Variables the notebook's own start-up needs; set from outside they would break it or leak the token. */
+const RESERVED_VARIABLES = ["HOME", "JUPYTER_PORT", "JUPYTER_TOKEN", "NVIDIA_VISIBLE_DEVICES"];
+
+/** Where the stack itself puts something in every container. */
+const RESERVED_TARGETS = ["/", "/code", "/data", "/home/jupyter"];
+
+const volume = z.strictObject({
+  source: z
+    .string()
+    .regex(/^\/[^:]*$/, "must be an absolute path on the host")
+    .describe("Folder on the host; must exist."),
+  target: z
+    .string()
+    .regex(/^\/[^:]*$/, "must be an absolute path in the container")
+    .refine((path) => !RESERVED_TARGETS.includes(path), `must not be one of ${RESERVED_TARGETS.join(", ")}`)
+    .describe("Where the container sees it."),
+  readOnly: z.boolean().default(false).describe("Whether the container may only read it."),
+});
+
+const notebook = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,62}$/, "must be a container name: letters, digits, _ . -")
+    .describe("Name of the container, as in `docker exec -it NAME bash`."),
+  gpus: gpus
+    .default("auto")
+    .describe(
+      '"auto": the GPUs there are, else the CPU; "all": every GPU, and an error where there is none; "none": the CPU; or a list of GPU indices or UUIDs.',
+    ),
+  shareGpus: z
+    .boolean()
+    .default(false)
+    .describe("Whether another notebook that also says so may use the same GPUs."),
+  port: z
+    .int()
+    .min(1024)
+    .max(65535)
+    .optional()
+    .describe("Port on the host. Default: 8888 plus the index of the notebook's first GPU."),
+  address: z
+    .ipv4("must be an IPv4 address of the host, e.g. 127.0.0.1 or 0.0.0.0")
+    .default("127.0.0.1")
+    .describe("Address of the host the port is bound to; anything but the loopback exposes the notebook."),
+  shmSize: memory
+    .default(8192)
+    .describe(
+      'Upper limit of shared memory, which the workers of a DataLoader pass batches through. Default "8g".',
+    ),
+  memory: memory.optional().describe('Upper limit of memory, e.g. "16g". Default: none.'),
+  volumes: z.array(volume).default([]).describe("Further folders of the host, beside /code and /data."),
+  environment: z
+    .record(
+      z
+        .string()
+        .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "must be the name of a variable")
+        .refine((key) => !RESERVED_VARIABLES.includes(key), "is set by gpubox itself"),
+      z.string(),
+    )
+    .default({})
+    .describe("Further environment variables; kept encrypted in the state."),
+});
+
+const imageKeys = z.strictObject({
+  target: z
+    .enum(["full", "lab"])
+    .optional()
+    .describe(
+      'Stage of docker/Dockerfile to build: "full" (default) has torch and fastai, "lab" only JupyterLab.',
+    ),
+  args: z
+    .record(z.string(), z.string())
+    .optional()
+    .describe("Build arguments of docker/Dockerfile, e.g. BASE: the image to build from."),
+  pull: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("Reference of an image to pull instead, e.g. streaminterrupt/fastai:cuda9-cudnn7-ubuntu16.04."),
+  command: z
+    .array(z.string())
+    .min(1)
+    .optional()
+    .describe("With `pull`: the command that starts Jupyter on $JUPYTER_PORT. Default: whichever it has."),
+  user: z
+    .enum(["host", "image"])
+    .optional()
+    .describe(
+      'With `pull`: who runs in the container, "host" (default), the person, or "image", its own user.',
+    ),
+});
+
+type ChosenImage =
+  | { pull: string; command: string[] | undefined; user: "host" | "image" }
+  | { target: "full" | "lab"; args: Record<string, string> };
+
+/** Which image: one to pull, or one to build. */
+function chooseImage({ pull, command, user, target, args }: z.output<typeof imageKeys>): ChosenImage {
+  return pull === undefined
+    ? { target: target ?? "full", args: args ?? {} }
+    : { pull, command, user: user ?? "host" };
+}
+
+const image = z
+  .union(
+    [
+      z
+        .string()
+        .min(1)
+        .transform((pull) => chooseImage({ pull })),
+      imageKeys
+        .refine(
+          ({ pull, target, args }) => !pull || !(target || args),
+          "cannot be pulled and built: leave out `pull`, or `target` and `args`",
+        )
+        .refine(
+          ({ pull, command, user }) => pull || !(command || user),
+          "takes `command` and `user` only with `pull`",
+        )
+        .transform(chooseImage),
+    ],
+    { error: "must be the reference of an image to pull, or an object" },
+  )
+  .default(() => chooseImage({}));
+
+const code = z.strictObject({
+  url: z
+    .string()
+    .regex(/^(https?|ssh|git|file):\/\/|^[^/:]+@[^/:]+:/, "must be the url of a git repository")
+    .refine(
+      (url) => !/^https?:\/\/[^/]*@/.test(url),
+      "must not hold credentials: use git's credential helper",
+    )
+    .describe("Git repository."),
+  ref: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._/-]*$/)
+    .describe("Commit or tag to check out."),
+  folder: folder.optional().describe("Folder below code/. Default: the last part of the url."),
+});
+
+const data = z.strictObject({
+  url: z
+    .string()
+    .regex(/^(https?|file):\/\/\S+$/, "must be an http, https or file url")
+    .describe("Archive (zip, tar, tar.gz, tar.xz, tar.bz2, tar.zst) or plain file."),
+  sha256: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/i, "must be the 64 hexadecimal digits that `sha256sum FILE` prints")
+    .transform((hash) => hash.toLowerCase())
+    .describe("SHA-256 of the file at the url."),
+  folder: folder.optional().describe("Folder below data/. Default: the file's name without its ending."),
+});
+
+/** Last part of a url, without query, fragment and the endings given. */
+function basename(url: string, endings: RegExp): string {
+  const path = url.replace(/[?#].*$/, "").replace(/\/+$/, "");
+  return path.slice(Math.max(path.lastIndexOf("/"), path.lastIndexOf(":")) + 1).replace(endings, "");
+}
+
+const withCodeFolder = (entry: z.output<typeof code>) => ({
+  ...entry,
+  folder: entry.folder ?? basename(entry.url, /\.git$/),
+});
+
+const withDataFolder = (entry: z.output<typeof data>) => ({
+  ...entry,
+  folder: entry.folder ?? basename(entry.url, /(\.tar)?\.(zip|tgz|gz|xz|bz2|zst|tar)$/i),
+});
+
+const FIRST_PORT = 8888;
+
+/** The seed's rule: GPU n is served on port 8888 + n. */
+function defaultPort(wanted: z.output<typeof gpus>): number {
+  const first = Array.isArray(wanted) ? wanted[0] : 0;
+  return FIRST_PORT + (typeof first === "number" ? first : 0);
+}
+
+const withPort = (entry: z.output<typeof notebook>) => ({
+  ...entry,
+  port: entry.port ?? defaultPort(entry.gpus),
+});
+
+/** Whether two notebooks may end up on one GPU; "auto" and "all" reach for every GPU there is. */
+function overlaps(a: z.output<typeof gpus>, b: z.output<typeof gpus>): boolean {
+  if (a === "none" || b === "none") return false;
+  if (!Array.isArray(a) || !Array.isArray(b)) return true;
+  return a.some((id) => b.includes(id));
+}
+
+type Problem = { path: PropertyKey[]; message: string };
+
+/** Every pair of entries that `clash` objects to, as problems at the later one. */
+function clashes<T>(
+  key: string,
+  entries: T[],
+  clash: (later: T, earlier: T) => string | undefined,
+): Problem[] {
+  return entries.flatMap((later, index) =>
+    entries.slice(0, index).flatMap((earlier) => {
+      const message = clash(later, earlier);
+      return message === undefined ? [] : [{ path: [key, index], message }];
+    }),
+  );
+}
+
+const sameFolder = (a: { folder: string }, b: { folder: string }) =>
+  `${a.folder}/`.startsWith(`${b.folder}/`) || `${b.folder}/`.startsWith(`${a.folder}/`)
+    ? `wants folder ${a.folder}, which ${b.folder} of another entry takes: give it a \`folder\` of its own`
+    : undefined;
+
+const schema = z
+  .strictObject({
+    host: z
+      .discriminatedUnion("kind", [z.strictObject({ kind: z.literal("local").describe("This machine.") })])
+      .default({ kind: "local" })
+      .describe("Where the stack lands."),
+    root: hostPath
+      .default("~/docker_mount")
+      .describe("Folder on the host that holds code/ and data/, the notebooks' /code and /data."),
+    image: image.describe("The notebooks' image: built from docker/ (the default), or one to pull."),
+    code: z.array(code.transform(withCodeFolder)).default([]).describe("Git repositories, put below code/."),
+    data: z.array(data.transform(withDataFolder)).default([]).describe("Data sets, put below data/."),
+    notebooks: z
+      .array(notebook.transform(withPort))
+      .min(1, "must name at least one notebook")
+      .default(() => [withPort(notebook.parse({ name: "container1" }))])
+      .describe("The notebooks: one container each."),
+  })
+  .superRefine((config, context) => {
+    const problems = [
+      ...clashes("code", config.code, sameFolder),
+      ...clashes("data", config.data, sameFolder),
+      ...clashes("notebooks", config.notebooks, (a, b) =>
+        a.name === b.name ? `has the name ${a.name} of another notebook` : undefined,
+      ),
+      ...clashes("notebooks", config.notebooks, (a, b) =>
+        a.port === b.port
+          ? `wants port ${a.port}, as ${b.name} does: give it a \`port\` of its own`
+          : undefined,
+      ),
+      ...clashes("notebooks", config.notebooks, (a, b) =>
+        overlaps(a.gpus, b.gpus) && !(a.shareGpus && b.shareGpus)
+          ? `wants a GPU that ${b.name} may use: list other \`gpus\`, or allow it with \`shareGpus: true\` in both`
+          : undefined,
+      ),
+    ];
+    for (const { path, message } of problems) context.addIssue({ code: "custom", path, message });
+  });
+
+/** The whole configuration, defaults filled in. */
+export type Config = z.output<typeof schema>;
+export type HostConfig = Config["host"];
+export type ImageConfig = Config["image"];
+export type CodeConfig = Config["code"][number];
+export type DatasetConfig = Config["data"][number];
+export type NotebookConfig = Config["notebooks"][number];
+export type GpuSelection = NotebookConfig["gpus"];
+
+/** Thrown for a configuration that cannot be used; the message lists every bad key. */
+export class ConfigError extends pulumi.RunError {}
+
+/** `["notebooks", 0, "gpus"]` as people write it: `gpubox:notebooks[0].gpus`. */
+function formatPath(path: PropertyKey[]): string {
+  const [first, ...rest] = path;
+  const tail = rest.map((part) => (typeof part === "number" ? `[${part}]` : `.${String(part)}`)).join("");
+  return `${NAMESPACE}:${String(first ?? "")}${tail}`;
+}
+
+/** The value a path leads to, or undefined. */
+function valueAt(value: unknown, path: PropertyKey[]): unknown {
+  return path.reduce<unknown>((at, part) => (at as Record<PropertyKey, unknown> | undefined)?.[part], value);
+}
+
+/** What was found at a bad key; environment values and passwords in urls are secrets and never shown. */
+function found(raw: unknown, path: PropertyKey[]): string {
+  if (path.includes("environment")) return "";
+  const value = valueAt(raw, path);
+  if (value === undefined || typeof value === "object") return "";
+  return ` (found ${JSON.stringify(value).replace(/\/\/[^/@]*@/, "//…@")})`;
+}
+
+/** One line for each thing wrong, innermost cause of a union first. */
+function describeIssue(raw: unknown, issue: z.core.$ZodIssue, at: PropertyKey[] = []): string[] {
+  const path = [...at, ...issue.path];
+  if (issue.code === "unrecognized_keys") {
+    return issue.keys.map((key) => `${formatPath([...path, key])}: there is no such key`);
+  }
+  if (issue.code === "invalid_key") {
+    return issue.issues.map((inner) => `${formatPath(path)}: ${inner.message}`);
+  }
+  if (issue.code === "invalid_union") {
+    // The alternative of the right type is the one that was meant: name what is wrong inside it.
+    const meant = issue.errors.find((issues) =>
+      issues.every(
+        (inner) => (inner.code !== "invalid_type" && inner.code !== "invalid_value") || inner.path.length > 0,
+      ),
+    );
+    if (meant) return meant.flatMap((inner) => describeIssue(raw, inner, path));
+  }
+  return [`${formatPath(path)}: ${issue.message}${found(raw, path)}`];
+}
+
+/**
+ * Checks a configuration and fills in the defaults.
+ *
+ * @param raw the keys of the namespace `gpubox`, without their prefix
+ * @param stack name of the stack, for the message
+ * @throws ConfigError naming every bad key at once
+ */
+export function parseConfig(raw: Record<string, unknown>, stack: string): Config {
+  const result = schema.safeParse(raw);
+  if (result.success) return result.data;
+  const lines = result.error.issues.flatMap((issue) => describeIssue(raw, issue));
+  throw new ConfigError(
+    [
+      `the configuration of stack ${stack} has ${lines.length === 1 ? "a problem" : `${lines.length} problems`}; nothing was created:`,
+      ...lines.map((line) => `  ${line}`),
+      `Mend ${lines.length === 1 ? "it" : "them"} in Pulumi.${stack}.yaml; README.md has the table of keys.`,
+    ].join("\n"),
+  );
+}
+
+/** Structured values reach a program as JSON, plain strings as they are. */
+function decode(text: string): unknown {
+  if (!/^[[{]/.test(text)) return text;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** The configuration of the stack that is being run. @throws ConfigError */
+export function loadConfig(): Config {
+  const prefix = `${NAMESPACE}:`;
+  const raw = Object.fromEntries(
+    Object.entries(pulumi.runtime.allConfig())
+      .filter(([key]) => key.startsWith(prefix))
+      .map(([key, text]) => [key.slice(prefix.length), decode(text)]),
+  );
+  return parseConfig(raw, pulumi.getStack());
+}
+
+/** JSON schema of a stack file, for editors; see `npm run schema`. */
+export function stackJsonSchema(): object {
+  const { properties, ...rest } = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
+  delete (rest as Record<string, unknown>).$schema;
+  return {
+    $schema: "https://json-schema.org/draft/2020-12/schema",
+    title: "gpubox stack",
+    description: "Pulumi.<stack>.yaml of gpubox. Generated by `npm run schema`; do not edit.",
+    type: "object",
+    properties: {
+      config: {
+        ...rest,
+        properties: Object.fromEntries(
+          Object.entries(properties ?? {}).map(([key, value]) => [`${NAMESPACE}:${key}`, value]),
+        ),
+        // Other namespaces (docker:host, pulumi:tags …) are theirs to check.
+        patternProperties: { [`^(?!${NAMESPACE}:)`]: {} },
+      },
+    },
+  };
+}

@@ -1,0 +1,22 @@
+/** A fast.ai / PyTorch notebook on a GPU: configuration, then the host it lands on, then what runs there. */
+import * as pulumi from "@pulumi/pulumi";
+import { createHost } from "./components/host/index.ts";
+import { Workspace } from "./components/workspace/workspace.ts";
+import { loadConfig } from "./config.ts";
+
+const { host: hostConfig, root, ...config } = loadConfig();
+const stack = `${pulumi.getProject()}/${pulumi.getStack()}`;
+
+const host = await createHost({ host: hostConfig, root, needs: { stack, notebooks: config.notebooks } });
+const workspace = new Workspace("workspace", { host, stack, ...config });
+
+/** Name, url with token, GPUs, port, and the commands for a shell and the logs, of every notebook. */
+export const notebooks = workspace.notebooks;
+/** Name of the image the notebooks run. */
+export const image = workspace.image;
+/** Folder on the host that the notebooks see as `/code`. */
+export const codeFolder = workspace.codeFolder;
+/** Folder on the host that the notebooks see as `/data`. */
+export const dataFolder = workspace.dataFolder;
+/** What the notebooks compute on: "CPU", or their GPUs. */
+export const accelerator = workspace.accelerator;

@@ -1,0 +1,60 @@
+import { describe, expect, it } from "vitest";
+import { only } from "../support/recorder.ts";
+import { HOSTS, NO_GPU, recordStack } from "../support/stack.ts";
+
+const raw = {
+  code: [{ url: "https://example.org/fastai.git", ref: "v1" }],
+  data: [{ url: "https://example.org/pets.zip", sha256: "a".repeat(64) }],
+  notebooks: [
+    { name: "container1", gpus: "none" },
+    { name: "container2", gpus: "none", port: 8889 },
+  ],
+};
+
+/** What every kind of host has to end up with; scripts run by another resource on each. */
+const CHILDREN = [
+  "code-fastai > code-fastai-checkout script",
+  "container1 > container1-container docker:index/container:Container",
+  "container1 > container1-home docker:index/volume:Volume",
+  "container1 > container1-ready script",
+  "container1 > container1-token random:index/randomBytes:RandomBytes",
+  "container2 > container2-container docker:index/container:Container",
+  "container2 > container2-home docker:index/volume:Volume",
+  "container2 > container2-ready script",
+  "container2 > container2-token random:index/randomBytes:RandomBytes",
+  "data-pets > data-pets-download script",
+  "image > image-build docker:index/image:Image",
+  "workspace > code-fastai gpubox:workspace:CodeRepository",
+  "workspace > container1 gpubox:workspace:Notebook",
+  "workspace > container2 gpubox:workspace:Notebook",
+  "workspace > data-pets gpubox:workspace:Dataset",
+  "workspace > image gpubox:workspace:NotebookImage",
+  "workspace > network docker:index/network:Network",
+];
+
+describe.each(Object.keys(HOSTS))("on host %s", (kind) => {
+  it("a workspace has the same children", async () => {
+    const { resources } = await recordStack(raw, NO_GPU, kind);
+    const hostParts = new Set([
+      "workspace",
+      kind,
+      ...resources.filter(({ parent }) => parent === kind).map(({ name }) => name),
+    ]);
+    const children = resources
+      .filter(({ name }) => !hostParts.has(name))
+      .map(
+        ({ type, name, parent }) => `${parent} > ${name} ${type.startsWith("command:") ? "script" : type}`,
+      );
+    expect(children.sort()).toEqual(CHILDREN);
+  });
+
+  it("its containers get the host's user, folders and GPUs", async () => {
+    const { resources } = await recordStack(raw, NO_GPU, kind);
+    const { inputs } = only(resources, "docker:index/container:Container", "container2-container");
+    expect(inputs.user).toBe("1000:1000");
+    expect(inputs.volumes).toContainEqual({
+      hostPath: "/home/ada/docker_mount/data",
+      containerPath: "/data",
+    });
+  });
+});

@@ -1,0 +1,54 @@
+/** A whole stack against the recorder: what `index.ts` does, on a host that needs no machine. */
+import type * as pulumi from "@pulumi/pulumi";
+import type { DockerHost, GpuInventory } from "../../components/host/host.ts";
+import { LocalHost } from "../../components/host/local.ts";
+import { Workspace } from "../../components/workspace/workspace.ts";
+import { parseConfig } from "../../config.ts";
+import { record, resolved } from "./recorder.ts";
+
+/** A host without any GPU. */
+export const NO_GPU: GpuInventory = {
+  gpus: [],
+  runtime: undefined,
+  problem: "no NVIDIA driver on this host",
+};
+
+/** A host with two GPUs and the container toolkit. */
+export const TWO_GPUS: GpuInventory = {
+  gpus: [0, 1].map((index) => ({ index, uuid: `GPU-${index}`, name: "NVIDIA L4", memory: 23034 })),
+  runtime: "nvidia",
+  problem: undefined,
+};
+
+/** The kinds of host there are, each made without a machine. */
+export const HOSTS: Record<
+  string,
+  (root: string, gpus: GpuInventory) => DockerHost & pulumi.ComponentResource
+> = {
+  local: (root, gpus) =>
+    new LocalHost("local", {
+      root,
+      machine: { id: "daemon-1", platform: "linux/amd64", user: "1000:1000", gpus },
+    }),
+};
+
+/** Records the stack that a configuration declares on a host, and its outputs. */
+export function recordStack(raw: Record<string, unknown>, gpus = NO_GPU, kind = "local") {
+  return record(async () => {
+    const { host: _, root, ...config } = parseConfig(raw, "dev");
+    const makeHost = HOSTS[kind] as (typeof HOSTS)[string];
+    const workspace = new Workspace("workspace", {
+      host: makeHost(root, gpus),
+      stack: "gpubox/dev",
+      ...config,
+    });
+    const { notebooks, image, codeFolder, dataFolder, accelerator } = workspace;
+    return {
+      notebooks: await resolved(notebooks),
+      image: await resolved(image),
+      codeFolder: await resolved(codeFolder),
+      dataFolder: await resolved(dataFolder),
+      accelerator: await resolved(accelerator),
+    };
+  });
+}

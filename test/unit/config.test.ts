@@ -1,0 +1,301 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { ConfigError, parseConfig } from "../../config.ts";
+
+const refusal = (raw: Record<string, unknown>): string => {
+  try {
+    parseConfig(raw, "dev");
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError);
+    return (error as Error).message;
+  }
+  throw new Error(`accepted: ${JSON.stringify(raw)}`);
+};
+
+const sha256 = "a".repeat(64);
+
+describe("defaults", () => {
+  it("give one notebook of the built image on the GPUs there are, on the loopback", () => {
+    expect(parseConfig({}, "dev")).toEqual({
+      host: { kind: "local" },
+      root: "~/docker_mount",
+      image: { target: "full", args: {} },
+      code: [],
+      data: [],
+      notebooks: [
+        {
+          name: "container1",
+          gpus: "auto",
+          shareGpus: false,
+          port: 8888,
+          address: "127.0.0.1",
+          shmSize: 8192,
+          volumes: [],
+          environment: {},
+        },
+      ],
+    });
+  });
+
+  it("read a plain string as the image to pull", () => {
+    expect(parseConfig({ image: "a/b:c" }, "dev").image).toEqual({ pull: "a/b:c", user: "host" });
+  });
+
+  it("name folders after the last part of the url", () => {
+    const config = parseConfig(
+      {
+        code: [
+          { url: "https://example.org/fastai/fastai.git", ref: "v1" },
+          { url: "git@example.org:x", ref: "v1" },
+        ],
+        data: [
+          { url: "http://example.org/data/dogscats.zip?x=1", sha256 },
+          { url: "file:///srv/pets.tar.gz", sha256 },
+        ],
+      },
+      "dev",
+    );
+    expect(config.code.map(({ folder }) => folder)).toEqual(["fastai", "x"]);
+    expect(config.data.map(({ folder }) => folder)).toEqual(["dogscats", "pets"]);
+  });
+
+  it("take memory in the units Docker uses", () => {
+    const config = parseConfig({ notebooks: [{ name: "nb", shmSize: "512m", memory: "16G" }] }, "dev");
+    expect(config.notebooks[0]).toMatchObject({ shmSize: 512, memory: 16384 });
+  });
+});
+
+describe("refusals", () => {
+  const notebook = (extra: object) => ({ notebooks: [{ name: "nb", ...extra }] });
+  it.each<[string, Record<string, unknown>, string]>([
+    ["an unknown key", { notebook: [] }, "gpubox:notebook: there is no such key"],
+    ["an unknown key inside", notebook({ prot: 1 }), "gpubox:notebooks[0].prot: there is no such key"],
+    ["an unknown key of the image", { image: { taget: "full" } }, "gpubox:image.taget: there is no such key"],
+    [
+      "an unknown target",
+      { image: { target: "fulll" } },
+      'gpubox:image.target: Invalid option: expected one of "full"|"lab" (found "fulll")',
+    ],
+    [
+      "an image to pull that is no string",
+      { image: { pull: 1 } },
+      "gpubox:image.pull: Invalid input: expected string",
+    ],
+    ["an image of another type", { image: 5 }, "gpubox:image: must be the reference of an image to pull"],
+    [
+      "an image's unknown user",
+      { image: { pull: "x", user: "root" } },
+      'gpubox:image.user: Invalid option: expected one of "host"|"image" (found "root")',
+    ],
+    [
+      "an image to pull and build",
+      { image: { pull: "x", target: "lab" } },
+      "gpubox:image: cannot be pulled and built",
+    ],
+    [
+      "a user of the image that is built",
+      { image: { user: "host" } },
+      "gpubox:image: takes `command` and `user` only with `pull`",
+    ],
+    ["an unknown host", { host: { kind: "moon" } }, "gpubox:host.kind:"],
+    ["a relative root", { root: "mount" }, 'gpubox:root: must be absolute, or start with ~/ (found "mount")'],
+    ["a root with ..", { root: "/srv/../etc" }, "gpubox:root: must not contain .."],
+    ["no notebook", { notebooks: [] }, "gpubox:notebooks: must name at least one notebook"],
+    ["a bad name", { notebooks: [{ name: "-x" }] }, "gpubox:notebooks[0].name: must be a container name"],
+    [
+      "a misspelt selection of GPUs",
+      notebook({ gpus: "al" }),
+      'gpubox:notebooks[0].gpus: must be "auto", "all", "none", or a list of GPU indices or UUIDs (found "al")',
+    ],
+    ["an empty list of GPUs", notebook({ gpus: [] }), "gpubox:notebooks[0].gpus: must name a GPU"],
+    ["a GPU named twice", notebook({ gpus: [1, 1] }), "gpubox:notebooks[0].gpus: must not name a GPU twice"],
+    ["a negative GPU", notebook({ gpus: [-1] }), "gpubox:notebooks[0].gpus[0]:"],
+    ["a privileged port", notebook({ port: 80 }), "gpubox:notebooks[0].port:"],
+    [
+      "an address that is a name",
+      notebook({ address: "localhost" }),
+      "gpubox:notebooks[0].address: must be an IPv4 address",
+    ],
+    [
+      "memory without a unit",
+      notebook({ shmSize: 8 }),
+      'gpubox:notebooks[0].shmSize: must be an amount like "512m" or "8g" (found 8)',
+    ],
+    [
+      "a relative volume",
+      notebook({ volumes: [{ source: "x", target: "/x" }] }),
+      "gpubox:notebooks[0].volumes[0].source: must be an absolute path",
+    ],
+    [
+      "a volume over /code",
+      notebook({ volumes: [{ source: "/x", target: "/code" }] }),
+      "gpubox:notebooks[0].volumes[0].target: must not be one of",
+    ],
+    [
+      "a variable of ours",
+      notebook({ environment: { JUPYTER_TOKEN: "t" } }),
+      "gpubox:notebooks[0].environment.JUPYTER_TOKEN: is set by gpubox itself",
+    ],
+    [
+      "a folder that leads out",
+      { data: [{ url: "http://x/y.zip", sha256, folder: "../x" }] },
+      "gpubox:data[0].folder: must be a relative path without ..",
+    ],
+    [
+      "a short hash",
+      { data: [{ url: "http://x/y.zip", sha256: "12" }] },
+      "gpubox:data[0].sha256: must be the 64 hexadecimal digits",
+    ],
+    ["data without a hash", { data: [{ url: "http://x/y.zip" }] }, "gpubox:data[0].sha256:"],
+    ["code without a ref", { code: [{ url: "https://x/y" }] }, "gpubox:code[0].ref:"],
+    [
+      "a ref that git would take for an option",
+      { code: [{ url: "https://x/y", ref: "--upload-pack=x" }] },
+      "gpubox:code[0].ref:",
+    ],
+    [
+      "two repositories in one folder",
+      {
+        code: [
+          { url: "https://x/y", ref: "a" },
+          { url: "https://z/y", ref: "a" },
+        ],
+      },
+      "gpubox:code[1]: wants folder y",
+    ],
+    [
+      "a folder inside another's",
+      {
+        data: [
+          { url: "http://x/y.zip", sha256, folder: "a" },
+          { url: "http://x/z.zip", sha256, folder: "a/b" },
+        ],
+      },
+      "gpubox:data[1]: wants folder a/b",
+    ],
+    [
+      "one name twice",
+      {
+        notebooks: [
+          { name: "nb", gpus: [0] },
+          { name: "nb", gpus: [1] },
+        ],
+      },
+      "gpubox:notebooks[1]: has the name nb of another notebook",
+    ],
+    [
+      "one port twice",
+      {
+        notebooks: [
+          { name: "nb", gpus: [0], port: 9000 },
+          { name: "nb2", gpus: [1], port: 9000 },
+        ],
+      },
+      "gpubox:notebooks[1]: wants port 9000, as nb does",
+    ],
+    [
+      "one GPU twice",
+      {
+        notebooks: [
+          { name: "nb", gpus: [0, 1] },
+          { name: "nb2", gpus: [1] },
+        ],
+      },
+      "gpubox:notebooks[1]: wants a GPU that nb may use",
+    ],
+    [
+      "every GPU and one of them",
+      {
+        notebooks: [
+          { name: "nb", gpus: "all" },
+          { name: "nb2", gpus: [1] },
+        ],
+      },
+      "gpubox:notebooks[1]: wants a GPU that nb may use",
+    ],
+  ])("%s", (_what, raw, message) => {
+    expect(refusal(raw)).toContain(message);
+  });
+
+  it("come all at once, and say where to mend them", () => {
+    const message = refusal({ root: "x", notebooks: [{ name: "-", port: 1 }] });
+    expect(message).toContain("has 3 problems; nothing was created");
+    expect(message).toContain("gpubox:root");
+    expect(message).toContain("gpubox:notebooks[0].name");
+    expect(message).toContain("gpubox:notebooks[0].port");
+    expect(message).toContain("Pulumi.dev.yaml");
+  });
+
+  it("never show a secret", () => {
+    const message = refusal({
+      code: [{ url: "https://me:canary@example.org/x", ref: "a" }],
+      notebooks: [{ name: "nb", environment: { "not a name": "canary" } }],
+    });
+    expect(message).not.toContain("canary");
+  });
+});
+
+describe("two notebooks", () => {
+  it("may share GPUs when both say so", () => {
+    const nb = (name: string, port: number) => ({ name, port, gpus: "all", shareGpus: true });
+    expect(parseConfig({ notebooks: [nb("nb", 8888), nb("nb2", 8889)] }, "dev").notebooks).toHaveLength(2);
+    const one = { ...nb("nb2", 8889), shareGpus: false };
+    expect(refusal({ notebooks: [nb("nb", 8888), one] })).toContain("wants a GPU");
+  });
+
+  it("never share a port, a name or (unasked) a GPU once they are accepted", () => {
+    const notebook = fc.record({
+      name: fc.constantFrom("nb0", "nb1", "nb2", "nb3"),
+      gpus: fc.oneof(
+        fc.constantFrom("none", "all", "auto"),
+        fc.uniqueArray(fc.integer({ min: 0, max: 4 }), { minLength: 1, maxLength: 3 }),
+      ),
+    });
+    let accepted = 0;
+    fc.assert(
+      fc.property(fc.array(notebook, { minLength: 1, maxLength: 3 }), (notebooks) => {
+        let config: ReturnType<typeof parseConfig>;
+        try {
+          config = parseConfig({ notebooks }, "dev");
+        } catch {
+          return;
+        }
+        accepted++;
+        const all = config.notebooks;
+        expect(new Set(all.map(({ port }) => port)).size).toBe(all.length);
+        expect(new Set(all.map(({ name }) => name)).size).toBe(all.length);
+        const listed = all.flatMap(({ gpus }) => (Array.isArray(gpus) ? gpus : []));
+        expect(new Set(listed).size).toBe(listed.length);
+        for (const { gpus, port } of all) {
+          expect(port).toBe(8888 + (Array.isArray(gpus) ? (gpus[0] as number) : 0));
+        }
+      }),
+    );
+    expect(accepted).toBeGreaterThan(0);
+  });
+});
+
+it("refuses or accepts any value without another kind of error", () => {
+  fc.assert(
+    fc.property(
+      fc.record(
+        {
+          root: fc.anything(),
+          image: fc.anything(),
+          code: fc.anything(),
+          data: fc.anything(),
+          notebooks: fc.anything(),
+          host: fc.anything(),
+        },
+        { requiredKeys: [] },
+      ),
+      (raw) => {
+        try {
+          parseConfig(raw, "dev");
+        } catch (error) {
+          expect(error).toBeInstanceOf(ConfigError);
+        }
+      },
+    ),
+  );
+});
