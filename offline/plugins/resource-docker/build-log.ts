@@ -1,0 +1,95 @@
+import { createRequire } from "node:module";
+import protobuf from "protobufjs";
+import type { Log } from "../shared/engine.ts";
+
+/** A step of a build, each time something about it changes. */
+interface Vertex {
+  digest: string;
+  name: string;
+  cached: boolean;
+  started?: Timestamp | null;
+  completed?: Timestamp | null;
+  error: string;
+}
+
+interface Timestamp {
+  seconds: number;
+  nanos: number;
+}
+
+/** What BuildKit reports: which steps changed, and what they printed. */
+export interface BuildStatus {
+  vertexes: Vertex[];
+  logs: { vertex: string; msg: Uint8Array }[];
+}
+
+const linesKept = 20;
+
+/** Tells the engine how a build goes: a line that stays per step, and what the steps print as passing status. */
+export class BuildLog {
+  readonly #log: Pick<Log, "info" | "status">;
+  readonly #steps = new Map<string, { name: string; announced: boolean; ended: boolean; output: string }>();
+  #failed: string | undefined;
+
+  constructor(log: Pick<Log, "info" | "status">) {
+    this.#log = log;
+  }
+
+  add({ vertexes, logs }: BuildStatus): void {
+    for (const vertex of vertexes) this.#step(vertex);
+    for (const { vertex, msg } of logs) {
+      const step = this.#steps.get(vertex);
+      if (step === undefined) continue;
+      const text = Buffer.from(msg).toString();
+      step.output = tail(step.output + text);
+      const last = text
+        .trim()
+        .split(/[\r\n]+/)
+        .at(-1);
+      if (last) this.#log.status(`${step.name}: ${last}`);
+    }
+  }
+
+  /** The step that failed and the last it printed; undefined when none did. */
+  get failure(): string | undefined {
+    const step = this.#failed === undefined ? undefined : this.#steps.get(this.#failed);
+    return (
+      step &&
+      `step ${step.name} failed${step.output.trim() ? `; its last output:\n${step.output.trim()}` : ""}`
+    );
+  }
+
+  #step({ digest, name, cached, started, completed, error }: Vertex): void {
+    const step = this.#steps.get(digest) ?? { name, announced: false, ended: false, output: "" };
+    this.#steps.set(digest, step);
+    if (error) this.#failed ??= digest;
+    // The builder's own steps say nothing to the person.
+    if (/^(\[internal\]|copy \/context)/.test(name)) return;
+    if (started && !step.announced) {
+      step.announced = true;
+      this.#log.info(cached ? `${name} (cached)` : name);
+    }
+    if (!started || !completed || step.ended) return;
+    step.ended = true;
+    const seconds = completed.seconds - started.seconds + (completed.nanos - started.nanos) / 1e9;
+    if (seconds >= 1 && !error) this.#log.info(`${name}: done in ${seconds.toFixed(1)} s`);
+  }
+}
+
+function tail(text: string): string {
+  return text
+    .split("\n")
+    .slice(-linesKept - 1)
+    .join("\n");
+}
+
+const require = createRequire(import.meta.url);
+const statusType = protobuf
+  .loadSync(require.resolve("dockerode/lib/proto/buildkit_status.proto"))
+  .lookupType("moby.buildkit.v1.StatusResponse");
+
+/** Decodes a status as it comes in the daemon's answer: a message in base64. */
+export function decodeStatus(encoded: string): BuildStatus {
+  const message = statusType.decode(Buffer.from(encoded, "base64"));
+  return statusType.toObject(message, { longs: Number, defaults: true }) as BuildStatus;
+}

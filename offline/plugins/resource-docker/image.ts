@@ -1,0 +1,151 @@
+import { createInterface } from "node:readline";
+import { isDeepStrictEqual } from "node:util";
+import type Docker from "dockerode";
+import type { Change } from "../shared/diff.ts";
+import type { Operation, Resource } from "../shared/provider.ts";
+import { hasUnknown, isObject, type Properties, secret, type Value } from "../shared/values.ts";
+import { BuildLog, decodeStatus } from "./build-log.ts";
+import { contextArchive, contextDigest, dockerfileFault, dockerfileInContext } from "./context.ts";
+import { doing } from "./docker.ts";
+import type { Daemon } from "./resource.ts";
+import { block, flag, map, type Table, tableSchema, text, texts } from "./table.ts";
+
+/** The properties of docker.Image. */
+export const imageTable = {
+  imageName: text({ required: true }),
+  // The SDK fills these two in.
+  skipPush: flag(),
+  buildOnPreview: flag(),
+  build: block({
+    context: text(),
+    dockerfile: text(),
+    target: text(),
+    platform: text(),
+    args: map(),
+    builderVersion: text({}, /^BuilderBuildKit$/),
+    network: text(),
+    addHosts: texts(),
+  }),
+} as const satisfies Table;
+
+interface ImageInputs {
+  imageName: string;
+  build: {
+    context: string;
+    dockerfile: string;
+    platform: string;
+    target?: string;
+    args?: Record<string, string>;
+    network?: string;
+    addHosts?: string[];
+  };
+}
+
+/**
+ * docker.Image: an image that the daemon's own BuildKit builds. A changed context is an update in place, delete
+ * leaves the image behind, and that it was removed by hand is not noticed: all as in the official plugin.
+ */
+export function imageResource(daemon: Daemon): Resource {
+  const make = async (inputs: Properties, operation: Operation): Promise<Properties> => {
+    const complete = completed(inputs);
+    if (operation.preview) return complete;
+    return {
+      ...(await build(daemon(), complete as unknown as ImageInputs, operation)),
+      __inputs: secret(complete),
+    };
+  };
+  return {
+    schema: tableSchema(imageTable),
+    check(inputs) {
+      const { build: given } = completed(inputs);
+      const fault = isObject(given) && known(given) ? dockerfileFault(given) : undefined;
+      return [
+        ...(fault ? [{ property: "build.dockerfile", reason: fault }] : []),
+        ...(inputs.skipPush
+          ? []
+          : [{ property: "skipPush", reason: "must be true: the stand-in plugin does not push" }]),
+        ...(inputs.buildOnPreview
+          ? [{ property: "buildOnPreview", reason: "must be false: the stand-in plugin builds in up alone" }]
+          : []),
+      ];
+    },
+    // The inputs of the last build: what its context was then is in there.
+    diff: (state, _, news) => inputDiff(isObject(state.__inputs) ? state.__inputs : {}, completed(news)),
+    create: async (inputs, operation) => ({
+      id: operation.preview ? "" : String(inputs.imageName),
+      outputs: await make(inputs, operation),
+    }),
+    update: (_id, _state, inputs, operation) => make(inputs, operation),
+  };
+}
+
+/** The inputs with what they leave out, and with the digest of the context they name. */
+function completed(inputs: Properties): Properties {
+  const given = isObject(inputs.build) ? inputs.build : {};
+  const context = given.context ?? ".";
+  const build: Properties = {
+    ...given,
+    context,
+    dockerfile: given.dockerfile ?? `${context}/Dockerfile`,
+    // That of the machine on which this runs, which need not be the daemon's.
+    platform: given.platform ?? `linux/${process.arch === "x64" ? "amd64" : process.arch}`,
+  };
+  if (known(build) && dockerfileFault(build) === undefined) build.contextDigest = contextDigest(build);
+  return { ...inputs, build };
+}
+
+function known(build: Properties): build is Properties & { context: string; dockerfile: string } {
+  return !hasUnknown(build.context) && !hasUnknown(build.dockerfile);
+}
+
+function inputDiff(olds: Properties, news: Properties) {
+  const changes = new Map<string, Change>();
+  for (const name of new Set([...Object.keys(olds), ...Object.keys(news)])) {
+    const [old, now]: (Value | undefined)[] = [olds[name], news[name]];
+    if (!isDeepStrictEqual(old, now))
+      changes.set(name, old == null ? "add" : now == null ? "delete" : "update");
+  }
+  return { changes, replaces: [] };
+}
+
+async function build(
+  docker: Docker,
+  { imageName, build }: ImageInputs,
+  { log, signal }: Operation,
+): Promise<Properties> {
+  const { archive, dockerfile } = contextArchive(build);
+  const answer = await doing(
+    `building image ${imageName}`,
+    docker.buildImage(archive, {
+      version: "2",
+      t: imageName,
+      dockerfile,
+      platform: build.platform,
+      abortSignal: signal,
+      ...(build.target && { target: build.target }),
+      ...(build.args && { buildargs: build.args }),
+      ...(build.network && { networkmode: build.network }),
+      ...(build.addHosts && { extrahosts: build.addHosts as unknown as string }),
+    }),
+  );
+  const steps = new BuildLog(log);
+  for await (const line of createInterface({ input: answer })) {
+    const message = JSON.parse(line) as { id?: string; aux?: unknown; error?: string };
+    if (message.id === "moby.buildkit.trace") steps.add(decodeStatus(String(message.aux)));
+    if (message.error)
+      throw new Error(
+        `building image ${imageName} from ${build.dockerfile}: ${message.error}\n${steps.failure ?? ""}`.trim(),
+      );
+  }
+  const { Id } = await doing(`built image ${imageName}`, docker.getImage(imageName).inspect());
+  return {
+    baseImageName: imageName,
+    context: build.context,
+    dockerfile: dockerfileInContext(build),
+    imageName,
+    platform: build.platform,
+    registryServer: "",
+    // Of an image that is not pushed, its id: what a container needs to be replaced by a rebuild.
+    repoDigest: Id,
+  };
+}

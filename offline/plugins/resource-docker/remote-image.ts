@@ -1,0 +1,55 @@
+import type { Resource } from "../shared/provider.ts";
+import { found } from "./docker.ts";
+import { ensureImage } from "./pull.ts";
+import { type Daemon, tableResource } from "./resource.ts";
+import { flag, map, type Table, text, textSet } from "./table.ts";
+
+const replaces = { replaces: true };
+
+/** The properties of docker.RemoteImage. */
+export const remoteImageTable = {
+  name: text({ required: true, replaces: true }),
+  keepLocally: flag(),
+  forceRemove: flag(),
+  triggers: map(replaces),
+  pullTriggers: textSet(replaces),
+  platform: text(replaces),
+} as const satisfies Table;
+
+interface RemoteImageInputs {
+  name: string;
+  platform?: string;
+}
+
+/** docker.RemoteImage: an image that is pulled unless the daemon has it. */
+export function remoteImageResource(daemon: Daemon): Resource {
+  return tableResource<RemoteImageInputs>({
+    table: remoteImageTable,
+    outputs: ["imageId", "repoDigest"],
+    // A replacement by triggers is made before the old one is deleted, which takes the shared tag away: keepLocally.
+    deleteBeforeReplace: false,
+    async create({ name, platform }, operation) {
+      const image = await ensureImage(daemon(), name, operation, platform);
+      return { id: image.Id + name };
+    },
+    async read(_, state) {
+      const name = String(state.name);
+      const image = await found(daemon().getImage(name).inspect());
+      return image && { ...state, imageId: image.Id, repoDigest: repoDigest(name, image.RepoDigests ?? []) };
+    },
+    async delete(_, { name, keepLocally, forceRemove }) {
+      if (!keepLocally)
+        await found(
+          daemon()
+            .getImage(String(name))
+            .remove({ force: Boolean(forceRemove) }),
+        );
+    },
+  });
+}
+
+/** The digest under this name, of an image that may be in several registries; "" when it was never in any. */
+export function repoDigest(name: string, digests: string[]): string {
+  const [repository = name] = name.split(":");
+  return digests.find((digest) => digest.startsWith(repository)) ?? digests[0] ?? "";
+}
