@@ -1,0 +1,68 @@
+#!/bin/sh
+# Makes the folders of a stack: ROOT, ROOT/code and ROOT/data.
+#
+#   ROOT   absolute, or "~" / "~/..." for the home of the person this runs as
+#
+# stdout: ROOT as an absolute path. Exit: 0 done, 1 failed, 2 bad parameter, 3 the person's files are in the way.
+# What is there already is left as it is, modes included: a person's 700 stays 700.
+set -eu
+umask 022
+
+say() { printf 'prepare: %s\n' "$*" >&2; }
+fail() {
+  status=$1
+  shift
+  for line in "$@"; do say "$line"; done
+  exit "$status"
+}
+quoted() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"; }
+
+case ${ROOT-} in
+  '~') ROOT=${HOME:?} ;;
+  '~'/*) ROOT=${HOME:?}/${ROOT#??} ;;
+  /*) ;;
+  *) fail 2 "root: '${ROOT-}' is neither absolute nor below ~/" ;;
+esac
+
+# The owner's name, or the uid where the machine knows no name for it.
+# shellcheck disable=SC2012 # stat has no options that Linux and macOS share
+owner() { ls -ldL "$1" | awk '{ print $3 }'; }
+chown_command() { printf 'sudo chown -R %s:%s %s' "$(id -u)" "$(id -g)" "$(quoted "$1")"; }
+
+folder() {
+  above=$1
+  until [ -e "$above" ] || [ -L "$above" ]; do above=$(dirname "$above"); done
+  if [ ! -d "$above" ]; then
+    fail 3 "$1 cannot be a folder: $above is a file, or a link that leads nowhere" \
+      "  move it away:  mv $(quoted "$above") $(quoted "$above.mine")"
+  fi
+  if [ "$above" != "$1" ]; then
+    if [ ! -w "$above" ] || [ ! -x "$above" ]; then
+      fail 1 "cannot make $1: $above belongs to $(owner "$above") and $(id -un) may not write there" \
+        "  make it once by hand:  sudo mkdir -p $(quoted "$1") && $(chown_command "$1")" \
+        "  or choose another root in the config"
+    fi
+    mkdir -p "$1" || fail 1 "cannot make $1"
+    say "made $1"
+  fi
+  if [ ! -w "$1" ] || [ ! -x "$1" ]; then
+    # A bind mount whose folder did not exist was made by the Docker daemon, so as root.
+    fail 1 "$1 belongs to $(owner "$1") and $(id -un) may not write there (an earlier docker run made it, perhaps)" \
+      "  take it over:  $(chown_command "$1")"
+  fi
+}
+
+# A container that ran as root leaves files behind that the person cannot change; say so before they find out.
+foreign_entries() {
+  # shellcheck disable=SC2012 # only lines are counted; find would walk the whole tree
+  count=$(ls -lAn "$1" | awk -v me="$(id -u)" 'NF > 8 && $3 != me' | wc -l)
+  if [ "$(id -u)" != 0 ] && [ "$count" -gt 0 ]; then
+    say "note: $((count)) entries of $1 belong to someone else; to take them over:  $(chown_command "$1")"
+  fi
+}
+
+for path in "$ROOT" "$ROOT/code" "$ROOT/data"; do folder "$path"; done
+for path in "$ROOT/code" "$ROOT/data"; do foreign_entries "$path"; done
+
+cd "$ROOT"
+pwd

@@ -1,0 +1,118 @@
+#!/bin/sh
+# Waits until a Jupyter server answers.
+#
+#   URL          of the server as this machine sees it, such as http://127.0.0.1:8888
+#   CONTAINER    the name of its container
+#   TIMEOUT      seconds
+#   DOCKER_HOST  optional, as the docker command reads it
+#
+# stdout: "ready after N s". Exit: 0 ready, 1 not ready (timed out, or the container stopped), 2 bad parameter.
+# Asks /api, the one page that needs no token.
+set -eu
+
+say() { printf 'notebook %s: %s\n' "${CONTAINER-}" "$*" >&2; }
+fail() {
+  status=$1
+  shift
+  for line in "$@"; do say "$line"; done
+  exit "$status"
+}
+
+case ${URL-} in
+  http://?* | https://?*) api=${URL%/}/api ;;
+  *) fail 2 "url: '${URL-}' is not an http url" ;;
+esac
+case ${CONTAINER-} in
+  '' | -*) fail 2 "container: '${CONTAINER-}' is not a name" ;;
+esac
+case ${TIMEOUT-} in
+  '' | *[!0-9]*) fail 2 "timeout: '${TIMEOUT-}' is not a number of seconds" ;;
+esac
+
+# Never by way of a proxy: the server is on this machine.
+if command -v curl >/dev/null; then
+  ask() { curl -fsS --noproxy '*' --max-time 5 "$api" 2>&1; }
+elif command -v wget >/dev/null; then
+  ask() { wget -nv -O - --no-proxy --tries=1 --timeout=5 "$api" 2>&1; }
+elif command -v python3 >/dev/null; then
+  ask() {
+    python3 -c '
+import sys, urllib.request
+try:
+    page = urllib.request.build_opener(urllib.request.ProxyHandler({})).open(sys.argv[1], timeout=5)
+    print(page.read().decode())
+except Exception as error:
+    sys.exit(print(error) or 1)
+' "$api"
+  }
+else
+  fail 1 "needs curl, wget or python3 to ask $api" "  for instance:  sudo apt-get install curl"
+fi
+
+# One line that says why the server is not ready; empty once it is.
+problem() {
+  if ! page=$(ask); then
+    printf '%s' "${page:-no answer}" | tail -n 1
+    return
+  fi
+  case $page in
+    *'"version"'*) ;;
+    *) printf 'it answers, but not as a Jupyter server does' ;;
+  esac
+}
+
+# A daemon that hangs must not hold up the clock.
+docker_briefly() {
+  if command -v timeout >/dev/null; then timeout 10 docker "$@"; else docker "$@"; fi
+}
+
+give_up_on_container() {
+  say "the last lines of its log:"
+  # Jupyter logs its address together with its token.
+  docker_briefly logs --tail 20 "$CONTAINER" 2>&1 | sed -e 's/token=[^ &"]*/token=.../g' -e 's/^/  | /' >&2
+  fail 1 "container $CONTAINER $1, so $URL will not answer" "  the whole log:  docker logs $CONTAINER"
+}
+
+# The daemon's number of restarts only says something compared with an earlier look.
+restarts=
+look_at_container() {
+  found=$(docker_briefly inspect --type container \
+    --format '{{.State.Status}} {{.State.ExitCode}} {{.RestartCount}}' "$CONTAINER" 2>&1) || {
+    case $found in
+      *'No such container'*) fail 1 "there is no container $CONTAINER, so $URL will not answer" ;;
+    esac
+    return 0
+  }
+  status=${found%% *}
+  code=${found#* }
+  count=${code#* }
+  code=${code% *}
+  case $status in
+    exited | dead) give_up_on_container "has stopped with exit code $code" ;;
+    restarting) give_up_on_container "keeps stopping with exit code $code" ;;
+  esac
+  if [ "$count" -gt "${restarts:-$count}" ]; then give_up_on_container "stops and is started again and again"; fi
+  restarts=$count
+}
+
+started=$(date +%s)
+told=0
+round=0
+while :; do
+  why=$(problem)
+  waited=$(($(date +%s) - started))
+  if [ -z "$why" ]; then
+    printf 'ready after %s s\n' "$waited"
+    exit 0
+  fi
+  if [ $((round % 4)) -eq 0 ] && command -v docker >/dev/null; then look_at_container; fi
+  if [ "$waited" -ge "$TIMEOUT" ]; then
+    fail 1 "$api is not ready after $waited s: $why" "  what the server says:  docker logs $CONTAINER"
+  fi
+  if [ "$waited" -ge $((told + 10)) ]; then
+    say "waiting for $api, $waited of $TIMEOUT s: $why"
+    told=$waited
+  fi
+  round=$((round + 1))
+  sleep 0.5 2>/dev/null || sleep 1
+done

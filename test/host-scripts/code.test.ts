@@ -1,0 +1,486 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import {
+  filesBelow,
+  lacks,
+  missingPrograms,
+  pathWith,
+  removeFolder,
+  runScript,
+  type ScriptOptions,
+  startScript,
+  temporaryPath,
+} from "../support/host-script.ts";
+import { gitHandler, type LoopbackServer, startLoopbackServer } from "../support/loopback-server.ts";
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+
+const scratch = temporaryPath();
+const home = join(scratch, "home");
+const upstream = join(scratch, "upstream");
+const bare = join(scratch, "repositories", "course.git");
+
+/** Git as nobody in particular: no configuration of this machine, no repository around it. */
+function git(folder: string, ...args: string[]): string {
+  return execFileSync("git", ["-C", folder, ...args], {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe"],
+    env: {
+      PATH: process.env.PATH,
+      HOME: home,
+      GIT_CONFIG_NOSYSTEM: "1",
+      GIT_AUTHOR_NAME: "A",
+      GIT_AUTHOR_EMAIL: "a@localhost",
+      GIT_COMMITTER_NAME: "A",
+      GIT_COMMITTER_EMAIL: "a@localhost",
+    },
+  }).trim();
+}
+
+const FILES = 150;
+const commits = { first: "", second: "", hidden: "" };
+let server: LoopbackServer;
+let httpUrl = "";
+let root = "";
+let roots = 0;
+
+function commit(message: string): string {
+  for (let n = 0; n < FILES; n += 1)
+    writeFileSync(join(upstream, `lesson-${n}.txt`), `${message} ${n}\n`.repeat(200));
+  git(upstream, "add", "-A");
+  git(upstream, "commit", "--quiet", "-m", message);
+  return git(upstream, "rev-parse", "HEAD");
+}
+
+beforeAll(async () => {
+  mkdirSync(home, { recursive: true });
+  mkdirSync(upstream);
+  git(upstream, "init", "--quiet", "--initial-branch", "main");
+  commits.first = commit("first");
+  git(upstream, "tag", "-a", "v1", "-m", "version 1");
+  // History that no branch or tag leads to any more, as the courses of an old course repository.
+  git(upstream, "checkout", "--quiet", "-b", "gone");
+  writeFileSync(join(upstream, "only-here.txt"), "hidden");
+  commits.hidden = commit("hidden");
+  git(upstream, "checkout", "--quiet", "main");
+  writeFileSync(join(upstream, "new in the second.txt"), "new");
+  git(upstream, "rm", "--quiet", "lesson-7.txt");
+  git(upstream, "commit", "--quiet", "-m", "second, part one");
+  commits.second = commit("second");
+  git(upstream, "branch", "release");
+  git(scratch, "clone", "--quiet", "--bare", upstream, bare);
+  git(bare, "branch", "-D", "gone");
+  server = await startLoopbackServer();
+  server.handle("/git/", gitHandler("/git/", join(scratch, "repositories")));
+  httpUrl = server.url("/git/course.git");
+});
+afterAll(async () => {
+  await server.close();
+  removeFolder(scratch);
+});
+beforeEach(() => {
+  roots += 1;
+  root = join(scratch, `root ${roots}`);
+  mkdirSync(join(root, "code"), { recursive: true });
+  server.forget();
+});
+
+interface Wanted {
+  url?: string;
+  ref: string;
+  folder?: string;
+  env?: Record<string, string>;
+}
+
+const environment = ({ url, ref, folder = "course", env }: Wanted) => ({
+  ROOT: root,
+  URL: url ?? `file://${bare}`,
+  REF: ref,
+  FOLDER: folder,
+  HOME: home,
+  GIT_CONFIG_NOSYSTEM: "1",
+  ...env,
+});
+const checkOut = (wanted: Wanted, options?: ScriptOptions) =>
+  runScript("code.sh", environment(wanted), options);
+
+const at = (...parts: string[]) => join(root, "code", ...parts);
+const head = () => git(at("course"), "rev-parse", "HEAD");
+const status = () => git(at("course"), "status", "--porcelain");
+const lastLine = (text: string) => text.trimEnd().split("\n").at(-1);
+
+/** Works with a copy of the repository that a later test may not find changed. */
+function editLesson(text: string): void {
+  writeFileSync(at("course", "lesson-1.txt"), text);
+}
+
+const HOSTS = [
+  { tools: "git flock", shell: ["dash"] },
+  { tools: "git perl", shell: ["bash", "--posix"] },
+  { tools: "git python3", shell: ["dash"] },
+];
+
+describe.each(HOSTS)("code.sh by $shell on a host with $tools", ({ tools, shell }) => {
+  const skip = lacks(missingPrograms(`${tools} ${shell[0]}`), "code.sh");
+  const options: ScriptOptions = { path: join(scratch, tools), shell };
+  beforeAll(() => void pathWith(join(scratch, tools), tools));
+
+  it.skipIf(skip)("clones the pinned commit over http, once, and moves on with the config", async () => {
+    const run = await checkOut({ url: httpUrl, ref: commits.first }, options);
+    expect(run).toMatchObject({ code: 0, stdout: `${at("course")}\n` });
+    expect(lastLine(run.stderr)).toBe(`code course: created: ${at("course")} is at ${commits.first}`);
+    expect(head()).toBe(commits.first);
+    expect(status()).toBe("");
+    expect(readdirSync(at()).sort()).toEqual([".gpubox", "course"]);
+    expect(readFileSync(at("course", ".git", "gpubox"), "utf8")).toBe(
+      `url=${httpUrl}\nref=${commits.first}\ncommit=${commits.first}\n`,
+    );
+
+    server.forget();
+    const again = await checkOut({ url: httpUrl, ref: commits.first }, options);
+    expect(again).toMatchObject({ code: 0, stdout: run.stdout });
+    expect(again.stderr).toBe(`code course: unchanged: ${at("course")} is at ${commits.first}\n`);
+    expect(server.requests).toEqual([]);
+
+    writeFileSync(at("course", "my notebook.ipynb"), "mine");
+    const moved = await checkOut({ url: httpUrl, ref: commits.second }, options);
+    expect(moved).toMatchObject({ code: 0, stdout: run.stdout });
+    expect(lastLine(moved.stderr)).toContain("updated");
+    expect(head()).toBe(commits.second);
+    expect(status()).toBe('?? "my notebook.ipynb"');
+  });
+
+  it.skipIf(skip)("lets a second run wait for the first, and find its work", async () => {
+    const gate = Promise.withResolvers<void>();
+    const serve = gitHandler("/held/", join(scratch, "repositories"));
+    const asked = new Promise<void>((resolve) => {
+      server.handle("/held/", (request, response) => {
+        resolve();
+        gate.promise.then(() => serve(request, response));
+      });
+    });
+    const wanted = environment({ url: server.url("/held/course.git"), ref: commits.first });
+    const first = startScript("code.sh", wanted, options);
+    await asked;
+    const second = startScript("code.sh", wanted, options);
+    await second.said(/waiting for the run/);
+    gate.resolve();
+    expect((await first.result).stderr).toContain("created");
+    const { stderr } = await second.result;
+    expect(stderr).toMatch(/waiting for the run that works on .* \(pid \d+\)/);
+    expect(stderr).toContain("unchanged");
+  });
+});
+
+describe("code.sh and its refs", () => {
+  it.each([
+    ["an annotated tag", "v1", () => commits.first],
+    ["a branch", "release", () => commits.second],
+    ["a short commit", () => commits.first.slice(0, 10), () => commits.first],
+    ["a commit in capitals", () => commits.first.toUpperCase(), () => commits.first],
+  ])("takes %s", async (_, ref, expected) => {
+    const name = typeof ref === "string" ? ref : ref();
+    expect(await checkOut({ url: httpUrl, ref: name })).toMatchObject({ code: 0 });
+    expect(head()).toBe(expected());
+    server.forget();
+    expect((await checkOut({ url: httpUrl, ref: name })).stderr).toContain("unchanged");
+    expect(server.requests).toEqual([]);
+  });
+
+  it("takes a commit that no branch leads to, from a server that hands it out", async () => {
+    git(bare, "config", "uploadpack.allowAnySHA1InWant", "true");
+    expect(await checkOut({ ref: commits.hidden })).toMatchObject({ code: 0 });
+    expect(head()).toBe(commits.hidden);
+  });
+
+  it("takes a commit from a server that only hands out branches", async () => {
+    const oldHome = join(scratch, "old home");
+    mkdirSync(oldHome, { recursive: true });
+    writeFileSync(join(oldHome, ".gitconfig"), "[protocol]\nversion = 0\n");
+    git(bare, "config", "uploadpack.allowAnySHA1InWant", "false");
+    expect(await checkOut({ ref: commits.first, env: { HOME: oldHome } })).toMatchObject({ code: 0 });
+    expect(head()).toBe(commits.first);
+  });
+
+  it.each([
+    "no-such-branch",
+    "abcdef1",
+    "0123456789012345678901234567890123456789",
+  ])("names the url where there is no %s", async (ref) => {
+    const run = await checkOut({ url: httpUrl, ref });
+    expect(run).toMatchObject({ code: 1, stdout: "" });
+    expect(run.stderr).toMatch(new RegExp(`ref: ${httpUrl} has no commit.* ${ref}`));
+    expect(readdirSync(at())).toEqual([".gpubox"]);
+  });
+
+  it("resolves a branch once", async () => {
+    await checkOut({ ref: "release" });
+    git(bare, "update-ref", "refs/heads/release", commits.first);
+    expect((await checkOut({ ref: "release" })).stderr).toContain("unchanged");
+    git(bare, "update-ref", "refs/heads/release", commits.second);
+    expect(head()).toBe(commits.second);
+  });
+});
+
+describe("code.sh and a url that does not work", () => {
+  it.each([
+    ["a repository that is not there", () => server.url("/git/nowhere.git")],
+    ["a page that is no repository", () => server.url("/nothing")],
+    ["a port where nobody listens", () => "http://127.0.0.1:1/x.git"],
+    ["a folder that is not there", () => `file://${scratch}/nowhere`],
+  ])("%s: names it, and a rerun succeeds", async (_, url) => {
+    const run = await checkOut({ url: url(), ref: "v1" });
+    expect(run).toMatchObject({ code: 1, stdout: "" });
+    expect(run.stderr).toContain("  git: fatal:");
+    expect(run.stderr).toContain(`cannot fetch ${url()}`);
+    expect(readdirSync(at())).toEqual([".gpubox"]);
+    expect(await checkOut({ ref: "v1" })).toMatchObject({ code: 0 });
+  });
+
+  it("never asks for a password", async () => {
+    server.handle("/private/", (_, response) => {
+      response.writeHead(401, { "WWW-Authenticate": 'Basic realm="x"' }).end();
+    });
+    const run = await checkOut({ url: server.url("/private/x.git"), ref: "v1" });
+    expect(run).toMatchObject({ code: 1, stdout: "" });
+    expect(run.stderr).toContain("terminal prompts disabled");
+  });
+
+  it("uses the person's credential helper", async () => {
+    const helped = join(scratch, "helped");
+    mkdirSync(helped, { recursive: true });
+    const helper = join(helped, "helper");
+    writeFileSync(helper, '#!/bin/sh\n[ "$1" = get ] && printf "username=me\\npassword=canary\\n"\n', {
+      mode: 0o755,
+    });
+    writeFileSync(join(helped, ".gitconfig"), `[credential]\nhelper = ${helper}\n`);
+    const serve = gitHandler("/guarded/", join(scratch, "repositories"));
+    server.handle("/guarded/", (request, response) => {
+      if (request.headers.authorization === `Basic ${Buffer.from("me:canary").toString("base64")}`) {
+        return serve(request, response);
+      }
+      response.writeHead(401, { "WWW-Authenticate": 'Basic realm="x"' }).end();
+    });
+    const run = await checkOut({ url: server.url("/guarded/course.git"), ref: "v1", env: { HOME: helped } });
+    expect(run).toMatchObject({ code: 0 });
+    expect(JSON.stringify([run, filesBelow(at("course", ".git"))])).not.toContain("canary");
+  });
+});
+
+describe("code.sh and its parameters", () => {
+  it.each([
+    [{ ROOT: "relative" }, "root: 'relative'"],
+    [{ URL: "" }, "url: ''"],
+    [{ URL: "--upload-pack=x" }, "url: '--upload-pack=x'"],
+    [{ URL: "https://me:canary@localhost/x.git" }, "url: it has credentials in it"],
+    [{ URL: "https://canary@localhost/x.git" }, "url: it has credentials in it"],
+    [{ URL: "ssh://git:canary@localhost/x.git" }, "url: it has credentials in it"],
+    [{ REF: "" }, "ref: ''"],
+    [{ REF: "a..b" }, "ref: 'a..b'"],
+    [{ REF: "main:x" }, "ref: 'main:x'"],
+    [{ FOLDER: "../x" }, "folder: '../x'"],
+    [{ FOLDER: "a//b" }, "folder: 'a//b'"],
+    [{ FOLDER: "-x" }, "folder: '-x'"],
+    [{ FOLDER: ".gpubox" }, "folder: '.gpubox'"],
+    [{ FOLDER: "a\nb" }, "control characters"],
+  ])("%o is refused", async (wrong, message) => {
+    const run = await runScript("code.sh", { ...environment({ ref: "v1" }), ...wrong });
+    expect(run).toMatchObject({ code: 2, stdout: "" });
+    expect(run.stderr).toContain(message);
+    expect(run.stderr).not.toContain("canary");
+    expect(readdirSync(at())).toEqual([]);
+  });
+
+  it("says so where code/ is not there, and where git is not", async () => {
+    const lost = await runScript("code.sh", { ...environment({ ref: "v1" }), ROOT: at() });
+    expect(lost).toMatchObject({ code: 1, stdout: "" });
+    expect(lost.stderr).toContain(`${at("code")} is not there`);
+    const bald = await checkOut({ ref: "v1" }, { path: pathWith(join(scratch, "no git"), "flock") });
+    expect(bald).toMatchObject({ code: 1, stdout: "" });
+    expect(bald.stderr).toContain("sudo apt-get install git");
+  });
+
+  it("takes nested folders, and an empty one that is there", async () => {
+    mkdirSync(at("courses", "one"), { recursive: true });
+    const run = await checkOut({ ref: "v1", folder: "courses/one" });
+    expect(run).toMatchObject({ code: 0, stdout: `${at("courses", "one")}\n` });
+    expect(readdirSync(at("courses"))).toEqual(["one"]);
+  });
+
+  it("is not led astray by the repository of a hook that calls it", async () => {
+    const run = await checkOut({
+      ref: "v1",
+      env: { GIT_DIR: join(upstream, ".git"), GIT_WORK_TREE: upstream },
+    });
+    expect(run).toMatchObject({ code: 0 });
+    expect(head()).toBe(commits.first);
+    expect(git(upstream, "rev-parse", "HEAD")).toBe(commits.second);
+  });
+});
+
+describe("code.sh and the person's files", () => {
+  it("keeps edits while the config stays the same", async () => {
+    await checkOut({ ref: "v1" });
+    editLesson("mine");
+    expect((await checkOut({ ref: "v1" })).stderr).toContain("unchanged");
+    expect(readFileSync(at("course", "lesson-1.txt"), "utf8")).toBe("mine");
+  });
+
+  it("stops at edits when the config moves on; its own command puts them aside", async () => {
+    await checkOut({ ref: "v1" });
+    editLesson("mine");
+    const run = await checkOut({ ref: commits.second });
+    expect(run).toMatchObject({ code: 3, stdout: "" });
+    expect(run.stderr).toContain("M lesson-1.txt");
+    expect(run.stderr).toContain(`stays at ${commits.first} instead of ${commits.second}`);
+    expect(readFileSync(at("course", "lesson-1.txt"), "utf8")).toBe("mine");
+    expect(head()).toBe(commits.first);
+
+    const command = /git -C .* stash$/m.exec(run.stderr)?.[0] ?? "";
+    execFileSync("sh", ["-c", `${command} 2>&1`], {
+      env: { ...process.env, HOME: home, EMAIL: "a@localhost" },
+    });
+    expect(await checkOut({ ref: commits.second })).toMatchObject({ code: 0 });
+    expect(head()).toBe(commits.second);
+    expect(git(at("course"), "show", "stash@{0}:lesson-1.txt")).toBe("mine");
+  });
+
+  it("stops at a file of the person's that the new commit brings as well", async () => {
+    await checkOut({ ref: "v1" });
+    writeFileSync(at("course", "new in the second.txt"), "mine");
+    const run = await checkOut({ ref: commits.second });
+    expect(run).toMatchObject({ code: 3, stdout: "" });
+    expect(run.stderr).toContain("would be overwritten by checkout");
+    expect(readFileSync(at("course", "new in the second.txt"), "utf8")).toBe("mine");
+    expect(head()).toBe(commits.first);
+  });
+
+  it("leaves commits of the person's where they are", async () => {
+    await checkOut({ ref: "v1" });
+    editLesson("mine");
+    git(at("course"), "commit", "--quiet", "-am", "mine");
+    const mine = head();
+    const same = await checkOut({ ref: "v1" });
+    expect(same).toMatchObject({ code: 0, stdout: `${at("course")}\n` });
+    expect(same.stderr).toContain(`it was put at ${commits.first}, and you have moved it since`);
+    const moved = await checkOut({ ref: commits.second });
+    expect(moved).toMatchObject({ code: 3, stdout: "" });
+    expect(moved.stderr).toContain(`git -C '${at("course")}' branch mine`);
+    expect(head()).toBe(mine);
+  });
+
+  it.each([
+    [
+      "a folder that is no repository",
+      () => mkdirSync(at("course", "mine"), { recursive: true }),
+      "is not a git repository",
+    ],
+    ["a file", () => writeFileSync(at("course"), "mine"), "is not a folder"],
+    ["a link that leads nowhere", () => symlinkSync("/nowhere/at/all", at("course")), "is not a folder"],
+    ["another repository", () => git(upstream, "clone", "--quiet", ".", at("course")), "comes from"],
+  ])("leaves %s as it is", async (_, make, message) => {
+    make();
+    const before = readdirSync(at());
+    const run = await checkOut({ ref: "v1" });
+    expect(run).toMatchObject({ code: 3, stdout: "" });
+    expect(run.stderr).toContain(`${at("course")} ${message}`);
+    expect(run.stderr).toContain(`mv '${at("course")}' '${at("course")}.mine'`);
+    expect(readdirSync(at()).sort()).toEqual([...before, ".gpubox"].sort());
+  });
+
+  it("does not show the credentials of a foreign origin", async () => {
+    await checkOut({ ref: "v1" });
+    git(at("course"), "remote", "set-url", "origin", "https://me:canary@localhost/x.git");
+    const run = await checkOut({ ref: "v1" });
+    expect(run).toMatchObject({ code: 3, stdout: "" });
+    expect(run.stderr).not.toContain("canary");
+  });
+
+  it("takes a clone that was made by hand, where it is at the right commit", async () => {
+    git(scratch, "clone", "--quiet", bare, at("course"));
+    git(at("course"), "remote", "set-url", "origin", `file://${bare}/`);
+    expect((await checkOut({ ref: commits.second })).stderr).toContain("unchanged");
+    expect((await checkOut({ ref: "release" })).stderr).toContain("unchanged");
+    const run = await checkOut({ ref: "v1" });
+    expect(run).toMatchObject({ code: 3, stdout: "" });
+    expect(run.stderr).toContain(`is at ${commits.second} instead of v1 (${commits.first})`);
+    expect(head()).toBe(commits.second);
+  });
+
+  it("does not take the repository around the root for the one in a broken folder", async () => {
+    await checkOut({ ref: "v1" });
+    git(root, "init", "--quiet");
+    removeFolder(at("course", ".git", "HEAD"));
+    const run = await checkOut({ ref: "v1" });
+    expect(run).toMatchObject({ code: 3, stdout: "" });
+    expect(run.stderr).toContain(`git cannot read ${at("course")}`);
+  });
+});
+
+describe("code.sh, killed at any moment", () => {
+  const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+  const spread = (delays: number[]) => delays.map((delay) => delay * (0.5 + Math.random()));
+
+  it("converges from a first clone", async () => {
+    const delays = spread([20, 60, 100, 150, 200, 300]);
+    for (const [n, delay] of delays.entries()) {
+      const running = startScript("code.sh", environment({ url: httpUrl, ref: commits.second }));
+      await pause(delay);
+      running.kill(n % 2 === 0 ? "all" : "shell");
+      await running.result;
+      if (existsSync(at("course"))) expect(status(), `killed after ${delays}`).toBe("");
+    }
+    const run = await checkOut({ url: httpUrl, ref: commits.second });
+    expect(run, `killed after ${delays}`).toMatchObject({ code: 0, stdout: `${at("course")}\n` });
+    expect(head()).toBe(commits.second);
+    expect(status()).toBe("");
+    await checkOut({ ref: commits.second, folder: "course" });
+    expect(readdirSync(at()).sort()).toEqual([".gpubox", "course"]);
+  });
+
+  it("converges between two commits, and keeps what is not its own", async () => {
+    await checkOut({ ref: commits.first });
+    writeFileSync(at("course", "my notebook.ipynb"), "mine");
+    const delays = spread([40, 60, 80, 100, 120, 140, 160, 180, 200, 250]);
+    let ref = commits.first;
+    for (const [n, delay] of delays.entries()) {
+      ref = ref === commits.first ? commits.second : commits.first;
+      const running = startScript("code.sh", environment({ ref }));
+      await pause(delay);
+      running.kill(n % 2 === 0 ? "all" : "shell");
+      await running.result;
+      expect(await checkOut({ ref }), `killed after ${delays}`).toMatchObject({ code: 0 });
+      expect(head()).toBe(ref);
+      expect(status()).toBe('?? "my notebook.ipynb"');
+    }
+    expect(readFileSync(at("course", "my notebook.ipynb"), "utf8")).toBe("mine");
+  });
+
+  it("goes on from a checkout that stopped half-way, and keeps a copy of what it found", async () => {
+    await checkOut({ ref: commits.first });
+    // As it looks when git is killed inside a checkout: its lock, some files of the new commit, one cut short, one gone.
+    writeFileSync(
+      at("course", ".git", "gpubox.next"),
+      `old=${commits.first}\nnew=${commits.second}\nref=${commits.second}\n`,
+    );
+    git(at("course"), "fetch", "--quiet", "origin", commits.second);
+    writeFileSync(at("course", ".git", "index.lock"), "");
+    writeFileSync(at("course", "new in the second.txt"), "n");
+    writeFileSync(at("course", "lesson-0.txt"), "second 0\n".repeat(200));
+    removeFolder(at("course", "lesson-2.txt"));
+    editLesson("mine, since then");
+    const run = await checkOut({ ref: commits.second });
+    expect(run).toMatchObject({ code: 0, stdout: `${at("course")}\n` });
+    expect(head()).toBe(commits.second);
+    expect(status()).toBe("");
+    const command = /git -C .* show .*$/m.exec(run.stderr)?.[0] ?? "";
+    const shown = execFileSync("sh", ["-c", command], { encoding: "utf8" });
+    expect(shown).toContain("++mine, since then");
+    // Named, so that git's garbage collection leaves it.
+    expect(git(at("course"), "for-each-ref", "refs/gpubox")).not.toBe("");
+    expect(shown).not.toContain("lesson-0.txt");
+    expect(shown).not.toContain("lesson-3.txt");
+  });
+});

@@ -1,0 +1,100 @@
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { lacks, removeFolder, runScript, type ScriptOptions, temporaryPath } from "../support/host-script.ts";
+
+vi.setConfig({ testTimeout: 30_000 });
+
+const scratch = temporaryPath();
+let home = "";
+let homes = 0;
+beforeAll(() => mkdirSync(scratch));
+beforeEach(() => {
+  homes += 1;
+  home = join(scratch, `home ${homes}`);
+  mkdirSync(home);
+});
+afterAll(() => removeFolder(scratch));
+
+const prepare = (root: string, options?: ScriptOptions) =>
+  runScript("prepare.sh", { ROOT: root, HOME: home }, options);
+
+describe.each([[["dash"]], [["bash", "--posix"]]])("prepare.sh by %j", (shell) => {
+  it("makes the folders below the home folder, and prints the absolute root", async () => {
+    const run = await prepare("~/docker_mount", { shell });
+    expect(run).toMatchObject({ code: 0, stdout: `${home}/docker_mount\n` });
+    expect(readdirSync(join(home, "docker_mount")).sort()).toEqual(["code", "data"]);
+    for (const folder of ["", "code", "data"]) {
+      const { mode, uid } = statSync(join(home, "docker_mount", folder));
+      expect(mode & 0o777).toBe(0o755);
+      expect(uid).toBe(process.getuid?.());
+    }
+    expect(await prepare("~/docker_mount", { shell })).toEqual({ code: 0, stdout: run.stdout, stderr: "" });
+  });
+
+  it("takes an absolute root, and what is there as it is", async () => {
+    mkdirSync(join(home, "root", "code"), { recursive: true });
+    chmodSync(join(home, "root", "code"), 0o700);
+    writeFileSync(join(home, "root", "code", "mine.txt"), "mine");
+    mkdirSync(join(home, "big disk"));
+    symlinkSync(join(home, "big disk"), join(home, "root", "data"));
+    expect(await prepare(`${home}/root/`, { shell })).toMatchObject({ code: 0, stdout: `${home}/root\n` });
+    expect(statSync(join(home, "root", "code")).mode & 0o777).toBe(0o700);
+    expect(existsSync(join(home, "root", "code", "mine.txt"))).toBe(true);
+  });
+
+  it.each(["", "relative", "~someone/x", "./x"])("refuses the root %j", async (root) => {
+    const run = await prepare(root, { shell });
+    expect(run).toMatchObject({ code: 2, stdout: "" });
+    expect(run.stderr).toContain(`root: '${root}' is neither absolute nor below ~/`);
+  });
+
+  it("names the file that is in the way", async () => {
+    writeFileSync(join(home, "it's a file"), "mine");
+    const run = await prepare("~/it's a file/below", { shell });
+    expect(run).toMatchObject({ code: 3, stdout: "" });
+    expect(run.stderr).toContain(`${home}/it's a file is a file`);
+    expect(run.stderr).toContain(`mv '${home}/it'\\''s a file' '${home}/it'\\''s a file.mine'`);
+  });
+});
+
+describe("prepare.sh as someone else than the owner", () => {
+  const skip = lacks(process.getuid?.() !== 0, "folders of someone else, which takes root");
+  const uid = 65_534;
+
+  it.skipIf(skip)("names the folder a daemon made as root, and the command that mends it", async () => {
+    chownSync(home, uid, uid);
+    mkdirSync(join(home, "docker_mount", "data"), { recursive: true });
+    chownSync(join(home, "docker_mount"), uid, uid);
+    const run = await prepare("~/docker_mount", { uid });
+    expect(run).toMatchObject({ code: 1, stdout: "" });
+    expect(run.stderr).toContain(`${home}/docker_mount/data belongs to root`);
+    expect(run.stderr).toContain(`sudo chown -R ${uid}:${uid} '${home}/docker_mount/data'`);
+  });
+
+  it.skipIf(skip)("names the folder that nothing can be made in", async () => {
+    const run = await prepare("~/docker_mount", { uid });
+    expect(run).toMatchObject({ code: 1, stdout: "" });
+    expect(run.stderr).toContain(`cannot make ${home}/docker_mount: ${home} belongs to root`);
+    expect(run.stderr).toContain(`sudo mkdir -p '${home}/docker_mount' && sudo chown -R ${uid}:${uid}`);
+    expect(readdirSync(home)).toEqual([]);
+  });
+
+  it.skipIf(skip)("mentions what a container left behind as root", async () => {
+    chownSync(home, uid, uid);
+    expect(await prepare("~/docker_mount", { uid })).toMatchObject({ code: 0 });
+    mkdirSync(join(home, "docker_mount", "code", "fastai"));
+    const run = await prepare("~/docker_mount", { uid });
+    expect(run).toMatchObject({ code: 0, stdout: `${home}/docker_mount\n` });
+    expect(run.stderr).toContain(`note: 1 entries of ${home}/docker_mount/code belong to someone else`);
+  });
+});

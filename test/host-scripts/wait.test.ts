@@ -1,0 +1,184 @@
+import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, test, vi } from "vitest";
+import {
+  lacks,
+  missingPrograms,
+  pathWith,
+  removeFolder,
+  runScript,
+  type ScriptOptions,
+  temporaryPath,
+} from "../support/host-script.ts";
+import { type LoopbackServer, startLoopbackServer } from "../support/loopback-server.ts";
+
+vi.setConfig({ testTimeout: 60_000 });
+
+const scratch = temporaryPath();
+beforeAll(() => mkdirSync(scratch, { recursive: true }));
+afterAll(() => removeFolder(scratch));
+
+// Each test has a server of its own, so that they can do their waiting side by side.
+const it = test.extend<{ server: LoopbackServer }>({
+  // biome-ignore lint/correctness/noEmptyPattern: vitest reads from it which fixtures are needed
+  server: async ({}, use) => {
+    const server = await startLoopbackServer();
+    await use(server);
+    await server.close();
+  },
+});
+
+const JUPYTER = Buffer.from('{"version": "2.20.0"}');
+
+const wait = (server: LoopbackServer, overrides: Record<string, string> = {}, options: ScriptOptions = {}) =>
+  runScript(
+    "wait-for-notebook.sh",
+    { URL: server.url("/"), CONTAINER: "container1", TIMEOUT: "20", ...overrides },
+    { path: pathWith(join(scratch, "curl"), "curl"), ...options },
+  );
+
+describe.concurrent.each([
+  { tool: "curl", shell: ["dash"] },
+  { tool: "wget", shell: ["bash", "--posix"] },
+  { tool: "python3", shell: ["dash"] },
+])("wait-for-notebook.sh by $shell with $tool", ({ tool, shell }) => {
+  const skip = lacks(missingPrograms(`${tool} ${shell[0]}`), "wait-for-notebook.sh");
+  const options = { path: join(scratch, tool), shell };
+  beforeAll(() => void pathWith(join(scratch, tool), tool));
+
+  it.skipIf(skip)(
+    "waits until the server answers as Jupyter does, whatever proxy is set",
+    async ({ server, expect }) => {
+      server.serve("/api", JUPYTER, { faults: [{ kind: "status", status: 503 }, { kind: "html" }] });
+      const run = await wait(
+        server,
+        { http_proxy: "http://127.0.0.1:1", HTTP_PROXY: "http://127.0.0.1:1" },
+        options,
+      );
+      expect(run.stdout).toMatch(/^ready after \d s\n$/);
+      expect(run.code).toBe(0);
+      expect(server.requests.map(({ url }) => url)).toEqual(["/api", "/api", "/api"]);
+    },
+  );
+
+  it.skipIf(skip)("says what it last saw when the time is up", async ({ server, expect }) => {
+    server.serve("/api", JUPYTER, { always: { kind: "html" } });
+    const strange = await wait(server, { TIMEOUT: "1" }, options);
+    expect(strange).toMatchObject({ code: 1, stdout: "" });
+    expect(strange.stderr).toMatch(
+      /\/api is not ready after \d s: it answers, but not as a Jupyter server does/,
+    );
+
+    const absent = await wait(server, { TIMEOUT: "0", URL: "http://127.0.0.1:1" }, options);
+    expect(absent).toMatchObject({ code: 1, stdout: "" });
+    expect(absent.stderr).toMatch(/http:\/\/127.0.0.1:1\/api is not ready after 0 s: .*(refused|connect)/);
+    expect(absent.stderr).toContain("docker logs container1");
+  });
+});
+
+describe.concurrent("wait-for-notebook.sh", () => {
+  it("says every ten seconds what it waits for", async ({ server, expect }) => {
+    const run = await wait(server, { TIMEOUT: "11" });
+    expect(run.stderr).toMatch(/waiting for http\S+\/api, 1\d of 11 s: .*404/);
+  });
+
+  it("needs no token in the url, and a base path is fine", async ({ server, expect }) => {
+    server.serve("/lab/api", JUPYTER);
+    expect(await wait(server, { URL: server.url("/lab/") })).toMatchObject({ code: 0 });
+    expect(server.requests.map(({ url }) => url)).toEqual(["/lab/api"]);
+  });
+
+  it.for([
+    { wrong: "127.0.0.1:8888", name: "URL", message: "url: '127.0.0.1:8888'" },
+    { wrong: "--help", name: "CONTAINER", message: "container: '--help'" },
+    { wrong: "5m", name: "TIMEOUT", message: "timeout: '5m'" },
+  ])("refuses $name $wrong", async ({ name, wrong, message }, { server, expect }) => {
+    const run = await wait(server, { [name]: wrong });
+    expect(run).toMatchObject({ code: 2, stdout: "" });
+    expect(run.stderr).toContain(message);
+  });
+
+  it("says what a host without curl, wget and python3 lacks", async ({ server, expect }) => {
+    const run = await wait(server, {}, { path: pathWith(join(scratch, "nothing"), "") });
+    expect(run).toMatchObject({ code: 1, stdout: "" });
+    expect(run.stderr).toContain("needs curl, wget or python3");
+  });
+});
+
+/** A `docker` command whose daemon says this about the container, look by look (the last for good). */
+function dockerSaying(name: string, ...looks: string[]): string {
+  const path = pathWith(join(scratch, name), "curl timeout");
+  const state = join(scratch, `${name}.looks`);
+  writeFileSync(state, looks.join("\n"));
+  const docker = join(path, "docker");
+  writeFileSync(
+    docker,
+    `#!/bin/sh
+case $1 in
+  inspect)
+    look=$(head -n 1 '${state}')
+    if [ "$(wc -l <'${state}')" -gt 0 ]; then sed -i 1d '${state}'; fi
+    case $look in Error*) echo "$look" >&2; exit 1 ;; esac
+    echo "$look"
+    ;;
+  logs)
+    [ "$*" = "logs --tail 20 container1" ] || exit 9
+    echo "Serving at http://127.0.0.1:8888/lab?token=canary" >&2
+    echo "OSError: no space left"
+    ;;
+esac
+`,
+  );
+  chmodSync(docker, 0o755);
+  return path;
+}
+
+describe.concurrent("wait-for-notebook.sh beside a container that does not run", () => {
+  it.for([
+    { name: "stopped", looks: ["exited 137 0"], message: "has stopped with exit code 137" },
+    {
+      name: "restarting",
+      looks: ["running 0 0", "restarting 1 1"],
+      message: "keeps stopping with exit code 1",
+    },
+    {
+      name: "looping",
+      looks: ["running 0 3", "running 0 4"],
+      message: "stops and is started again and again",
+    },
+  ])("gives up early on one that is $name, with its log but not its token", async ({ name, looks, message }, {
+    server,
+    expect,
+  }) => {
+    const run = await wait(server, {}, { path: dockerSaying(name, ...looks) });
+    expect(run).toMatchObject({ code: 1, stdout: "" });
+    expect(run.stderr).toContain(`container container1 ${message}, so ${server.url("/")} will not answer`);
+    expect(run.stderr).toContain("  | OSError: no space left");
+    expect(run.stderr).toContain("token=...");
+    expect(run.stderr).not.toContain("canary");
+  });
+
+  it("gives up on one that is not there", async ({ server, expect }) => {
+    const run = await wait(
+      server,
+      {},
+      { path: dockerSaying("absent", "Error: No such container: container1") },
+    );
+    expect(run).toMatchObject({ code: 1, stdout: "" });
+    expect(run.stderr).toContain("there is no container container1");
+  });
+
+  it("goes on waiting where it runs, was restarted long ago, or the daemon does not say", async ({
+    server,
+    expect,
+  }) => {
+    server.serve("/api", JUPYTER, { faults: Array(6).fill({ kind: "status", status: 503 }) });
+    const path = dockerSaying(
+      "well",
+      "Error: Cannot connect to the Docker daemon",
+      "running 0 3",
+      "running 0 3",
+    );
+    expect(await wait(server, {}, { path })).toMatchObject({ code: 0 });
+  });
+});
