@@ -1,0 +1,44 @@
+# How Jupyter is served in the container. Installed in /etc/jupyter, where a person's own ~/.jupyter goes before it.
+import hashlib
+import os
+import sys
+
+c = get_config()  # noqa: F821
+
+# Taken out of the environment, so that kernels and terminals do not inherit it.
+token = os.environ.pop("JUPYTER_TOKEN", "")
+if not token:
+    sys.exit("JUPYTER_TOKEN is not set: Jupyter does not start without a token. Run the container with -e JUPYTER_TOKEN.")
+c.IdentityProvider.token = token
+c.PasswordIdentityProvider.allow_password_change = False
+# The same for as long as the token is: a rebuilt container keeps a browser logged in, a new token logs it out.
+c.ServerApp.cookie_secret = hashlib.sha256(b"gpubox cookie " + token.encode()).digest()
+
+port = os.environ.get("JUPYTER_PORT") or "8888"
+if not (port.isdecimal() and 0 < int(port) < 65536):
+    sys.exit(f"JUPYTER_PORT is {port!r}: it must be a port, 1 to 65535.")
+c.ServerApp.port = int(port)
+# The next free port would not be the published one.
+c.ServerApp.port_retries = 0
+# In the container only: what is published, and where, is decided where the container is started.
+c.ServerApp.ip = "0.0.0.0"
+c.ServerApp.allow_root = os.getuid() == 0
+c.ServerApp.open_browser = False
+c.ServerApp.quit_button = False
+
+# The file browser starts in /code and reaches /data and every other mounted folder. Nothing is given away by that: a
+# notebook reads the same files as the same user.
+c.ServerApp.root_dir = "/"
+c.FileContentsManager.preferred_dir = "code"
+# Not a login shell: /etc/profile resets PATH.
+c.ServerApp.terminado_settings = {"shell_command": ["/bin/bash"]}
+
+# `docker stop` waits 10 s; a kernel that is in the middle of something does not answer.
+c.KernelManager.shutdown_wait_time = 2.0
+
+# The environment is part of the image, and nothing is asked of the network.
+c.LabApp.extension_manager = "readonly"
+c.LabApp.news_url = None
+c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
+# None is installed; looking for them only fills the log.
+c.LanguageServerManager.autodetect = False

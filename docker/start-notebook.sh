@@ -1,0 +1,94 @@
+#!/bin/sh
+# The container's entry point: gives the person a name, puts the starter notebooks and the sample pictures where they
+# are missing, and becomes Jupyter. With arguments it runs those instead: `docker run IMAGE bash`.
+#
+#   JUPYTER_TOKEN     the server's token (required)
+#   JUPYTER_PORT      the port it listens on, in the container and on the host alike (default 8888)
+#   GPUBOX_STARTERS   `no` leaves /code/starters and /data/shapes alone (default yes)
+set -eu
+
+say() { printf 'start-notebook: %s\n' "$*" >&2; }
+
+# Programs ask for the name of the user (git, ssh, getpass, "I have no name!"). Ids of the base image have one, and the
+# extra user database serves none below 500, of users or of their groups: on a Mac, people are 501 in group 20.
+uid=$(id -u)
+gid=$(id -g)
+if ! getent passwd "$uid" >/dev/null; then
+  [ "$gid" -ge 500 ] && group=$gid || group=65534
+  echo "jupyter:x:$uid:$group:jupyter:$HOME:/bin/bash" >>/var/lib/extrausers/passwd
+fi
+if ! getent group "$gid" >/dev/null; then
+  echo "jupyter:x:$gid:" >>/var/lib/extrausers/group
+fi
+
+# Where `pip install` puts packages: Python looks there only if the folder was there when it started.
+mkdir -p "$(python3 -m site --user-site)" || say "$HOME is not writable for user $uid: pip cannot install packages"
+
+[ $# -eq 0 ] || exec "$@"
+
+# The manifest says which version of a starter was put there: a file that still is that version is the image's to
+# update, any other is the person's.
+seed_starter() { # SOURCE FOLDER
+  name=${1##*/}
+  target=$2/$name
+  manifest=$2/.gpubox-starters
+  new=$(sha256sum <"$1") || return
+  line="${new%% *}  $name"
+  if [ -e "$target" ]; then
+    old=$(sha256sum <"$target") || return
+    if [ "$old" != "$new" ] && ! grep -qsxF "${old%% *}  $name" "$manifest"; then
+      say "$target is your own version and stays as it is"
+      return
+    fi
+  else
+    old=
+  fi
+  if [ "$old" != "$new" ]; then
+    { cp "$1" "$2/.$name.partial" && mv -f "$2/.$name.partial" "$target"; } || return
+  fi
+  grep -qsxF "$line" "$manifest" || echo "$line" >>"$manifest"
+}
+
+seed_starters() { # SOURCE FOLDER
+  mkdir -p "$2" &&
+    for starter in "$1"/*.ipynb; do
+      seed_starter "$starter" "$2" || return
+    done
+}
+
+seed_data() { # SOURCE FOLDER
+  [ ! -e "$2" ] || return 0
+  # In the same folder, so that the rename is one step: the set is there as a whole or not at all.
+  staging=${2%/*}/.${2##*/}.partial
+  if ! { rm -rf "$staging" && cp -R "$1" "$staging" && mv -T "$staging" "$2"; }; then
+    rm -rf "$staging"
+    return 1
+  fi
+}
+
+# A folder that cannot be written (read-only, full, another owner) is the person's to mend; Jupyter works without.
+seed() { # FUNCTION SOURCE FOLDER
+  if messages=$(
+    # Another notebook on the same folders may be starting as well. Where locks do not work, go on without.
+    { exec 9<"${3%/*}" && { flock -w 60 9 || :; } && "$1" "$2" "$3"; } 2>&1
+  ); then
+    [ -z "$messages" ] || printf '%s\n' "$messages" >&2
+  else
+    say "could not fill $3: $(printf '%s\n' "$messages" | tail -n 1)"
+    say "check that ${3%/*} can be written by user $uid and is not full. Jupyter starts without it; restart the container" \
+      "to try again."
+  fi
+}
+
+case ${GPUBOX_STARTERS:-yes} in
+no) ;;
+*)
+  seed seed_starters /opt/gpubox/starters /code/starters
+  seed seed_data /opt/gpubox/data/shapes /data/shapes
+  ;;
+esac
+
+# What a killed server left behind would be taken for a running one.
+rm -rf "$JUPYTER_RUNTIME_DIR"
+
+exec jupyter lab

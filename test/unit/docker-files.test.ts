@@ -1,0 +1,204 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { inflateSync } from "node:zlib";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+const docker = fileURLToPath(new URL("../../docker/", import.meta.url));
+const read = (name: string) => readFileSync(join(docker, name), "utf8");
+const instructions = read("Dockerfile")
+  .replaceAll("\\\n", " ")
+  .split("\n")
+  .filter((line) => /^[A-Z]+ /.test(line));
+
+describe("Dockerfile", () => {
+  it("names no frontend, which BuildKit would fetch from a registry", () => {
+    expect(read("Dockerfile")).not.toMatch(/^#\s*syntax\s*=/im);
+  });
+
+  it("comes from a registry in one place only: the base image", () => {
+    const stages: string[] = [];
+    for (const line of instructions.filter((line) => line.startsWith("FROM "))) {
+      const [, source, , name] = line.split(/\s+/);
+      if (source !== ["$", "{BASE}"].join("")) expect(stages).toContain(source);
+      stages.push(name ?? "");
+    }
+    const copied = instructions.flatMap((line) =>
+      [...line.matchAll(/\bfrom=([\w-]+)/g)].map((match) => match[1]),
+    );
+    expect(copied.length).toBeGreaterThan(0);
+    for (const stage of copied) expect(stages).toContain(stage);
+    expect(stages).toContain("lab");
+    expect(stages.at(-1)).toBe("full");
+  });
+
+  it("copies our own files after every package, so that a changed notebook rebuilds in seconds", () => {
+    for (const target of ["lab", "full"]) {
+      const start = instructions.findIndex((line) => line.endsWith(` AS ${target}`));
+      const rest = instructions.slice(start + 1);
+      const end = rest.findIndex((line) => line.startsWith("FROM "));
+      expect(rest.slice(0, end < 0 ? undefined : end)).toEqual(["COPY --from=files /files /"]);
+    }
+  });
+
+  it("leaves the choice of GPUs to whoever runs the image, and takes no token", () => {
+    const set = instructions.filter((line) => /^(ENV|ARG) /.test(line)).join("\n");
+    expect(set).toContain("NVIDIA_DRIVER_CAPABILITIES=compute,utility");
+    expect(set).not.toContain("NVIDIA_VISIBLE_DEVICES");
+    expect(set).not.toMatch(/TOKEN/);
+  });
+
+  it("copies only what .dockerignore lets through", () => {
+    const allowed = read(".dockerignore").split("\n");
+    expect(allowed).toContain("*");
+    const sources = instructions
+      .filter((line) => line.startsWith("COPY ") && !line.includes("--from="))
+      .flatMap((line) => line.split(/\s+/).slice(1, -1));
+    expect(sources.length).toBeGreaterThan(0);
+    for (const source of sources) {
+      const pattern = source.replace(/^requirements.*\.txt$/, "requirements*.txt");
+      expect(allowed).toContain(pattern === "notebooks" ? "!notebooks/*.ipynb" : `!${pattern}`);
+    }
+  });
+});
+
+describe.each(["requirements.txt", "requirements-lab.txt", "requirements-uv.txt"])("lock %s", (name) => {
+  const entries = read(name)
+    .split("\n")
+    .filter((line) => line !== "" && !line.startsWith("#"))
+    .join("\n")
+    .replaceAll("\\\n", " ")
+    .split("\n");
+
+  it("pins and hashes every requirement", () => {
+    expect(entries.length).toBeGreaterThan(0);
+    for (const entry of entries) {
+      expect(entry).toMatch(/^[a-z0-9][a-z0-9.-]*==[^\s;]+( ; [^\\]+?)?(\s+--hash=sha256:[0-9a-f]{64})+$/);
+    }
+  });
+
+  it("names no index and no host", () => {
+    expect(read(name)).not.toMatch(/:\/\/|--(extra-)?index-url|--find-links|--trusted-host| @ /);
+  });
+});
+
+describe("the two locks", () => {
+  const pins = (name: string) => read(name).match(/^[a-z0-9.-]+==.*(?= \\$)/gm) ?? [];
+
+  it("agree on what both hold: the full image is built on the packages of the small one", () => {
+    const full = new Set(pins("requirements.txt"));
+    expect(pins("requirements-lab.txt").filter((pin) => !full.has(pin))).toEqual([]);
+  });
+
+  it("hold PyTorch in the full one only", () => {
+    const named = (name: string) => pins(name).map((pin) => pin.split("==")[0]);
+    expect(named("requirements.txt")).toEqual(
+      expect.arrayContaining(["torch", "torchvision", "fastai", "jupyterlab"]),
+    );
+    expect(named("requirements-lab.txt")).not.toContain("torch");
+  });
+});
+
+interface Cell {
+  cell_type: string;
+  id: string;
+  source: string[];
+  outputs?: unknown[];
+  execution_count?: number | null;
+}
+
+describe("starter notebooks", () => {
+  const names = readdirSync(join(docker, "notebooks"));
+
+  it("are the three of the image", () => {
+    expect(names.sort()).toEqual(["first-model.ipynb", "is-my-gpu-working.ipynb", "where-things-live.ipynb"]);
+  });
+
+  it.each(names)("%s is a notebook of format 4.5 that was never run", (name) => {
+    const notebook = JSON.parse(read(`notebooks/${name}`)) as {
+      nbformat: number;
+      nbformat_minor: number;
+      metadata: { kernelspec: { name: string } };
+      cells: Cell[];
+    };
+    expect([notebook.nbformat, notebook.nbformat_minor]).toEqual([4, 5]);
+    expect(notebook.metadata.kernelspec.name).toBe("python3");
+    expect(new Set(notebook.cells.map((cell) => cell.id)).size).toBe(notebook.cells.length);
+    const code = notebook.cells.filter((cell) => cell.cell_type === "code");
+    expect(code.length).toBeGreaterThan(0);
+    for (const cell of code) {
+      expect(cell.outputs).toEqual([]);
+      expect(cell.execution_count).toBeNull();
+    }
+  });
+
+  it("train without a download, and fail where the model has not learned", () => {
+    const text = (JSON.parse(read("notebooks/first-model.ipynb")).cells as Cell[])
+      .flatMap((cell) => cell.source)
+      .join("");
+    expect(text).toContain("pretrained=False");
+    expect(text).toContain("assert score >= 0.9");
+  });
+});
+
+const python = spawnSync("python3", ["--version"]).status === 0;
+if (!python && !process.env.CI)
+  console.warn("make-samples.py is not tested: python3 is missing (apt-get install python3)");
+
+describe.skipIf(!python && !process.env.CI)("make-samples.py", () => {
+  const out = mkdtempSync(join(tmpdir(), "gpubox-samples-"));
+  const draw = (name: string) => execFileSync("python3", [join(docker, "make-samples.py"), join(out, name)]);
+  const files = (name: string) =>
+    readdirSync(join(out, name), { recursive: true, encoding: "utf8" })
+      .filter((file) => file.endsWith(".png"))
+      .sort();
+  const digest = (name: string) => {
+    const hash = createHash("sha256");
+    for (const file of files(name)) hash.update(file).update(readFileSync(join(out, name, file)));
+    return hash.digest("hex");
+  };
+
+  beforeAll(() => {
+    draw("once");
+    draw("twice");
+  }, 120_000);
+  afterAll(() => rmSync(out, { recursive: true, force: true }));
+
+  it("draws the same pictures on every run", () => {
+    expect(digest("twice")).toBe(digest("once"));
+  });
+
+  it("draws as many of each class, to train on and to check with", () => {
+    const counts = Object.groupBy(files("once"), (file) => file.slice(0, file.lastIndexOf("/")));
+    expect(
+      Object.fromEntries(Object.entries(counts).map(([folder, list]) => [folder, list?.length])),
+    ).toEqual({
+      "train/circle": 200,
+      "train/triangle": 200,
+      "valid/circle": 50,
+      "valid/triangle": 50,
+    });
+  });
+
+  it("draws pictures that differ, each a whole 64 x 64 PNG", () => {
+    const all = files("once").map((file) => readFileSync(join(out, "once", file)));
+    expect(new Set(all.map((png) => png.toString("base64"))).size).toBe(all.length);
+    for (const png of all) {
+      expect(png.subarray(0, 8)).toEqual(Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]));
+      expect([png.readUInt32BE(16), png.readUInt32BE(20)]).toEqual([64, 64]);
+      // The one data chunk follows the header: its body is every row with a filter byte before it.
+      const length = png.readUInt32BE(33);
+      expect(png.subarray(37, 41).toString()).toBe("IDAT");
+      expect(inflateSync(png.subarray(41, 41 + length))).toHaveLength(64 * (64 * 3 + 1));
+    }
+  });
+
+  it("says how it is used", () => {
+    expect(() => execFileSync("python3", [join(docker, "make-samples.py")], { stdio: "pipe" })).toThrow(
+      /usage: make-samples.py OUTDIR/,
+    );
+  });
+});
