@@ -74,7 +74,9 @@ export class Notebook extends pulumi.ComponentResource {
       );
     }
 
-    const token = new random.RandomBytes(`${name}-token`, { length: 24 }, { parent: this }).hex;
+    // Not RandomBytes: its id is the bytes themselves, and ids are neither encrypted in the state nor hidden.
+    const token = new random.RandomPassword(`${name}-token`, { length: 40, special: false }, { parent: this })
+      .result;
 
     // Settings, shell history and the like outlive a container and go with the stack.
     const home =

@@ -39,7 +39,7 @@ const OUTPUTS: Record<string, (name: string, inputs: Record<string, unknown>) =>
   "docker:index/remoteImage:RemoteImage": () => ({ imageId: "sha256:pulled" }),
   "docker:index/volume:Volume": () => ({}),
   "pulumi:providers:docker": () => ({}),
-  "random:index/randomBytes:RandomBytes": () => ({ hex: "c0ffee" }),
+  "random:index/randomPassword:RandomPassword": () => ({ result: "c0ffee" }),
 };
 
 const SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270";

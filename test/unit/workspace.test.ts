@@ -24,7 +24,7 @@ describe("the tree", () => {
       `container1 > container1-container ${CONTAINER}`,
       "container1 > container1-home docker:index/volume:Volume",
       `container1 > container1-ready ${COMMAND}`,
-      "container1 > container1-token random:index/randomBytes:RandomBytes",
+      "container1 > container1-token random:index/randomPassword:RandomPassword",
       `data-pets > data-pets-download ${COMMAND}`,
       "image > image-build docker:index/image:Image",
       "local > local-docker pulumi:providers:docker",

@@ -1,0 +1,53 @@
+/** `npm run destroy`: tears the stack down and leaves the person's files alone. */
+import type { Context } from "../context.ts";
+import { readOutputs, type StackOutputs } from "../outputs.ts";
+import { finishInterrupted } from "../reconcile.ts";
+import { clearLocks } from "../recover.ts";
+import { Problem, say } from "../say.ts";
+import { isLocal, isStackThere, openSession, runEngine, type Session } from "../session.ts";
+import { prepareDocker } from "../setup/docker.ts";
+import { sayStandIns } from "../setup/plugins.ts";
+import { parseStackArgs } from "../setup/stack.ts";
+
+export async function destroy(context: Context, args: string[]): Promise<number> {
+  const { stack, rest } = parseStackArgs(args, context.env);
+  const confirmed = rest.some((arg) => /^(-y|--yes)$/.test(arg));
+  if (!confirmed && !context.interactive) {
+    throw new Problem("there is no terminal to ask at: confirm with `npm run destroy -- --yes`");
+  }
+  const session = await openSession(context, args);
+  if (!(await isStackThere(session))) {
+    say(`stack ${stack}: there is nothing to tear down`);
+    return 0;
+  }
+  sayStandIns(session);
+  if (isLocal(session)) await requireDaemon(session);
+  clearLocks(session);
+  await finishInterrupted(session);
+  const outputs = await readOutputs(session);
+  const code = await runEngine(
+    session,
+    "destroy",
+    context.interactive ? [] : ["--skip-preview", "--non-interactive"],
+  );
+  if (code === 0) say(whatStays(outputs, session));
+  return code;
+}
+
+/** A daemon that is only stopped is started; without one there is nothing the engine could remove. */
+async function requireDaemon(session: Session): Promise<void> {
+  try {
+    await prepareDocker(session.context);
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    throw new Problem(
+      `${error.message}\nUntil then the containers, networks and volumes of stack ${session.stack} stay as they are. If that Docker is gone for good, forget the stack with \`npm run pulumi -- stack rm --force --preserve-config ${session.stack}\`; your files stay either way.`,
+    );
+  }
+}
+
+function whatStays({ codeFolder, dataFolder, image }: StackOutputs, { stack }: Session): string {
+  const files = codeFolder && dataFolder ? `your files in ${codeFolder} and ${dataFolder}` : "your files";
+  const left = image ? `${files}, and the image (\`docker rmi ${image}\` removes it)` : files;
+  return `stack ${stack} is torn down. What stays: ${left}.`;
+}

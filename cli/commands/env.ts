@@ -1,0 +1,21 @@
+/** `npm run env`: the set-up for a shell, so that plain `pulumi` works in this folder. */
+import type { Context } from "../context.ts";
+import type { Env } from "../run.ts";
+import { prepareStack } from "../session.ts";
+
+export async function env(context: Context, args: string[]): Promise<number> {
+  const { additions } = await prepareStack(context, args);
+  process.stdout.write(exports(additions));
+  return 0;
+}
+
+/** The additions as lines for a POSIX shell. */
+export function exports({ PATH, ...others }: Env): string {
+  const lines = Object.entries(others).map(([name, value]) => `export ${name}=${quote(value ?? "")}`);
+  return [`export PATH=${quote(PATH ?? "")}:"$PATH"`, ...lines, ""].join("\n");
+}
+
+/** A text as one word of a POSIX shell. */
+export function quote(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}

@@ -1,0 +1,60 @@
+/** `npm start`: sets up what is missing, then `pulumi up`, then says where the notebooks are. */
+import type { Context } from "../context.ts";
+import { readOutputs, summary } from "../outputs.ts";
+import { argsForMissing, finishInterrupted, startStopped, strangers } from "../reconcile.ts";
+import { clearLocks } from "../recover.ts";
+import { say } from "../say.ts";
+import { prepareStack, runEngine, type Session, tryEngine } from "../session.ts";
+
+/** An update in the history of a stack, as the engine lists it. */
+export interface Update {
+  /** In whole seconds. */
+  startTime: string;
+  kind: string;
+  result?: string;
+  resourceChanges?: Record<string, number>;
+}
+
+export async function up(context: Context, args: string[]): Promise<number> {
+  const session = await prepareStack(context, args);
+  clearLocks(session);
+  const state = await finishInterrupted(session);
+  await startStopped(session, state);
+  const missing = await argsForMissing(session, state);
+  // The history counts in whole seconds.
+  const started = Math.floor(Date.now() / 1000) * 1000;
+  // Without a terminal there is nobody to look at a preview; the program checks everything before it begins.
+  const unattended = context.interactive ? [] : ["--yes", "--skip-preview", "--non-interactive"];
+  const code = await runEngine(session, "up", [...unattended, ...missing]);
+  if (code !== 0) {
+    await explainStrangers(session);
+    return code;
+  }
+  const [update, outputs] = await Promise.all([lastUpdate(session), readOutputs(session)]);
+  // The person looked at the preview and declined.
+  if (!update || Date.parse(update.startTime) < started) return code;
+  if (changedNothing(update)) {
+    process.stdout.write("unchanged: everything is as the configuration says; nothing to do\n");
+  }
+  process.stdout.write(`${summary(outputs, session.stack)}\n`);
+  return code;
+}
+
+/** Whether an update left every resource as it was. */
+export function changedNothing({ kind, result, resourceChanges = {} }: Update): boolean {
+  const changed = Object.entries(resourceChanges).filter(([change, count]) => change !== "same" && count > 0);
+  return kind === "update" && result === "succeeded" && changed.length === 0;
+}
+
+async function lastUpdate(session: Session): Promise<Update | undefined> {
+  const { code, stdout } = await tryEngine(session, ["stack", "history", "--json", "--page-size", "1"]);
+  return code === 0 ? JSON.parse(stdout)[0] : undefined;
+}
+
+async function explainStrangers(session: Session): Promise<void> {
+  const names = await strangers(session).catch(() => []);
+  if (names.length === 0) return;
+  say(
+    `note: ${names.join(", ")} on this Docker daemon carr${names.length === 1 ? "ies" : "y"} the label of this stack (gpubox.stack=${session.label}) and is not in its state: another person's, or left behind. If it is yours and in the way: \`docker rm -f ${names.join(" ")}\``,
+  );
+}

@@ -1,0 +1,49 @@
+/** What every command and set-up step is given: where things are, and who is asking. */
+import { mkdirSync } from "node:fs";
+import { homedir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Findings } from "./findings.ts";
+import type { Env } from "./run.ts";
+import { say } from "./say.ts";
+
+/** The checkout this program is part of. */
+export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/** Where a run works, and for whom. */
+export interface Context {
+  /** The checkout. */
+  root: string;
+  /** The environment of the person who started us. */
+  env: Env;
+  /** Folder of what must not be lost, state and passphrase: `GPUBOX_HOME`, by default `~/.gpubox`. */
+  home: string;
+  /** Folder of what can be made again: `GPUBOX_CACHE`, by default `~/.cache/gpubox`. */
+  cache: string;
+  /** Pulumi's own folder: `PULUMI_HOME`, by default `~/.pulumi`. */
+  pulumiHome: string;
+  /** Whether there is a person at a terminal to ask. */
+  interactive: boolean;
+  /** What earlier runs found out. */
+  findings: Findings;
+}
+
+/** The context of this process. `CI` counts as nobody to ask, as it does for Pulumi. */
+export function createContext(env: Env = process.env, root: string = ROOT): Context {
+  const user = env.HOME || homedir();
+  const cache = env.GPUBOX_CACHE || join(env.XDG_CACHE_HOME || join(user, ".cache"), "gpubox");
+  return {
+    root,
+    env,
+    home: env.GPUBOX_HOME || join(user, ".gpubox"),
+    cache,
+    pulumiHome: env.PULUMI_HOME || join(user, ".pulumi"),
+    interactive: Boolean(process.stdin.isTTY && process.stderr.isTTY) && !env.CI,
+    findings: new Findings(join(cache, "findings.json")),
+  };
+}
+
+/** Makes a folder of ours where it is not there yet, for its owner alone, and says so. */
+export function ensureFolder(path: string, purpose: string): void {
+  if (mkdirSync(path, { recursive: true, mode: 0o700 }) !== undefined) say(`${path}: made, for ${purpose}`);
+}

@@ -1,0 +1,134 @@
+/**
+ * What the npm scripts start: runs on any Node from 20 on with nothing installed.
+ *
+ * Installs the dependencies where they are missing or out of date, then hands over to main.ts on the Node that
+ * came with them, which strips TypeScript's types by itself.
+ */
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { delimiter, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { withLock } from "./lock.mjs";
+
+const OLDEST_NODE = 20;
+/** From here on Node runs TypeScript by itself. */
+const TYPESCRIPT_NODE = 24;
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const modules = join(root, "node_modules");
+const bin = join(modules, ".bin");
+/** Written last, and inside the folder that `npm ci` empties first: it is there only after a whole install. */
+const marker = join(modules, ".gpubox-installed");
+
+function fail(message) {
+  process.stderr.write(`gpubox: ${message}\n`);
+  process.exit(1);
+}
+
+/** What the installed dependencies depend on; a change makes them out of date. */
+function wanted() {
+  const hash = createHash("sha256")
+    .update(readFileSync(join(root, "package-lock.json")))
+    .digest("hex");
+  return `${hash} ${process.platform}-${process.arch}\n`;
+}
+
+function isInstalled() {
+  return existsSync(marker) && readFileSync(marker, "utf8") === wanted();
+}
+
+/** Runs npm quietly; its output is for the person only when it fails. */
+function npm(args) {
+  // npm names itself to the scripts it starts; another package manager does so too, but has no `ci`.
+  const cli = process.env.npm_execpath ?? "";
+  const [command, ...first] = /npm-cli\.[cm]?js$/.test(cli) ? [process.execPath, cli] : ["npm"];
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, [...first, ...args], { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+    let output = "";
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (output += chunk));
+    child.on("error", reject);
+    child.on("close", (code) => {
+      if (code === 0) return resolve();
+      // npm goes on to list its options; what is wrong comes first.
+      const [said] = output.trim().split("\nnpm error Usage:");
+      reject(new Error(said || `npm ended with ${code}`));
+    });
+  });
+}
+
+async function install() {
+  const started = Date.now();
+  process.stderr.write("dependencies: installing with npm ci … ");
+  try {
+    // Whatever NODE_ENV or a person's npmrc says: the tests and checks are part of the project.
+    await npm(["ci", "--include=dev", "--no-audit", "--no-fund", "--loglevel=error"]);
+  } catch (error) {
+    process.stderr.write("failed\n");
+    throw new Error(
+      `\`npm ci\` failed in ${root}; mend what it says and run the same again:\n${error.message}`,
+    );
+  }
+  writeFileSync(marker, wanted());
+  process.stderr.write(`done (${((Date.now() - started) / 1000).toFixed(1)} s)\n`);
+}
+
+async function ensureInstalled() {
+  if (isInstalled()) return;
+  const own = join(root, ".gpubox");
+  mkdirSync(own, { recursive: true });
+  await withLock(
+    join(own, "install.lock"),
+    () => (isInstalled() ? undefined : install()),
+    (holder) => process.stderr.write(`dependencies: waiting for process ${holder}, which installs them\n`),
+  );
+}
+
+/** The Node that runs main.ts: the one installed, or this one where npm was told to run no install scripts. */
+function runtime() {
+  const own = join(modules, "node", "bin", "node");
+  if (existsSync(own)) return own;
+  if (Number.parseInt(process.versions.node, 10) >= TYPESCRIPT_NODE) return process.execPath;
+  return fail(
+    `npm did not install Node ${TYPESCRIPT_NODE} (ignore-scripts is set?): run \`npm rebuild node --ignore-scripts=false\` in ${root}`,
+  );
+}
+
+function handOver() {
+  const cache =
+    process.env.GPUBOX_CACHE || join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "gpubox");
+  const child = spawn(runtime(), [join(root, "cli", "main.ts"), ...process.argv.slice(2)], {
+    stdio: "inherit",
+    env: {
+      ...process.env,
+      PATH: [bin, process.env.PATH].join(delimiter),
+      NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE || join(cache, "compile-cache"),
+      // A proxy that the person has set is used for our own look-ups as well.
+      NODE_USE_ENV_PROXY: process.env.NODE_USE_ENV_PROXY || "1",
+    },
+  });
+  const passOn = (signal) => {
+    // Ctrl-C on a terminal reaches every process by itself; a second one would make the engine give up at once.
+    if (signal !== "SIGINT" || !process.stdin.isTTY) child.kill(signal);
+  };
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, passOn);
+  child.on("error", (error) => fail(error.message));
+  child.on("exit", (code, signal) => {
+    if (signal === null) process.exit(code);
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+  });
+}
+
+if (Number.parseInt(process.versions.node, 10) < OLDEST_NODE) {
+  fail(
+    `Node ${process.versions.node} is too old; install Node ${OLDEST_NODE} or newer (https://nodejs.org/en/download) and run the same again`,
+  );
+}
+try {
+  await ensureInstalled();
+} catch (error) {
+  fail(error.message);
+}
+handOver();

@@ -1,0 +1,40 @@
+/** The commands behind `npm start`, `npm test` and `npm run …`. */
+import { type Context, createContext } from "./context.ts";
+import { Problem, say } from "./say.ts";
+
+type Command = (context: Context, args: string[]) => Promise<number>;
+
+/** Loaded one by one: most commands need little of what the others do. */
+const COMMANDS: Record<string, () => Promise<Command>> = {
+  up: async () => (await import("./commands/up.ts")).up,
+  preview: async () => (await import("./commands/preview.ts")).preview,
+  refresh: async () => (await import("./commands/refresh.ts")).refresh,
+  stop: async () => (await import("./commands/stop.ts")).stop,
+  destroy: async () => (await import("./commands/destroy.ts")).destroy,
+  url: async () => (await import("./commands/notebook.ts")).url,
+  shell: async () => (await import("./commands/notebook.ts")).shell,
+  logs: async () => (await import("./commands/notebook.ts")).logs,
+  env: async () => (await import("./commands/env.ts")).env,
+  pulumi: async () => (await import("./commands/pulumi.ts")).pulumi,
+  test: async () => (await import("./commands/test.ts")).test,
+  check: async () => (await import("./commands/check.ts")).check,
+  schema: async () => (await import("./commands/schema.ts")).schema,
+};
+
+async function main([name = "", ...args]: string[]): Promise<number> {
+  const load = COMMANDS[name];
+  if (!load) {
+    say(`gpubox: there is no command ${name || "given"}; there are ${Object.keys(COMMANDS).join(", ")}`);
+    return 2;
+  }
+  try {
+    const command = await load();
+    return await command(createContext(), args);
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    say(`gpubox: ${error.message}`);
+    return 1;
+  }
+}
+
+process.exitCode = await main(process.argv.slice(2));

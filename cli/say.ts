@@ -1,0 +1,59 @@
+/** What the person reads while something is done. It goes to stderr: stdout is for results. */
+
+/** An error made for the person: its message says what is wrong and what mends it, so no stack trace is shown. */
+export class Problem extends Error {}
+
+let lineIsOpen = false;
+
+function write(text: string): void {
+  process.stderr.write(text);
+}
+
+function closeLine(): void {
+  if (lineIsOpen) write("\n");
+  lineIsOpen = false;
+}
+
+/** A line of its own. */
+export function say(message: string): void {
+  closeLine();
+  write(`${message}\n`);
+}
+
+/** `95.4` as people say it: "1 min 35 s". */
+export function formatSeconds(seconds: number): string {
+  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+}
+
+/**
+ * Does something that takes a while, in one line that says what and, at its end, how long it took.
+ *
+ * @param what for example "engine: building it from the Go module (about 5 minutes)"
+ * @param outcome what came of it, in a few words
+ */
+export async function step<T>(
+  what: string,
+  action: () => Promise<T>,
+  outcome: (value: T) => string = () => "done",
+): Promise<T> {
+  const started = performance.now();
+  closeLine();
+  write(`${what} … `);
+  lineIsOpen = true;
+  const finish = (result: string) => {
+    const took = formatSeconds((performance.now() - started) / 1000);
+    // What was said meanwhile has ended the line.
+    write(lineIsOpen ? `${result} (${took})\n` : `${what}: ${result} (${took})\n`);
+    lineIsOpen = false;
+  };
+  try {
+    const value = await action();
+    finish(outcome(value));
+    return value;
+  } catch (error) {
+    finish("failed");
+    throw error;
+  }
+}

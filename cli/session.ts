@@ -1,0 +1,162 @@
+/** The set-up of a command, put together: everything the engine needs, and the environment it runs in. */
+import { existsSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { type Context, ensureFolder } from "./context.ts";
+import { type Captured, capture, type Env, handOver, mustRun } from "./run.ts";
+import { Problem } from "./say.ts";
+import { type Backend, prepareBackend } from "./setup/backend.ts";
+import { dockerfileBase, neededBase, prepareBaseImage } from "./setup/base-image.ts";
+import { type DockerAddress, dockerAddress } from "./setup/daemon.ts";
+import { type Engine, prepareEngine } from "./setup/engine.ts";
+import { preparePlugins, sayStandIns } from "./setup/plugins.ts";
+import {
+  createStack,
+  parseStackArgs,
+  projectName,
+  readStack,
+  type StackSettings,
+  stackExists,
+  stackFile,
+  useCopy,
+} from "./setup/stack.ts";
+
+/** An engine and the environment in which it finds everything. */
+export interface Toolchain {
+  engine: Engine;
+  /** The whole environment. */
+  env: Env;
+  /** The part of it that a person's shell does not have; PATH holds only the folders to put in front. */
+  additions: Env;
+  /** Names of the plugins that stand-ins are used for. */
+  standIns: string[];
+}
+
+/** Makes sure that there is an engine with its plugins. */
+export async function prepareToolchain(context: Context): Promise<Toolchain> {
+  ensureFolder(context.cache, "what gpubox downloads and builds");
+  ensureFolder(context.pulumiHome, "Pulumi's own plugins and logs");
+  const engine = await prepareEngine(context);
+  const { folders, standIns } = await preparePlugins(context, engine);
+  const additions: Env = {
+    PATH: [engine.folder, join(context.root, "node_modules", ".bin"), ...folders].join(delimiter),
+    NODE_COMPILE_CACHE: context.env.NODE_COMPILE_CACHE || join(context.cache, "compile-cache"),
+    PULUMI_SKIP_UPDATE_CHECK: "true",
+    // Where a plugin is stood in for, its download has failed already: fail at once, not after a long wait.
+    ...(standIns.length > 0 ? { PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true" } : {}),
+  };
+  return { engine, env: merge(context.env, additions), additions, standIns };
+}
+
+function merge(env: Env, additions: Env): Env {
+  return { ...env, ...additions, PATH: [additions.PATH, env.PATH].filter(Boolean).join(delimiter) };
+}
+
+/** A stack with everything that is needed to work on it. */
+export interface Session extends Toolchain {
+  context: Context;
+  backend: Backend;
+  /** As the person wrote it. */
+  stack: string;
+  /** `<project>/<stack>`: the label on everything the stack owns. */
+  label: string;
+  /** What the set-up needs to know of its configuration; undefined without a file. */
+  settings: StackSettings | undefined;
+  /** Where the Docker daemon of this machine is, whether it runs or not. */
+  docker: DockerAddress;
+  /** Arguments for the engine, without those that are ours. */
+  rest: string[];
+}
+
+/** The engine with a backend and the name of a stack; the stack need not be there. */
+export async function openSession(context: Context, args: string[]): Promise<Session> {
+  const { stack, rest } = parseStackArgs(args, context.env);
+  const toolchain = await prepareToolchain(context);
+  const { backend, env } = prepareBackend(context);
+  const docker = dockerAddress(context.env);
+  const additions = {
+    ...toolchain.additions,
+    ...env,
+    PULUMI_STACK: stack,
+    // A copy of the checkout, or one whose stack file lacks the salt, uses the one that the state was made with.
+    PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER: "true",
+    // The engine's plugins know nothing of Docker's contexts.
+    ...(docker.from === "context" ? { DOCKER_HOST: docker.host } : {}),
+  };
+  const label = `${projectName(context.root)}/${stack.slice(stack.lastIndexOf("/") + 1)}`;
+  return {
+    ...toolchain,
+    context,
+    backend,
+    stack,
+    label,
+    settings: existsSync(stackFile(context.root, stack)) ? readStack(context.root, stack) : undefined,
+    docker,
+    rest,
+    additions,
+    env: merge(context.env, additions),
+  };
+}
+
+/** Everything that `pulumi up` needs: a stack that is there, on a host that is ready for it. */
+export async function prepareStack(context: Context, args: string[]): Promise<Session> {
+  const { stack } = parseStackArgs(args, context.env);
+  // Before anything is downloaded or built.
+  const settings = readStack(context.root, stack);
+  const session = await openSession(context, args);
+  sayStandIns(session);
+  await prepareHost(session, settings);
+  if (!(await isStackThere(session))) {
+    await createStack(context.root, session.stack, session.engine.file, session);
+  }
+  return session;
+}
+
+async function prepareHost({ context, docker }: Session, settings: StackSettings): Promise<void> {
+  if (settings.host !== "local") return;
+  // Not needed before this point, and slow to load.
+  const { prepareDocker } = await import("./setup/docker.ts");
+  await prepareDocker(context);
+  const base = neededBase(settings.image, () => dockerfileBase(context.root));
+  if (base) await prepareBaseImage(context, docker.host, base);
+}
+
+/** Whether what the stack made is on this machine's Docker daemon. */
+export function isLocal({ settings }: Session): boolean {
+  return settings === undefined || settings.host === "local";
+}
+
+/** Whether the backend knows the session's stack. */
+export function isStackThere(session: Session): Promise<boolean> {
+  return stackExists(session.context.root, session.stack, session.backend, session.engine.file, session);
+}
+
+/** @throws Problem when the backend does not know the stack */
+export async function requireStack(session: Session): Promise<void> {
+  if (await isStackThere(session)) return;
+  throw new Problem(
+    `stack ${session.stack} is not up: run \`npm start${session.stack === "dev" ? "" : ` -- -s ${session.stack}`}\``,
+  );
+}
+
+/** Runs the engine on the person's terminal, on a copy of the stack's file, and gives its exit status. */
+export function runEngine(session: Session, command: string, args: string[]): Promise<number> {
+  const copy = useCopy(session.context, session.stack, [...args, ...session.rest]);
+  return handOver(session.engine.file, [command, ...args, ...copy, ...session.rest], {
+    env: session.env,
+    cwd: session.context.root,
+  });
+}
+
+/** Asks the engine something; what it prints is collected. @throws Problem when it fails */
+export function askEngine(session: Session, args: string[]): Promise<string> {
+  return mustRun(session.engine.file, [...args, "--non-interactive"], inCheckout(session));
+}
+
+/** Like `askEngine`, where a failure is an answer. */
+export function tryEngine(session: Session, args: string[]): Promise<Captured> {
+  return capture(session.engine.file, [...args, "--non-interactive"], inCheckout(session));
+}
+
+function inCheckout({ env, context }: Session) {
+  return { env, cwd: context.root };
+}

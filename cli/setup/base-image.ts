@@ -1,0 +1,104 @@
+/** The image that docker/Dockerfile starts from, where no container registry can be reached. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type Docker from "dockerode";
+import type { Context } from "../context.ts";
+import { findSystemProgram } from "../path.ts";
+import { Problem, step } from "../say.ts";
+import { dockerClient } from "./daemon.ts";
+import { asRoot, canInstall, inspectMachine, installPackages } from "./packages.ts";
+
+/** How long a registry may take to begin to answer, in milliseconds. */
+const PATIENCE = 10_000;
+
+/** Reads the default of the build argument BASE. */
+export function defaultBase(dockerfile: string): string {
+  const base = /^ARG\s+BASE=(\S+)/m.exec(dockerfile)?.[1];
+  if (!base) throw new Problem("docker/Dockerfile names no base image: it needs a line `ARG BASE=…`");
+  return base;
+}
+
+/** The image that the build of a stack starts from; undefined for a stack that pulls its image. */
+export function neededBase(image: unknown, byDefault: () => string): string | undefined {
+  if (typeof image === "string") return undefined;
+  const { pull, args } = (image ?? {}) as { pull?: unknown; args?: { BASE?: unknown } };
+  if (pull !== undefined) return undefined;
+  return typeof args?.BASE === "string" ? args.BASE : byDefault();
+}
+
+/** docker/Dockerfile's own base image. */
+export function dockerfileBase(root: string): string {
+  return defaultBase(readFileSync(join(root, "docker", "Dockerfile"), "utf8"));
+}
+
+/**
+ * Makes sure that a daemon has a base image: has it pull it, or makes one out of Debian's packages.
+ *
+ * @param context who asks
+ * @param dockerHost the daemon, as in DOCKER_HOST
+ * @param tag for example debian:bookworm-slim
+ * @throws Problem when the image can neither be pulled nor made
+ */
+export async function prepareBaseImage(context: Context, dockerHost: string, tag: string): Promise<void> {
+  const docker = dockerClient(dockerHost);
+  if (await hasImage(docker, tag)) return;
+  const key = `registry of ${tag}`;
+  if (context.findings.get(key) !== "no") {
+    const pulled = await step(
+      `base image ${tag}: pulling`,
+      () => pull(docker, tag),
+      (value) => (value ? "done" : "not reachable, not tried again for a day"),
+    );
+    if (pulled) return;
+    context.findings.set(key, "no");
+  }
+  await make(context, dockerHost, tag);
+}
+
+async function hasImage(docker: Docker, tag: string): Promise<boolean> {
+  try {
+    await docker.getImage(tag).inspect();
+    return true;
+  } catch (error) {
+    if ((error as { statusCode?: number }).statusCode === 404) return false;
+    throw error;
+  }
+}
+
+/** Whether the daemon got the image. A registry that says nothing is given up soon, one that answers is not. */
+async function pull(docker: Docker, tag: string): Promise<boolean> {
+  const abort = new AbortController();
+  const timer = setTimeout(() => abort.abort(), PATIENCE);
+  try {
+    const progress = await docker.pull(tag, { abortSignal: abort.signal });
+    clearTimeout(timer);
+    await new Promise<void>((resolve, reject) => {
+      docker.modem.followProgress(progress, (error) => (error ? reject(error) : resolve()));
+    });
+    return await hasImage(docker, tag);
+  } catch {
+    return false;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function make(context: Context, dockerHost: string, tag: string): Promise<void> {
+  const machine = await inspectMachine(context);
+  if (!/(^|\/)debian:[a-z]+(-slim)?$/.test(tag) || !canInstall(machine)) {
+    throw new Problem(
+      `the base image ${tag} is not on the Docker daemon and its registry cannot be reached: load it by hand (\`docker load\`), or name one that is there as \`gpubox:image: {args: {BASE: …}}\`${
+        machine.family.includes("debian") ? "; as root, gpubox makes Debian's by itself" : ""
+      }`,
+    );
+  }
+  if (!findSystemProgram("debootstrap", context.env.PATH)) {
+    await installPackages(context, machine, ["debootstrap"]);
+  }
+  await step(`base image ${tag}: making a stand-in out of Debian's packages (about 40 s)`, async () => {
+    const script = join(context.root, "offline", "base-image", "make.sh");
+    const env = { ...context.env, DOCKER_HOST: dockerHost, GPUBOX_CACHE: context.cache };
+    const { code, stderr } = await asRoot({ ...context, env }, machine, "sh", [script, tag]);
+    if (code !== 0) throw new Problem(`${script} ${tag} failed:\n${stderr.trim()}`);
+  });
+}

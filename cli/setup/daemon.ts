@@ -1,0 +1,68 @@
+/** Where the Docker daemon is, and whether it is there. */
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import Docker from "dockerode";
+import type { Env } from "../run.ts";
+
+export const DEFAULT_DOCKER_HOST = "unix:///var/run/docker.sock";
+
+/** Where a daemon is looked for. */
+export interface DockerAddress {
+  /** As in DOCKER_HOST. */
+  host: string;
+  /** Who says so: a daemon that somebody names is theirs to start. */
+  from: "DOCKER_HOST" | "context" | "default";
+}
+
+/** What a daemon says when it is asked whether it is there. */
+export type Ping = "ok" | "denied" | "silent";
+
+/** Where the daemon is, by the rules of Docker's own client: DOCKER_HOST, the context, the default socket. */
+export function dockerAddress(env: Env, readContext = readContextFile): DockerAddress {
+  if (env.DOCKER_HOST) return { host: env.DOCKER_HOST, from: "DOCKER_HOST" };
+  const host = readContext(env);
+  if (host && host !== DEFAULT_DOCKER_HOST) return { host, from: "context" };
+  return { host: DEFAULT_DOCKER_HOST, from: "default" };
+}
+
+/** Endpoint of the current context of Docker's client, or undefined for the default one. */
+function readContextFile(env: Env): string | undefined {
+  const folder = env.DOCKER_CONFIG || join(env.HOME || homedir(), ".docker");
+  const name = env.DOCKER_CONTEXT || readJson(join(folder, "config.json"))?.currentContext;
+  if (typeof name !== "string" || name === "" || name === "default") return undefined;
+  const id = createHash("sha256").update(name).digest("hex");
+  return readJson(join(folder, "contexts", "meta", id, "meta.json"))?.Endpoints?.docker?.Host;
+}
+
+function readJson(path: string) {
+  try {
+    return JSON.parse(readFileSync(path, "utf8"));
+  } catch {
+    return undefined;
+  }
+}
+
+/** A client of the daemon at an address; `timeout` in milliseconds, none by default. */
+export function dockerClient(host: string, timeout?: number): Docker {
+  // dockerode's own reading of an address; it takes it from the environment alone.
+  const before = process.env.DOCKER_HOST;
+  process.env.DOCKER_HOST = host;
+  try {
+    return new Docker({ timeout });
+  } finally {
+    if (before === undefined) delete process.env.DOCKER_HOST;
+    else process.env.DOCKER_HOST = before;
+  }
+}
+
+/** Asks a daemon whether it is there; `silent` after `patience` milliseconds. */
+export async function pingDocker(host: string, patience = 5_000): Promise<Ping> {
+  try {
+    await dockerClient(host, patience).ping();
+    return "ok";
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EACCES" ? "denied" : "silent";
+  }
+}

@@ -1,0 +1,154 @@
+/** The stack that a command is about: its name, its file, and its entry in the backend. */
+import { createHash } from "node:crypto";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseDocument } from "yaml";
+import type { Context } from "../context.ts";
+import { mustRun, type RunOptions } from "../run.ts";
+import { Problem, step } from "../say.ts";
+import { type Backend, backendFolder } from "./backend.ts";
+
+const DEFAULT_STACK = "dev";
+
+/** The arguments of a command, taken apart. */
+export interface StackArgs {
+  /** As the person wrote it; may be `organization/project/name`. */
+  stack: string;
+  /** The arguments without `-s NAME`; they are the engine's to understand. */
+  rest: string[];
+}
+
+/**
+ * Finds `-s NAME` or `--stack NAME`; without it PULUMI_STACK says which, else it is dev.
+ *
+ * @throws Problem when the name is missing
+ */
+export function parseStackArgs(args: string[], env: Context["env"]): StackArgs {
+  const rest: string[] = [];
+  let stack: string | undefined;
+  for (let at = 0; at < args.length; at++) {
+    const arg = args[at] as string;
+    const match = /^(--stack)(?:=(.*))?$/s.exec(arg) ?? /^(-s)(?:=?(.+))?$/s.exec(arg);
+    if (!match) {
+      rest.push(arg);
+      continue;
+    }
+    const [, option, name = args[++at]] = match;
+    if (!name) throw new Problem(`${option} needs the name of a stack, as in \`-s lab\``);
+    stack = name;
+  }
+  return { stack: stack ?? (env.PULUMI_STACK || DEFAULT_STACK), rest };
+}
+
+/** A stack's name as its file has it: `lab` of `organization/gpubox/lab`. */
+export function shortName(stack: string): string {
+  return stack.slice(stack.lastIndexOf("/") + 1);
+}
+
+/** File of a stack's configuration. */
+export function stackFile(root: string, stack: string): string {
+  return join(root, `Pulumi.${shortName(stack)}.yaml`);
+}
+
+/** Name of the project. */
+export function projectName(root: string): string {
+  return parseDocument(readFileSync(join(root, "Pulumi.yaml"), "utf8")).get("name") as string;
+}
+
+/** What the set-up needs to know of a stack's configuration; the program checks all of it. */
+export interface StackSettings {
+  /** Kind of host, `local` by default. */
+  host: string;
+  image: unknown;
+}
+
+/**
+ * Reads a stack's file.
+ *
+ * @throws Problem when there is no such file, or it is no YAML
+ */
+export function readStack(root: string, stack: string): StackSettings {
+  const file = stackFile(root, stack);
+  if (!existsSync(file)) throw noSuchFile(root, stack, file);
+  const document = parseDocument(readFileSync(file, "utf8"));
+  const [error] = document.errors;
+  if (error) throw new Problem(`${file} is not valid YAML: ${error.message}`);
+  const config = document.toJS()?.config ?? {};
+  return { host: config["gpubox:host"]?.kind ?? "local", image: config["gpubox:image"] };
+}
+
+function noSuchFile(root: string, stack: string, file: string): Problem {
+  const names = readdirSync(root).flatMap((entry) => /^Pulumi\.(.+)\.yaml$/.exec(entry)?.[1] ?? []);
+  return new Problem(
+    `there is no stack ${stack}: ${file} does not exist. There is ${names.join(", ")}; for a new one, copy a file: \`cp Pulumi.${names[0] ?? DEFAULT_STACK}.yaml Pulumi.${shortName(stack)}.yaml\``,
+  );
+}
+
+/**
+ * A copy of a stack's file for the engine to work with: it adds a line of its own (`encryptionsalt`) and
+ * formats the whole anew, which is not wanted in a file that is under version control. The salt it needs is in
+ * the state as well.
+ *
+ * @returns the arguments that make the engine use the copy; none where there is no file, or the person names one
+ */
+export function useCopy(context: Context, stack: string, args: string[]): string[] {
+  const file = stackFile(context.root, stack);
+  if (!existsSync(file) || args.some((arg) => /^--config-file(=|$)/.test(arg))) return [];
+  const checkout = createHash("sha256").update(context.root).digest("hex").slice(0, 12);
+  const folder = join(context.cache, "config", checkout);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const copy = stackFile(folder, stack);
+  const next = `${copy}.${process.pid}`;
+  copyFileSync(file, next);
+  renameSync(next, copy);
+  return ["--config-file", copy];
+}
+
+/** Whether the backend knows a stack. */
+export async function stackExists(
+  root: string,
+  stack: string,
+  backend: Backend,
+  engine: string,
+  options: RunOptions,
+): Promise<boolean> {
+  const folder = backendFolder(backend.url, options.env.HOME);
+  if (folder !== undefined && !stack.includes("/")) {
+    const base = join(folder, ".pulumi", "stacks", projectName(root), stack);
+    return [".json", ".json.gz", ".json.zst"].some((ending) => existsSync(base + ending));
+  }
+  const list = JSON.parse(await mustRun(engine, ["stack", "ls", "--json", "--non-interactive"], options));
+  return list.some(({ name }: { name: string }) => name === stack || shortName(name) === shortName(stack));
+}
+
+/** Makes a stack in the backend. Done on copies, as the engine would write into the stack's file. */
+export async function createStack(
+  root: string,
+  stack: string,
+  engine: string,
+  options: RunOptions,
+): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "gpubox-stack-"));
+  try {
+    copyFileSync(join(root, "Pulumi.yaml"), join(folder, "Pulumi.yaml"));
+    copyFileSync(stackFile(root, stack), stackFile(folder, stack));
+    await step(`stack ${stack}: making it`, () =>
+      mustRun(engine, ["stack", "init", "--stack", stack, "--no-select", "--non-interactive"], {
+        ...options,
+        cwd: folder,
+      }),
+    );
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}

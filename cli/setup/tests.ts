@@ -1,0 +1,61 @@
+/** What the tests need of a machine, as far as it can be had. */
+import type { Context } from "../context.ts";
+import { findSystemProgram } from "../path.ts";
+import type { Env } from "../run.ts";
+import { Problem } from "../say.ts";
+import { prepareToolchain } from "../session.ts";
+import { DOCKER_PACKAGES } from "./docker.ts";
+import { canInstall, inspectMachine, installPackages } from "./packages.ts";
+import { sayStandIns } from "./plugins.ts";
+
+/** What the end-to-end tests start by themselves. */
+const PROGRAMS = {
+  dockerd: "docker.io",
+  docker: "docker-cli",
+  iptables: "iptables",
+  debootstrap: "debootstrap",
+};
+
+/** The tests' environment, and what could not be had. */
+export interface TestSetup {
+  env: Env;
+  /** One sentence each: what is missing, why, and what mends it. Empty where every test can run. */
+  missing: string[];
+}
+
+/**
+ * Gets ready for the end-to-end tests: the engine with its plugins, the packages that a private Docker daemon
+ * and a base image need. Never fails: what cannot be had is named, so that the tests that need it can say so.
+ */
+export async function prepareTests(context: Context): Promise<TestSetup> {
+  const missing: string[] = [];
+  const attempt = async <T>(action: () => Promise<T>): Promise<T | undefined> => {
+    try {
+      return await action();
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      missing.push(error.message);
+      return undefined;
+    }
+  };
+  const toolchain = await attempt(() => prepareToolchain(context));
+  if (toolchain) sayStandIns(toolchain);
+  await attempt(() => preparePackages(context));
+  return { env: toolchain?.env ?? context.env, missing };
+}
+
+async function preparePackages(context: Context): Promise<void> {
+  const machine = await inspectMachine(context);
+  if (!machine.root) {
+    throw new Problem(
+      "a private Docker daemon needs root: run `sudo npm test`, or let CI run the end-to-end tests",
+    );
+  }
+  const absent = Object.entries(PROGRAMS).filter(([name]) => !findSystemProgram(name, context.env.PATH));
+  if (absent.length === 0) return;
+  const packages = absent.map(([, name]) => name);
+  if (!canInstall(machine)) {
+    throw new Problem(`${absent.map(([name]) => name).join(", ")} not found: install ${packages.join(", ")}`);
+  }
+  await installPackages(context, machine, [...new Set([...packages, ...DOCKER_PACKAGES])]);
+}

@@ -1,0 +1,58 @@
+/** The state of a stack: what the engine believes to be there. */
+import { execa } from "execa";
+import { Problem } from "./say.ts";
+import { askEngine, type Session } from "./session.ts";
+
+/** A resource in the state. */
+export interface StateResource {
+  urn: string;
+  type: string;
+  id?: string;
+  inputs?: Record<string, unknown>;
+  outputs?: Record<string, unknown>;
+}
+
+/** The part of an exported state that is read here; the rest is carried along. */
+export interface State {
+  version: number;
+  deployment: {
+    resources?: StateResource[];
+    /** What an engine that was killed was about to do. */
+    pending_operations?: { type: string; resource: StateResource }[];
+  };
+}
+
+/** Types whose creation can simply be done again: a container or network left behind is found by its label. */
+const REPEATABLE = /^(docker|command|random):/;
+
+/** Reads the state; secrets stay encrypted. */
+export async function readState(session: Session): Promise<State> {
+  return JSON.parse(await askEngine(session, ["stack", "export"]));
+}
+
+/** The resources whose creation was cut short. */
+export function unfinished({ deployment }: State): StateResource[] {
+  return (deployment.pending_operations ?? [])
+    .filter(({ type }) => type === "creating")
+    .map(({ resource }) => resource);
+}
+
+/** The state without the creations that can simply be done again; undefined where there is none of them. */
+export function withoutUnfinished(state: State): State | undefined {
+  const pending = state.deployment.pending_operations ?? [];
+  const kept = pending.filter(({ type, resource }) => type !== "creating" || !REPEATABLE.test(resource.type));
+  if (kept.length === pending.length) return undefined;
+  return { ...state, deployment: { ...state.deployment, pending_operations: kept } };
+}
+
+/** Puts a state in the place of the one that is there. @throws Problem with what the engine said */
+export async function writeState(session: Session, state: State): Promise<void> {
+  const { exitCode, stderr } = await execa(session.engine.file, ["stack", "import", "--non-interactive"], {
+    env: session.env,
+    extendEnv: false,
+    cwd: session.context.root,
+    input: JSON.stringify(state),
+    reject: false,
+  });
+  if (exitCode !== 0) throw new Problem(`the state of stack ${session.stack} cannot be mended:\n${stderr}`);
+}

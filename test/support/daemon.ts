@@ -1,0 +1,121 @@
+/** A Docker daemon of the tests' own: nothing of it touches, or is seen by, a person's. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { chmodSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import Docker from "dockerode";
+import { execa } from "execa";
+
+/** A daemon that runs, and how to reach it. */
+export interface Daemon {
+  /** As in DOCKER_HOST. */
+  host: string;
+  client: Docker;
+  /** Stops it; its images and containers stay for `start`. */
+  stop(): Promise<void>;
+  /** Starts it again. */
+  start(): Promise<void>;
+  /** Removes its containers, networks and volumes, and stops it; images and build cache stay in its folder. */
+  end(): Promise<void>;
+}
+
+/** How a daemon is started. */
+export interface DaemonOptions {
+  /** Folder of its own; see `removeDaemon`. */
+  folder: string;
+  /** Group that may use its socket. */
+  group?: string;
+  /** Put before the daemon's PATH. */
+  path?: string;
+}
+
+const SUBNETS = { bridge: "192.168.213.1/24", pools: "base=192.168.214.0/23,size=27" };
+const BRIDGE = "gpubox-test0";
+
+/** Starts a private daemon. Needs root, `dockerd` and iptables. */
+export async function startDaemon({ folder, group = "root", path }: DaemonOptions): Promise<Daemon> {
+  mkdirSync(folder, { recursive: true });
+  // Whoever is in the socket's group must get to it.
+  chmodSync(folder, 0o711);
+  const socket = join(folder, "docker.sock");
+  const log = join(folder, "dockerd.log");
+  const client = new Docker({ socketPath: socket });
+  let child: ChildProcess | undefined;
+
+  async function start(): Promise<void> {
+    const output = openSync(log, "a");
+    child = spawn(
+      "dockerd",
+      [
+        `--host=unix://${socket}`,
+        `--group=${group}`,
+        `--data-root=${join(folder, "data")}`,
+        `--exec-root=${join(folder, "exec")}`,
+        `--pidfile=${join(folder, "docker.pid")}`,
+        `--bridge=${BRIDGE}`,
+        `--default-address-pool=${SUBNETS.pools}`,
+      ],
+      {
+        stdio: ["ignore", output, output],
+        env: { ...process.env, PATH: `${path ? `${path}:` : ""}${process.env.PATH}:/usr/sbin:/sbin` },
+      },
+    );
+    for (let tries = 0; tries < 150; tries++) {
+      if (child.exitCode !== null) break;
+      if (
+        await client.ping().then(
+          () => true,
+          () => false,
+        )
+      )
+        return;
+      await sleep(200);
+    }
+    throw new Error(
+      `the tests' dockerd did not start:\n${readFileSync(log, "utf8").split("\n").slice(-15).join("\n")}`,
+    );
+  }
+
+  async function stop(): Promise<void> {
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = new Promise((resolve) => child?.once("exit", resolve));
+    child.kill("SIGTERM");
+    await exited;
+  }
+
+  async function clear(): Promise<void> {
+    for (const { Id } of await client.listContainers({ all: true })) {
+      await client.getContainer(Id).remove({ force: true, v: true });
+    }
+    await client.pruneNetworks();
+    for (const { Name } of (await client.listVolumes()).Volumes ?? []) await client.getVolume(Name).remove();
+  }
+
+  await execa("ip", ["link", "add", BRIDGE, "type", "bridge"], { reject: false });
+  await execa("ip", ["address", "replace", SUBNETS.bridge, "dev", BRIDGE]);
+  await execa("ip", ["link", "set", BRIDGE, "up"]);
+  await start();
+  return {
+    host: `unix://${socket}`,
+    client,
+    start,
+    stop,
+    async end() {
+      await clear();
+      await stop();
+    },
+  };
+}
+
+/** Removes everything of a daemon that was stopped: its bridge, its mounts, its folder. */
+export async function removeDaemon(folder: string): Promise<void> {
+  await execa("ip", ["link", "delete", BRIDGE], { reject: false });
+  // A daemon that was killed leaves its mounts behind.
+  const mounts = readFileSync("/proc/mounts", "utf8")
+    .split("\n")
+    .map((line) => line.split(" ")[1] ?? "");
+  for (const mount of mounts.filter((point) => point.startsWith(`${folder}/`)).reverse()) {
+    await execa("umount", ["-l", mount], { reject: false });
+  }
+  rmSync(folder, { recursive: true, force: true });
+}

@@ -1,0 +1,159 @@
+/**
+ * A person with a clone of gpubox: a home and a checkout of their own, on a Docker daemon of the tests' own.
+ * Their commands are the real ones, `node cli/gpubox.mjs …` as package.json has them.
+ */
+import { chownSync, cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { execa } from "execa";
+import { stringify } from "yaml";
+import { createContext, ROOT } from "../../cli/context.ts";
+import { dockerfileBase, prepareBaseImage } from "../../cli/setup/base-image.ts";
+import { prepareEngine } from "../../cli/setup/engine.ts";
+import type { Daemon } from "./daemon.ts";
+
+/** What a command printed, and how it ended. */
+export interface Outcome {
+  exitCode: number;
+  stdout: string;
+  stderr: string;
+  /** Both, in the order they came. */
+  all: string;
+}
+
+/** A person and what they can do. */
+export interface Person {
+  /** Their checkout. */
+  project: string;
+  home: string;
+  /** The stack's root: their `code/` and `data/`. */
+  root: string;
+  /** Writes the configuration of stack dev; `root` is filled in. */
+  configure(config: Record<string, unknown>): void;
+  /** Runs an npm script of gpubox's. */
+  npm(script: string, ...args: string[]): Promise<Outcome>;
+  /** Runs a command in a shell in the checkout. */
+  sh(command: string): Promise<Outcome>;
+  /** The same, with what `npm run env` exports. */
+  shell(command: string): Promise<Outcome>;
+  /** Removes the home, checkout included. */
+  remove(): Promise<void>;
+}
+
+/** Who a person is. */
+export interface PersonOptions {
+  daemon: Daemon;
+  /** Their uid and gid. */
+  uid?: number;
+  /** Further environment. */
+  env?: Record<string, string>;
+  /** Put before their PATH. */
+  path?: string;
+}
+
+/** Makes a person with a fresh clone. Needs root, to become somebody else. */
+export async function createPerson({ daemon, uid = 1000, env = {}, path }: PersonOptions): Promise<Person> {
+  const home = mkdtempSync(join(tmpdir(), "gpubox-person-"));
+  const project = join(home, "gpubox");
+  const root = join(home, "docker_mount");
+  const { cache: ourCache } = createContext();
+  const ownPath = await reachable(pathWithout(process.env.PATH ?? "", [ROOT, ourCache]), uid);
+  const ours = createContext({ ...process.env, PATH: ownPath });
+
+  // The folders that only cost time are shared: the dependencies and the engine.
+  cpSync(ROOT, project, { recursive: true, filter: (path) => !/\/(node_modules|\.git)$/.test(path) });
+  await shareDependencies(project, uid);
+  const cache = join(home, ".cache", "gpubox");
+  const engine = await prepareEngine(ours);
+  if (engine.origin === "built") {
+    cpSync(join(ours.cache, "engine"), join(cache, "engine"), { recursive: true });
+  }
+  // Whether official downloads can be had was found out already; nobody waits for it again.
+  cpSync(join(ours.cache, "findings.json"), join(cache, "findings.json"));
+  await prepareBaseImage(ours, daemon.host, dockerfileBase(ROOT));
+  await execa("chown", ["-R", "-h", `${uid}:${uid}`, home]);
+
+  const own = {
+    ...process.env,
+    ...env,
+    HOME: home,
+    DOCKER_HOST: daemon.host,
+    PATH: path ? `${path}:${ownPath}` : ownPath,
+    // As a person's machine is, which the tests' own environment may not be.
+    CI: undefined,
+    GPUBOX_HOME: undefined,
+    GPUBOX_CACHE: undefined,
+    NODE_COMPILE_CACHE: undefined,
+    NODE_OPTIONS: undefined,
+    PULUMI_HOME: undefined,
+    VITEST: undefined,
+    NODE_ENV: undefined,
+  };
+
+  async function command(file: string, args: string[]): Promise<Outcome> {
+    const result = await execa(file, args, {
+      cwd: project,
+      env: own,
+      extendEnv: false,
+      uid,
+      gid: uid,
+      all: true,
+      stdin: "ignore",
+      reject: false,
+    });
+    return { exitCode: result.exitCode ?? -1, stdout: result.stdout, stderr: result.stderr, all: result.all };
+  }
+
+  const gpubox = join(project, "cli", "gpubox.mjs");
+  const { scripts } = JSON.parse(readFileSync(join(project, "package.json"), "utf8"));
+  return {
+    project,
+    home,
+    root,
+    configure(config) {
+      const prefixed = Object.entries({ root, ...config }).map(([key, value]) => [`gpubox:${key}`, value]);
+      const file = join(project, "Pulumi.dev.yaml");
+      writeFileSync(file, stringify({ config: Object.fromEntries(prefixed) }));
+      chownSync(file, uid, uid);
+    },
+    npm(script, ...args) {
+      const [, , name] = scripts[script].split(" ");
+      return command("node", [gpubox, name, ...args]);
+    },
+    sh: (text) => command("sh", ["-ec", text]),
+    shell: (text) => command("sh", ["-ec", `eval "$(node ${gpubox} env)"; ${text}`]),
+    async remove() {
+      rmSync(home, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A PATH without the folders that `npm test` put there: a person's own set-up finds those by itself. */
+function pathWithout(path: string, ours: string[]): string {
+  return path
+    .split(":")
+    .filter((folder) => !ours.some((own) => folder.startsWith(own)))
+    .join(":");
+}
+
+/** The folders of a PATH that `uid` may look into: a person's has no folders of root's. */
+async function reachable(path: string, uid: number): Promise<string> {
+  const folders = path.split(":").map(async (folder) => {
+    const { exitCode } = await execa("ls", [folder], { uid, gid: uid, stdio: "ignore", reject: false });
+    return exitCode === 0 ? [folder] : [];
+  });
+  return (await Promise.all(folders)).flat().join(":");
+}
+
+/** Gives a checkout the dependencies of ours: by a link, or by a copy where `uid` may not follow it. */
+async function shareDependencies(project: string, uid: number): Promise<void> {
+  const dependencies = join(ROOT, "node_modules");
+  const target = join(project, "node_modules");
+  const probe = await execa("test", ["-r", join(dependencies, ".package-lock.json")], {
+    uid,
+    gid: uid,
+    reject: false,
+  });
+  if (probe.exitCode === 0) symlinkSync(dependencies, target);
+  else cpSync(dependencies, target, { recursive: true, verbatimSymlinks: true });
+}
