@@ -1,0 +1,87 @@
+/** The defaults as they are, as root: the whole image, and a model that really learns, on the CPU. */
+import { cpSync, readFileSync, statfsSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { execa } from "execa";
+import { afterAll, beforeAll, expect, inject, it } from "vitest";
+import { parse } from "yaml";
+import { ROOT } from "../../cli/context.ts";
+import { type Daemon, startDaemon } from "../support/daemon.ts";
+import { status } from "../support/jupyter.ts";
+import { createPerson, type Person } from "../support/person.ts";
+import { describeWithDaemon } from "../support/requirements.ts";
+
+/** What the full image takes while it is built, with some room, in bytes. */
+const NEEDED = 15e9;
+
+describeWithDaemon("the defaults", () => {
+  let daemon: Daemon;
+  let person: Person;
+  let target: "full" | "lab";
+
+  beforeAll(async () => {
+    daemon = await startDaemon({ folder: inject("daemonFolder") });
+    person = await createPerson({ daemon, uid: 0 });
+    const { bavail, bsize } = statfsSync(inject("daemonFolder"));
+    target = bavail * bsize > NEEDED ? "full" : "lab";
+    if (target === "lab") {
+      process.stderr.write(`under ${NEEDED / 1e9} GB of disk are free: the image lab stands in for full\n`);
+      person.configure({ image: { target } });
+    } else {
+      cpSync(join(ROOT, "Pulumi.dev.yaml"), join(person.project, "Pulumi.dev.yaml"));
+    }
+  });
+
+  afterAll(async () => {
+    await person?.npm("destroy", "--yes");
+    await person?.remove();
+    await daemon?.end();
+  });
+
+  const inContainer = (...command: string[]) =>
+    execa("docker", ["exec", "container1", ...command], {
+      env: { DOCKER_HOST: daemon.host },
+      reject: false,
+      all: true,
+    });
+
+  it("give a notebook, and say loudly that it runs on the CPU", async () => {
+    const { exitCode, all } = await person.npm("start");
+    expect(exitCode, all).toBe(0);
+    expect(all).toMatch(/container1 runs on the CPU: no NVIDIA driver/);
+    expect(await status((await person.npm("url")).stdout, "/api/contents")).toBe(200);
+  });
+
+  it("train the first model on the sample pictures", async () => {
+    const names =
+      target === "full" ? ["first-model", "is-my-gpu-working", "where-things-live"] : ["where-things-live"];
+    for (const name of names) {
+      const { exitCode, all } = await inContainer(
+        "jupyter",
+        "execute",
+        "--inplace",
+        `/code/starters/${name}.ipynb`,
+      );
+      expect(exitCode, `${name}: ${all}`).toBe(0);
+    }
+    if (target === "full") {
+      const notebook = JSON.parse(
+        readFileSync(join(person.root, "code", "starters", "first-model.ipynb"), "utf8"),
+      );
+      const pictures = notebook.cells
+        .flatMap((cell: { outputs?: { data?: Record<string, string> }[] }) => cell.outputs ?? [])
+        .filter(({ data }: { data?: Record<string, string> }) => data?.["image/png"]);
+      expect(pictures.length, "a batch, the losses and a grid of predictions").toBeGreaterThanOrEqual(3);
+    }
+  });
+
+  it("give root's notebooks root's files", async () => {
+    expect((await inContainer("touch", "/code/made-by-root")).exitCode).toBe(0);
+    expect(statSync(join(person.root, "code", "made-by-root")).uid).toBe(0);
+  });
+
+  it("are what Pulumi.dev.yaml says", () => {
+    const { config } = parse(readFileSync(join(ROOT, "Pulumi.dev.yaml"), "utf8"));
+    expect(config["gpubox:notebooks"]).toEqual([{ name: "container1", gpus: "auto", port: 8888 }]);
+    expect(config["gpubox:root"]).toBe("~/docker_mount");
+  });
+});

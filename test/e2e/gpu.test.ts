@@ -1,0 +1,83 @@
+/**
+ * GPU requests as the daemon gets them, without a GPU: an `nvidia-smi` that lists two, and a container toolkit's
+ * hook that does nothing, which is what a daemon looks for before it accepts a request.
+ */
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, inject, it } from "vitest";
+import { type Daemon, startDaemon } from "../support/daemon.ts";
+import { createPerson, type Person } from "../support/person.ts";
+import { describeWithDaemon } from "../support/requirements.ts";
+
+const UID = 1000;
+const GPUS = "0, GPU-aaaaaaaa-0000, NVIDIA L4, 23034\\n1, GPU-bbbbbbbb-1111, NVIDIA L4, 23034\\n";
+
+describeWithDaemon("GPU requests", () => {
+  const programs = mkdtempSync(join(tmpdir(), "gpubox-nvidia-"));
+  let daemon: Daemon;
+  let person: Person;
+
+  beforeAll(async () => {
+    chmodSync(programs, 0o755);
+    mkdirSync(join(programs, "bin"));
+    const program = (name: string, body: string) =>
+      writeFileSync(join(programs, "bin", name), `#!/bin/sh\n${body}\n`, { mode: 0o755 });
+    program("nvidia-smi", `printf '${GPUS}'`);
+    program("nvidia-container-runtime-hook", "exit 0");
+    const path = join(programs, "bin");
+    daemon = await startDaemon({ folder: inject("daemonFolder"), group: String(UID), path });
+    person = await createPerson({ daemon, uid: UID, path });
+  });
+
+  afterAll(async () => {
+    await person?.npm("destroy", "--yes");
+    await person?.remove();
+    await daemon?.end();
+    rmSync(programs, { recursive: true, force: true });
+  });
+
+  it("reach the daemon in every form, one notebook a GPU or all of them", async () => {
+    const requests = async (name: string) => {
+      const { HostConfig, Config } = await daemon.client.getContainer(name).inspect();
+      return { requests: HostConfig.DeviceRequests ?? [], env: Config.Env };
+    };
+    person.configure({
+      image: { target: "lab" },
+      notebooks: [
+        { name: "all", gpus: "all", shareGpus: true },
+        { name: "second", gpus: [1], shareGpus: true },
+        { name: "both", gpus: [0, 1], port: 8890, shareGpus: true },
+        { name: "uuid", gpus: ["GPU-aaaaaaaa-0000"], port: 8891, shareGpus: true },
+        { name: "cpu", gpus: "none", port: 8892 },
+      ],
+    });
+    const { exitCode, all } = await person.npm("start");
+    expect(exitCode, all).toBe(0);
+    expect((await requests("all")).requests).toMatchObject([{ Count: -1, Capabilities: [["gpu"]] }]);
+    expect((await requests("second")).requests).toMatchObject([
+      { DeviceIDs: ["1"], Capabilities: [["gpu"]] },
+    ]);
+    expect((await requests("both")).requests).toMatchObject([
+      { Driver: "nvidia", DeviceIDs: ["0", "1"], Capabilities: [["gpu"]] },
+    ]);
+    expect((await requests("uuid")).requests).toMatchObject([{ DeviceIDs: ["GPU-aaaaaaaa-0000"] }]);
+    expect((await requests("cpu")).requests).toEqual([]);
+    expect((await requests("cpu")).env).toContain("NVIDIA_VISIBLE_DEVICES=void");
+    expect(all).toContain("GPU 0 (NVIDIA L4), GPU 1 (NVIDIA L4)");
+  });
+
+  it("do not drift", async () => {
+    const preview = await person.shell(
+      "pulumi preview --refresh --expect-no-changes --non-interactive --stack dev",
+    );
+    expect(preview.exitCode, preview.all).toBe(0);
+  });
+
+  it("for a GPU that is not there are refused with those that are", async () => {
+    person.configure({ image: { target: "lab" }, notebooks: [{ name: "all", gpus: [7] }] });
+    const { exitCode, all } = await person.npm("start");
+    expect(exitCode, all).not.toBe(0);
+    expect(all).toMatch(/notebooks\[0\]\.gpus: no GPU 7 on this host; there are 0 \(NVIDIA L4/);
+  });
+});
