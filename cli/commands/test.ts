@@ -25,5 +25,5 @@ export function needsMachine(args: string[]): boolean {
     if (arg.startsWith("--project=")) return arg.slice("--project=".length);
     return args[index - 1] === "--project" ? arg : [];
   });
-  return named.length === 0 || named.some((name) => !["unit", "contract"].includes(name));
+  return named.length === 0 || named.some((name) => !["unit", "contract", "host-scripts"].includes(name));
 }

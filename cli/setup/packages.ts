@@ -73,19 +73,16 @@ export async function installPackages(context: Context, machine: Machine, wanted
     asRoot(quiet, machine, "apt-get", ["-o", "DPkg::Lock::Timeout=120", ...args]);
   const install = async () => {
     const packages = await available(quiet, wanted);
-    const result = await apt("install", "-y", "--no-install-recommends", ...packages);
-    return packages.length > 0 && result.code === 0 ? undefined : result;
+    if (packages.length === 0) return "apt knows none of them: see /etc/apt/sources.list and sources.list.d";
+    const { code, stdout, stderr } = await apt("install", "-y", "--no-install-recommends", ...packages);
+    return code === 0 ? undefined : stderr.trim() || stdout.trim();
   };
   await step(`packages: installing ${wanted.join(", ")} with apt-get`, async () => {
     if (!(await install())) return;
     // The lists are missing or older than what the mirror still has.
     await apt("update");
     const failure = await install();
-    if (failure) {
-      throw new Problem(
-        `\`apt-get install ${wanted.join(" ")}\` failed:\n${failure.stderr.trim() || failure.stdout.trim()}`,
-      );
-    }
+    if (failure) throw new Problem(`\`apt-get install ${wanted.join(" ")}\` failed:\n${failure}`);
   });
 }
 

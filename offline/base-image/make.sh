@@ -88,25 +88,20 @@ for file in "$extra"/*.pem; do
   mv "$file" "$extra/host-$(printf '%.16s' "$sum").crt"
 done
 
-# The mirror this machine uses for SUITE; the public one where it uses none. A mirror with a password in its
-# address is passed over: the address would stay readable in the image.
-mirror_of() { # RELEASE DEFAULT
+# The mirrors this machine has for SUITE; where it has none, debootstrap's own default and the security updates beside
+# it. A mirror with a password in its address is passed over: the address would stay readable in the image.
+mirror_of() { # RELEASE
   # shellcheck disable=SC2016 # apt's own variables
   apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' 2>/dev/null |
-    awk -v release="$1" '$2 == release && $3 == "main" && $1 ~ /^https?:/ && $1 !~ /@/ { print $1; exit }' |
-    grep . || echo "$2"
+    awk -v release="$1" '$2 == release && $3 == "main" && $1 ~ /^https?:/ && $1 !~ /@/ { print $1; exit }'
 }
-mirror=$(mirror_of "$suite" http://deb.debian.org/debian)
-security=$(mirror_of "$suite-security" http://deb.debian.org/debian-security)
-cat >"$work/sources.list" <<EOF
-deb $mirror $suite main
-deb $mirror $suite-updates main
-deb $security $suite-security main
-EOF
+mirror=$(mirror_of "$suite")
+security=$(mirror_of "$suite-security")
 
 inputs=$(
   {
-    cat "$0" "$work/sources.list"
+    cat "$0"
+    echo "$mirror $security"
     find "$extra" -name '*.crt' -printf '%f\n' | LC_ALL=C sort
   } | sha256sum | cut -c1-12
 )
@@ -130,12 +125,12 @@ fi
 
 build() {
   root=$work/root
-  say "debootstrap of $suite ($arch) from $mirror; takes about half a minute"
+  say "debootstrap of $suite ($arch) from ${mirror:-its default mirror}; takes about half a minute"
   # The mount namespace keeps /proc and /sys, which debootstrap mounts, from outliving a killed run.
-  unshare --mount debootstrap --variant=minbase --include=ca-certificates "$suite" "$root" "$mirror" \
+  unshare --mount debootstrap --variant=minbase --include=ca-certificates "$suite" "$root" ${mirror:+"$mirror"} \
     >"$work/log" 2>&1 || {
     tail -n 20 "$work/log" >&2
-    die "debootstrap of $suite from $mirror failed (its last lines are above); is the mirror reachable?"
+    die "debootstrap of $suite from ${mirror:-its default mirror} failed (its last lines are above); is it reachable?"
   }
 
   # Nothing here is read in a container; packages installed later leave it out as well.
@@ -160,7 +155,14 @@ EOF
     die "the certificate authorities could not be installed"
   }
 
-  cp "$work/sources.list" "$root/etc/apt/sources.list"
+  # debootstrap leaves one line: deb MIRROR SUITE main.
+  [ -n "$mirror" ] || mirror=$(awk '$1 == "deb" { print $2; exit }' "$root/etc/apt/sources.list")
+  mirror=${mirror%/}
+  cat >"$root/etc/apt/sources.list" <<EOF
+deb $mirror $suite main
+deb $mirror $suite-updates main
+deb ${security:-${mirror%/*}/debian-security} $suite-security main
+EOF
   {
     chroot "$root" apt-get -q update && DEBIAN_FRONTEND=noninteractive chroot "$root" apt-get -qy dist-upgrade
   } >"$work/log" 2>&1 || {

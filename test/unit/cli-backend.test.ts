@@ -3,15 +3,24 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, wr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { createContext } from "../../cli/context.ts";
 import { backendFolder, chooseBackend, createPassphrase, prepareBackend } from "../../cli/setup/backend.ts";
 
 let folder: string;
+let said: string;
 beforeEach(() => {
+  said = "";
+  vi.spyOn(process.stderr, "write").mockImplementation((text) => {
+    said += text;
+    return true;
+  });
   folder = mkdtempSync(join(tmpdir(), "gpubox-unit-"));
 });
-afterEach(() => rmSync(folder, { recursive: true }));
+afterEach(() => {
+  vi.restoreAllMocks();
+  rmSync(folder, { recursive: true });
+});
 
 const mode = (path: string) => statSync(path).mode & 0o777;
 const contextWith = (env: Record<string, string> = {}) =>
@@ -72,7 +81,17 @@ describe("prepareBackend", () => {
     expect(mode(passphrase)).toBe(0o600);
     const text = readFileSync(passphrase, "utf8");
     expect(text.trim()).toMatch(/^[A-Za-z0-9_-]{43}$/);
+    // What was made is said once, and the passphrase itself never.
+    expect(said.split("\n").map((line) => line.split(":")[0])).toEqual([
+      join(folder, ".gpubox"),
+      join(folder, ".gpubox", "state"),
+      passphrase,
+      "",
+    ]);
+    expect(said).not.toContain(text.trim());
+    said = "";
     expect(prepareBackend(context)).toEqual(first);
+    expect(said).toBe("");
     expect(readFileSync(passphrase, "utf8")).toBe(text);
   });
 

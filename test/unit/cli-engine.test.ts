@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type Context, createContext } from "../../cli/context.ts";
 import {
   chooseEngine,
@@ -11,15 +11,24 @@ import {
   prepareEngine,
 } from "../../cli/setup/engine.ts";
 import { canDownloadOfficial } from "../../cli/setup/official.ts";
-import { findOfficial, neededPlugins, preparePlugins } from "../../cli/setup/plugins.ts";
+import { findOfficial, neededPlugins, preparePlugins, sayStandIns } from "../../cli/setup/plugins.ts";
 
 let folder: string;
 let context: Context;
+let said: string;
 beforeEach(() => {
+  said = "";
+  vi.spyOn(process.stderr, "write").mockImplementation((text) => {
+    said += text;
+    return true;
+  });
   folder = mkdtempSync(join(tmpdir(), "gpubox-unit-"));
   context = createContext({ HOME: folder, PATH: join(folder, "bin") });
 });
-afterEach(() => rmSync(folder, { recursive: true }));
+afterEach(() => {
+  vi.restoreAllMocks();
+  rmSync(folder, { recursive: true });
+});
 
 function program(...parts: string[]): string {
   const file = join(folder, ...parts);
@@ -102,6 +111,9 @@ describe("canDownloadOfficial", () => {
     expect(await canDownloadOfficial(context, ask)).toBe(false);
     expect(await canDownloadOfficial(createContext(context.env), ask)).toBe(false);
     expect(asked).toBe(1);
+    expect(said).toMatch(
+      /^official downloads of Pulumi: .* not reachable, not tried again for a day \(.*\)\n$/,
+    );
     context.findings.set("official downloads", "no", Date.now() - 25 * 60 * 60 * 1000);
     await canDownloadOfficial(context, ask);
     expect(asked).toBe(2);
@@ -151,6 +163,9 @@ describe("plugins", () => {
     program("bin", "pulumi-resource-random");
     const { folders, standIns } = await preparePlugins(context, engine);
     expect(standIns).toEqual(["docker", "command"]);
+    sayStandIns({ standIns });
+    sayStandIns({ standIns: [] });
+    expect(said).toMatch(/^plugins: using gpubox's own stand-ins for docker, command .*\n$/);
     expect(folders).toEqual(
       ["resource-docker", "resource-command"].map((name) => join(context.root, "offline", "plugins", name)),
     );

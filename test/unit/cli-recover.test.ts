@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -38,19 +38,31 @@ describe("locks", () => {
   });
 
   it("are dead once their process is gone", async () => {
-    // Named like the engine: what a process is called tells it from another one with its number.
-    const child = spawn(
-      "/bin/bash",
-      ["-c", 'exec -a pulumi sh -c "printf pulumi > /proc/self/comm; read line"'],
-      {
-        stdio: ["pipe", "ignore", "inherit"],
-      },
-    );
+    // What a process is called tells the engine from something else with its number.
+    const engine = join(folder, "pulumi");
+    copyFileSync("/bin/sleep", engine);
+    const child = spawn(engine, ["60"], { stdio: "ignore" });
+    await new Promise((resolve) => child.once("spawn", resolve));
+    expect(isDead(held(child.pid as number))).toBe(false);
     const exited = new Promise((resolve) => child.once("exit", resolve));
-    expect(isDead(held(child.pid as number), "another")).toBe(false);
     child.kill("SIGKILL");
     await exited;
     expect(isDead(held(child.pid as number))).toBe(true);
+  });
+
+  it("are dead when their process is a zombie, which nobody will ever reap", async () => {
+    // The shell starts an engine that ends at once, and becomes a program that never asks what became of it.
+    copyFileSync("/bin/true", join(folder, "pulumi"));
+    const parent = spawn("/bin/sh", ["-c", `${folder}/pulumi & echo $!; exec sleep 60`], {
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    const pid = Number(await new Promise((resolve) => parent.stdout.once("data", resolve)));
+    try {
+      await expect.poll(() => readFileSync(`/proc/${pid}/stat`, "utf8")).toMatch(/\(pulumi\) Z/);
+      expect(isDead(held(pid))).toBe(true);
+    } finally {
+      parent.kill();
+    }
   });
 
   it("are dead when something else has the process's number now", () => {
