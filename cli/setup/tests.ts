@@ -8,12 +8,25 @@ import { DOCKER_PACKAGES } from "./docker.ts";
 import { canInstall, inspectMachine, installPackages } from "./packages.ts";
 import { sayStandIns } from "./plugins.ts";
 
-/** What the end-to-end tests start by themselves. */
+/** What the tests start by themselves, and the packages that have it. */
 const PROGRAMS = {
   dockerd: "docker.io",
   docker: "docker-cli",
   iptables: "iptables",
   debootstrap: "debootstrap",
+  ip: "iproute2",
+  ps: "procps",
+  // What host-scripts/ may find on a host, or not: each is tried with and without.
+  bsdtar: "libarchive-tools",
+  bzip2: "bzip2",
+  curl: "curl",
+  git: "git",
+  perl: "perl",
+  python3: "python3",
+  unzip: "unzip",
+  wget: "wget",
+  xz: "xz-utils",
+  zstd: "zstd",
 };
 
 /** The tests' environment, and what could not be had. */
