@@ -12,33 +12,21 @@
 # ROOT/code/.gpubox/<folder>/ holds the lock and the half-made clone; FOLDER/.git/gpubox says what was put there.
 # An existing checkout is only ever moved on when it is where this script left it and has no local changes.
 set -eu
-umask 022
+topic="code ${FOLDER-}"
+# shellcheck source=host-scripts/common.sh
+. ./common.sh
 
-say() { printf 'code %s: %s\n' "${FOLDER-}" "$*" >&2; }
-fail() {
-  status=$1
-  shift
-  for line in "$@"; do say "$line"; done
-  exit "$status"
-}
-quoted() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"; }
 field() { sed -n "s/^$2=//p" "$1"; }
 
 # --- parameters -------------------------------------------------------------------------------------------------------
-
-control_character() { [ "$(printf '%s' "$1" | tr -d '[:cntrl:]')" != "$1" ]; }
 
 has_credentials() {
   printf '%s' "$1" | grep -Eq '^(https?://[^/]*@|[a-z0-9+]+://[^/@]*:[^/@]*@)'
 }
 
-case ${ROOT-} in
-  '~') ROOT=${HOME:?} ;;
-  '~'/*) ROOT=${HOME:?}/${ROOT#??} ;;
-  /*) ;;
-  *) fail 2 "root: '${ROOT-}' is neither absolute nor below ~/" ;;
-esac
-if control_character "${URL-}${REF-}${FOLDER-}"; then fail 2 "url, ref and folder may not hold control characters"; fi
+absolute_root
+if control_character "${URL-}${REF-}"; then fail 2 "url and ref may not hold control characters"; fi
+check_folder code
 case ${URL-} in
   '' | -*) fail 2 "url: '${URL-}' is not a git url" ;;
 esac
@@ -46,15 +34,11 @@ if has_credentials "$URL"; then
   fail 2 "url: it has credentials in it, which would end up in logs and in .git/config" \
     "  write it without them, and let git ask a helper on this machine:  git config --global credential.helper store"
 fi
-case /${FOLDER-}/ in
-  *//* | */./* | */../* | */.gpubox/* | /-*) fail 2 "folder: '${FOLDER-}' is not a folder below code/" ;;
-esac
-command -v git >/dev/null || fail 1 "git is not installed on this machine" "  for instance:  sudo apt-get install git"
+have git || fail 1 "git is not installed on this machine" "  for instance:  sudo apt-get install git"
 git check-ref-format "refs/heads/${REF-}" || fail 2 "ref: '${REF-}' is not a commit, tag or branch"
-[ -d "$ROOT/code" ] || fail 1 "$ROOT/code is not there (a disk that is not mounted?)"
 
 target=$ROOT/code/$FOLDER
-state=$ROOT/code/.gpubox/$(printf '%s' "$FOLDER" | sed 's/%/%25/g; s|/|%2F|g')
+state=$(state_folder code)
 
 # --- git, on its own terms --------------------------------------------------------------------------------------------
 
@@ -124,36 +108,7 @@ resolve() {
   fail 1 "ref: $URL has no commit, tag or branch $REF" "  what it has:  git ls-remote $(quoted "$URL")"
 }
 
-# --- one at a time ----------------------------------------------------------------------------------------------------
-
-# The kernel's lock on descriptor 9, by whichever program can ask for it. It is gone when the last process that holds the
-# descriptor is gone, however that ended: nothing stale to detect.
-try_lock() {
-  if command -v flock >/dev/null; then
-    flock -n 9
-  elif command -v perl >/dev/null; then
-    perl -MFcntl=:flock -e 'open(my $lock, ">&=", 9) or die; exit !flock($lock, LOCK_EX | LOCK_NB)'
-  elif command -v python3 >/dev/null; then
-    python3 -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)' 2>/dev/null
-  else
-    fail 1 "needs flock, perl or python3 to take a lock" "  for instance:  sudo apt-get install util-linux"
-  fi
-}
-
-lock() {
-  exec 9>>"$state/lock"
-  waited=0
-  until try_lock; do
-    if [ $((waited % 30)) -eq 0 ]; then say "waiting for the run that works on $target (pid $(cat "$state/lock"))"; fi
-    sleep 1
-    waited=$((waited + 1))
-  done
-  echo "$$" >"$state/lock"
-}
-
 # --- what can be at the target ----------------------------------------------------------------------------------------
-
-flush() { sync -f "$1" 2>/dev/null || sync; }
 
 result() {
   say "$1: $target is at $2"
@@ -291,7 +246,6 @@ existing() {
   update
 }
 
-mkdir -p "$state" || fail 1 "cannot write to $ROOT/code"
 lock
 if [ -e "$target" ] || [ -L "$target" ]; then
   if [ -L "$target" ] || [ ! -d "$target" ] || [ -n "$(ls -A "$target")" ]; then existing; fi

@@ -18,37 +18,20 @@
 # with another hash, the new one lands beside it, in FOLDER-<first 8 digits of SHA256>.
 # ROOT/data/.gpubox/<folder>/ holds the lock, the download and the half-unpacked archive.
 set -eu
-umask 022
+topic="data ${FOLDER-}"
+# shellcheck source=host-scripts/common.sh
+. ./common.sh
 
-say() { printf 'data %s: %s\n' "${FOLDER-}" "$*" >&2; }
-fail() {
-  status=$1
-  shift
-  for line in "$@"; do say "$line"; done
-  exit "$status"
-}
-quoted() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"; }
 megabytes() { awk -v bytes="$1" 'BEGIN { printf "%.1f MB", bytes / 1000000 }'; }
-have() { command -v "$1" >/dev/null; }
 
 # --- parameters -------------------------------------------------------------------------------------------------------
-
-control_character() { [ "$(printf '%s' "$1" | tr -d '[:cntrl:]')" != "$1" ]; }
 
 # What may be shown of a url: a signature is in its query.
 shown() { printf '%s' "${1%%[?#]*}"; }
 
-case ${ROOT-} in
-  '~') ROOT=${HOME:?} ;;
-  '~'/*) ROOT=${HOME:?}/${ROOT#??} ;;
-  /*) ;;
-  *) fail 2 "root: '${ROOT-}' is neither absolute nor below ~/" ;;
-esac
-if control_character "${SHA256-}${FOLDER-}${NAME-}"; then fail 2 "sha256, folder and name may not hold control characters"; fi
-case /${FOLDER-}/ in
-  *//* | */./* | */../* | */.gpubox/* | /-*) fail 2 "folder: '${FOLDER-}' is not a folder below data/" ;;
-esac
-[ -d "$ROOT/data" ] || fail 1 "$ROOT/data is not there (a disk that is not mounted?)"
+absolute_root
+if control_character "${SHA256-}${NAME-}"; then fail 2 "sha256 and name may not hold control characters"; fi
+check_folder data
 
 URLS=$(printf '%s\n' "${URLS-}" | sed -e 's/^[[:space:]]*//' -e 's/[[:space:]]*$//' -e '/^$/d')
 [ -n "$URLS" ] || fail 2 "url: it is empty"
@@ -130,37 +113,9 @@ for locale in C.UTF-8 C.utf8 en_US.UTF-8; do
   fi
 done
 
-# --- one at a time ----------------------------------------------------------------------------------------------------
-
-state=$ROOT/data/.gpubox/$(printf '%s' "$FOLDER" | sed 's/%/%25/g; s|/|%2F|g')
+state=$(state_folder data)
 part=$state/$SHA256.part
 unpacked=$state/unpacked
-
-# The kernel's lock on descriptor 9, by whichever program can ask for it. It is gone when the last process that holds the
-# descriptor is gone, however that ended: nothing stale to detect. The download and the unpacking hold it as well, so one
-# that outlives a killed run is waited for.
-try_lock() {
-  if have flock; then
-    flock -n 9
-  elif have perl; then
-    perl -MFcntl=:flock -e 'open(my $lock, ">&=", 9) or die; exit !flock($lock, LOCK_EX | LOCK_NB)'
-  elif have python3; then
-    python3 -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)' 2>/dev/null
-  else
-    fail 1 "needs flock, perl or python3 to take a lock" "  for instance:  sudo apt-get install util-linux"
-  fi
-}
-
-lock() {
-  exec 9>>"$state/lock"
-  waited=0
-  until try_lock; do
-    if [ $((waited % 30)) -eq 0 ]; then say "waiting for the run that works on $FOLDER (pid $(cat "$state/lock"))"; fi
-    sleep 1
-    waited=$((waited + 1))
-  done
-  echo "$$" >"$state/lock"
-}
 
 # --- what can be at the target ----------------------------------------------------------------------------------------
 
@@ -561,8 +516,6 @@ take_file() {
 
 # --- into place -------------------------------------------------------------------------------------------------------
 
-flush() { sync -f "$1" 2>/dev/null || sync; }
-
 put_into_place() {
   rm -f "$tree/.gpubox.json"
   printf '{"url": "%s", "sha256": "%s", "files": %s}\n' "$(shown "$url")" "$SHA256" "$files" >"$tree/.gpubox.json"
@@ -576,7 +529,6 @@ put_into_place() {
   rm -f "$state"/*.part "$state/names" "$state/details" "$state/listing" "$state/fetch.log" "$state/unpack.log"
 }
 
-mkdir -p "$state" || fail 1 "cannot write to $ROOT/data"
 lock
 choose_target
 discard "$unpacked"

@@ -6,23 +6,11 @@
 # stdout: ROOT as an absolute path. Exit: 0 done, 1 failed, 2 bad parameter, 3 the person's files are in the way.
 # What is there already is left as it is, modes included: a person's 700 stays 700.
 set -eu
-umask 022
+topic=prepare
+# shellcheck source=host-scripts/common.sh
+. ./common.sh
 
-say() { printf 'prepare: %s\n' "$*" >&2; }
-fail() {
-  status=$1
-  shift
-  for line in "$@"; do say "$line"; done
-  exit "$status"
-}
-quoted() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"; }
-
-case ${ROOT-} in
-  '~') ROOT=${HOME:?} ;;
-  '~'/*) ROOT=${HOME:?}/${ROOT#??} ;;
-  /*) ;;
-  *) fail 2 "root: '${ROOT-}' is neither absolute nor below ~/" ;;
-esac
+absolute_root
 
 # The owner's name, or the uid where the machine knows no name for it.
 # shellcheck disable=SC2012 # stat has no options that Linux and macOS share

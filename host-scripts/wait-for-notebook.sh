@@ -10,13 +10,9 @@
 # Asks /api, the one page that needs no token.
 set -eu
 
-say() { printf 'notebook %s: %s\n' "${CONTAINER-}" "$*" >&2; }
-fail() {
-  status=$1
-  shift
-  for line in "$@"; do say "$line"; done
-  exit "$status"
-}
+topic="notebook ${CONTAINER-}"
+# shellcheck source=host-scripts/common.sh
+. ./common.sh
 
 case ${URL-} in
   http://?* | https://?*) api=${URL%/}/api ;;
@@ -30,11 +26,11 @@ case ${TIMEOUT-} in
 esac
 
 # Never by way of a proxy: the server is on this machine.
-if command -v curl >/dev/null; then
+if have curl; then
   ask() { curl -fsS --noproxy '*' --max-time 5 "$api" 2>&1; }
-elif command -v wget >/dev/null; then
+elif have wget; then
   ask() { wget -nv -O - --no-proxy --tries=1 --timeout=5 "$api" 2>&1; }
-elif command -v python3 >/dev/null; then
+elif have python3; then
   ask() {
     python3 -c '
 import sys, urllib.request
@@ -63,7 +59,7 @@ problem() {
 
 # A daemon that hangs must not hold up the clock.
 docker_briefly() {
-  if command -v timeout >/dev/null; then timeout 10 docker "$@"; else docker "$@"; fi
+  if have timeout; then timeout 10 docker "$@"; else docker "$@"; fi
 }
 
 give_up_on_container() {
@@ -105,7 +101,7 @@ while :; do
     printf 'ready after %s s\n' "$waited"
     exit 0
   fi
-  if [ $((round % 4)) -eq 0 ] && command -v docker >/dev/null; then look_at_container; fi
+  if [ $((round % 4)) -eq 0 ] && have docker; then look_at_container; fi
   if [ "$waited" -ge "$TIMEOUT" ]; then
     fail 1 "$api is not ready after $waited s: $why" "  what the server says:  docker logs $CONTAINER"
   fi

@@ -67,7 +67,7 @@ async function shellcheck(context: Context): Promise<Check> {
     const machine = await inspectMachine(context);
     if (machine.root && canInstall(machine)) await installPackages(context, machine, ["shellcheck"]);
   }
-  if (there()) return run(context, "shellcheck", scripts);
+  if (there()) return run(context, "shellcheck", ["--external-sources", ...scripts]);
   const missing = "shellcheck is not installed: run `sudo apt-get install shellcheck` (or your system's own)";
   if (!env.CI) say(`${missing}; shell scripts are not checked`);
   return async () => ({ ok: !env.CI, output: missing });

@@ -17,10 +17,12 @@ const PROGRAMS = {
   ip: "iproute2",
   ps: "procps",
   // What host-scripts/ may find on a host, or not: each is tried with and without.
+  aria2c: "aria2",
   bsdtar: "libarchive-tools",
   bzip2: "bzip2",
   curl: "curl",
   git: "git",
+  "git-lfs": "git-lfs",
   perl: "perl",
   python3: "python3",
   unzip: "unzip",

@@ -30,7 +30,7 @@ export interface GpuInventory {
   problem: string | undefined;
 }
 
-/** A file of `host-scripts/`. */
+/** A script of `host-scripts/`. */
 export type HostScript = "prepare.sh" | "code.sh" | "dataset.sh" | "wait-for-notebook.sh";
 
 /** How to run a script of `host-scripts/` on a host. */
@@ -38,6 +38,11 @@ export interface HostScriptArgs {
   script: HostScript;
   /** The script's parameters. Never a secret: they are kept in the state in clear. */
   environment: Record<string, pulumi.Input<string>>;
+  /**
+   * When it runs: when the resource is made, or something about it changes (the default); or only when the resource is
+   * deleted, because its entry has left the configuration or the stack is torn down.
+   */
+  on?: "create" | "delete";
   /** What makes the script run again when it changes, beside the parameters and the machine itself. */
   triggers?: pulumi.Input<string>[];
 }
@@ -73,7 +78,16 @@ export interface DockerHost {
   dockerCommand(args: string): string;
 }
 
-/** Text of a script; sent whole, so that a host needs none of our files. */
-export function scriptText(script: HostScript): string {
-  return readFileSync(new URL(`../../host-scripts/${script}`, import.meta.url), "utf8");
+/**
+ * Command with which a shell runs a script that it is handed on its standard input: so a host needs none of our
+ * files, and an error shows this line instead of the whole script.
+ */
+export function scriptCommand(script: HostScript): string {
+  return `# host-scripts/${script}, from standard input\neval "$(cat)"`;
+}
+
+/** Text of a script, with what it takes in from beside it (`. ./common.sh`) in place. */
+export function scriptText(script: string): string {
+  const text = readFileSync(new URL(`../../host-scripts/${script}`, import.meta.url), "utf8");
+  return text.replace(/^\. \.\/(.+)$/gm, (_, name: string) => scriptText(name));
 }

@@ -10,7 +10,7 @@ import * as pulumi from "@pulumi/pulumi";
 import Docker from "dockerode";
 import { type GpuFindings, gpuInventory, NVIDIA_SMI_ARGS } from "./gpus.ts";
 import type { DockerHost, GpuInventory, HostRun, HostScriptArgs } from "./host.ts";
-import { scriptText } from "./host.ts";
+import { scriptCommand, scriptText } from "./host.ts";
 import { type ExistingContainer, type HostFacts, type HostNeeds, preflightProblems } from "./preflight.ts";
 
 /** What a `LocalHost` is made from. */
@@ -61,10 +61,13 @@ export class LocalHost extends pulumi.ComponentResource implements DockerHost {
     const resource = new command.local.Command(
       name,
       {
-        create: scriptText(args.script),
+        stdin: scriptText(args.script),
         environment: args.environment,
         interpreter: ["/bin/sh", "-c"],
-        triggers: [this.id, ...(args.triggers ?? [])],
+        // A replacement deletes as well, and what runs on delete must run only when its entry is gone: no triggers.
+        ...(args.on === "delete"
+          ? { delete: scriptCommand(args.script) }
+          : { create: scriptCommand(args.script), triggers: [this.id, ...(args.triggers ?? [])] }),
       },
       opts,
     );

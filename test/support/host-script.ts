@@ -1,10 +1,10 @@
-/** Runs the scripts of `host-scripts/` as a host does: as text, with `sh -c`, with their parameters in the environment. */
+/** Runs the scripts of `host-scripts/` as a host does: as text on standard input, with their parameters in the environment. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type HostScript, scriptText } from "../../components/host/host.ts";
+import { type HostScript, scriptCommand, scriptText } from "../../components/host/host.ts";
 
 /** How a script ended. */
 export interface ScriptResult {
@@ -38,13 +38,14 @@ export function startScript(
   options: ScriptOptions = {},
 ): RunningScript {
   const [shell = "sh", ...shellArgs] = options.shell ?? ["sh"];
-  const child = spawn(shellPath(shell), [...shellArgs, "-c", scriptText(script)], {
+  const child = spawn(shellPath(shell), [...shellArgs, "-c", scriptCommand(script)], {
     env: { PATH: options.path ?? process.env.PATH, HOME: tmpdir(), RETRY_DELAY: "0", ...environment },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["pipe", "pipe", "pipe"],
     // A process group of its own, so that all of it can be killed at once.
     detached: true,
     ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
   });
+  child.stdin?.on("error", () => {}).end(scriptText(script));
   const result = collect(child);
   return { result, said: (pattern) => said(child, pattern), kill: (what) => kill(child, what) };
 }
