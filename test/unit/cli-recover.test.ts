@@ -51,14 +51,14 @@ describe("locks", () => {
   });
 
   it("are dead when their process is a zombie, which nobody will ever reap", async () => {
-    // The shell starts an engine that ends at once, and becomes a program that never asks what became of it.
-    copyFileSync("/bin/true", join(folder, "pulumi"));
-    const parent = spawn("/bin/sh", ["-c", `${folder}/pulumi & echo $!; exec sleep 60`], {
+    // The shell starts an engine that ends soon, and becomes a program that never asks what became of it.
+    copyFileSync("/bin/sleep", join(folder, "pulumi"));
+    const parent = spawn("/bin/sh", ["-c", `${folder}/pulumi 0.5 & echo $!; exec sleep 60`], {
       stdio: ["ignore", "pipe", "ignore"],
     });
     const pid = Number(await new Promise((resolve) => parent.stdout.once("data", resolve)));
     try {
-      await expect.poll(() => readFileSync(`/proc/${pid}/stat`, "utf8")).toMatch(/\(pulumi\) Z/);
+      await expect.poll(() => readFileSync(`/proc/${pid}/stat`, "utf8"), { timeout: 5_000 }).toMatch(/\(pulumi\) Z/);
       expect(isDead(held(pid))).toBe(true);
     } finally {
       parent.kill();
