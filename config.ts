@@ -6,6 +6,7 @@
  */
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
+import { CATALOGUE, type CatalogueEntry } from "./catalogue.ts";
 
 const NAMESPACE = "gpubox";
 
@@ -169,6 +170,13 @@ const image = z
   )
   .default(() => chooseImage({}));
 
+const purge = z
+  .boolean()
+  .default(false)
+  .describe(
+    "Whether its files go when the entry leaves the configuration or the stack is destroyed. What you changed or added stays.",
+  );
+
 const code = z.strictObject({
   url: z
     .string()
@@ -181,22 +189,82 @@ const code = z.strictObject({
   ref: z
     .string()
     .regex(/^[A-Za-z0-9][A-Za-z0-9._/-]*$/)
-    .describe("Commit or tag to check out."),
+    .describe(
+      "Commit, tag or branch to check out. A branch stays at the commit it was first put at: `npm run update` moves it.",
+    ),
   folder: folder.optional().describe("Folder below code/. Default: the last part of the url."),
+  shallow: z
+    .boolean()
+    .default(true)
+    .describe("Whether to fetch that one commit instead of the whole history, where the server allows it."),
+  submodules: z.boolean().default(false).describe("Whether to check out submodules too."),
+  lfs: z
+    .boolean()
+    .default(false)
+    .describe("Whether to fetch the files that Git LFS keeps; needs git-lfs on the host."),
+  purge,
 });
 
-const data = z.strictObject({
+const dataUrl = z
+  .string("must be an http, https or file url")
+  .regex(/^(https?|file):\/\/\S+$/, "must be an http, https or file url")
+  .refine((url) => !/^\w+:\/\/[^/?#]*@/.test(url), "must not hold credentials, which would end up in logs");
+
+const setName = z.enum([...CATALOGUE.keys()] as [string, ...string[]], {
+  error: "is no name of the catalogue: docs/data.md lists them",
+});
+
+const dataKeys = z.strictObject({
   url: z
-    .string()
-    .regex(/^(https?|file):\/\/\S+$/, "must be an http, https or file url")
-    .describe("Archive (zip, tar, tar.gz, tar.xz, tar.bz2, tar.zst) or plain file."),
+    .union([dataUrl.transform((url) => [url]), z.array(dataUrl).min(1, "must name a url")], {
+      error: "must be an http, https or file url, or a list of them",
+    })
+    .optional()
+    .describe(
+      "Archive (zip, tar, tar.gz, tar.xz, tar.bz2, tar.zst) or plain file; or a list of mirrors, tried in order.",
+    ),
+  set: setName.optional().describe("Instead of `url`: name of a well-known set; docs/data.md lists them."),
   sha256: z
     .string()
     .regex(/^[0-9a-f]{64}$/i, "must be the 64 hexadecimal digits that `sha256sum FILE` prints")
     .transform((hash) => hash.toLowerCase())
-    .describe("SHA-256 of the file at the url."),
+    .optional()
+    .describe(
+      "SHA-256 of the file. Without it the one seen first is recorded on the host, shown, and enforced from then on.",
+    ),
+  size: z
+    .int()
+    .min(0)
+    .optional()
+    .describe("Bytes of the file; another number is an error before anything is downloaded."),
+  files: z.int().min(1).optional().describe("How many files it must unpack to."),
   folder: folder.optional().describe("Folder below data/. Default: the file's name without its ending."),
+  keepArchive: z
+    .boolean()
+    .default(false)
+    .describe("Whether to keep the downloaded file beside what was unpacked from it."),
+  purge,
 });
+
+/** A data set wherever it comes from: a set of the catalogue as the entry that somebody would have written. */
+function locate({ url = [], set, ...options }: z.output<typeof dataKeys>) {
+  if (set === undefined) return { url, headMd5: undefined, ...options };
+  const { url: known, size, headMd5 } = CATALOGUE.get(set) as CatalogueEntry;
+  return { url: [known], headMd5, ...options, size: options.size ?? size };
+}
+
+const data = z.union(
+  [
+    setName.transform((set) => locate(dataKeys.parse({ set }))),
+    dataKeys
+      .refine(
+        ({ url, set }) => (url === undefined) !== (set === undefined),
+        "must have either `url` or `set`",
+      )
+      .transform(locate),
+  ],
+  { error: "must be a name of the catalogue (docs/data.md lists them), or an object" },
+);
 
 /** Last part of a url, without query, fragment and the endings given. */
 function basename(url: string, endings: RegExp): string {
@@ -211,7 +279,7 @@ const withCodeFolder = (entry: z.output<typeof code>) => ({
 
 const withDataFolder = (entry: z.output<typeof data>) => ({
   ...entry,
-  folder: entry.folder ?? basename(entry.url, /(\.tar)?\.(zip|tgz|gz|xz|bz2|zst|tar)$/i),
+  folder: entry.folder ?? basename(entry.url[0] as string, /(\.tar)?\.(zip|tgz|gz|xz|bz2|zst|tar)$/i),
 });
 
 const FIRST_PORT = 8888;
@@ -266,7 +334,16 @@ const schema = z
       .describe("Folder on the host that holds code/ and data/, the notebooks' /code and /data."),
     image: image.describe("The notebooks' image: built from docker/ (the default), or one to pull."),
     code: z.array(code.transform(withCodeFolder)).default([]).describe("Git repositories, put below code/."),
-    data: z.array(data.transform(withDataFolder)).default([]).describe("Data sets, put below data/."),
+    data: z
+      .array(data.transform(withDataFolder))
+      .default([])
+      .describe("Data sets, put below data/: names of the catalogue, or objects."),
+    connections: z
+      .int()
+      .min(1)
+      .max(64)
+      .default(16)
+      .describe("How many connections all downloads of data sets may hold at a time."),
     notebooks: z
       .array(notebook.transform(withPort))
       .min(1, "must name at least one notebook")

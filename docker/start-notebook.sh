@@ -24,6 +24,13 @@ fi
 # Where `pip install` puts packages: Python looks there only if the folder was there when it started.
 mkdir -p "$(python3 -m site --user-site)" || say "$HOME is not writable for user $uid: pip cannot install packages"
 
+# fastai's untar_data looks for data sets where gpubox puts them, and what it fetches itself outlives the container.
+fastai=${FASTAI_HOME:-$HOME/.fastai}
+if [ ! -e "$fastai/config.ini" ]; then
+  { mkdir -p "$fastai" && printf '%s\n' '[DEFAULT]' 'data = /data' 'archive = archive' 'storage = tmp' 'model = models' \
+    >"$fastai/config.ini"; } || say "$fastai cannot be written: untar_data will not look in /data"
+fi
+
 [ $# -eq 0 ] || exec "$@"
 
 # The manifest says which version of a starter was put there: a file that still is that version is the image's to

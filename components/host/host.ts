@@ -31,7 +31,7 @@ export interface GpuInventory {
 }
 
 /** A script of `host-scripts/`. */
-export type HostScript = "prepare.sh" | "code.sh" | "dataset.sh" | "wait-for-notebook.sh";
+export type HostScript = "prepare.sh" | "code.sh" | "dataset.sh" | "retire.sh" | "wait-for-notebook.sh";
 
 /** How to run a script of `host-scripts/` on a host. */
 export interface HostScriptArgs {

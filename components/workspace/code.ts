@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { CodeConfig } from "../../config.ts";
 import type { DockerHost } from "../host/host.ts";
+import { retire } from "./retire.ts";
 
 /** What a `CodeRepository` is made from. */
 export interface CodeRepositoryArgs {
@@ -8,7 +9,7 @@ export interface CodeRepositoryArgs {
   repository: CodeConfig;
 }
 
-/** A git repository in a folder below `code/` of the host. Deleting it leaves the folder. */
+/** A git repository in a folder below `code/` of the host. Deleting it leaves the folder, unless `purge` is set. */
 export class CodeRepository extends pulumi.ComponentResource {
   /** Folder on the host. */
   readonly folder: pulumi.Output<string>;
@@ -20,16 +21,31 @@ export class CodeRepository extends pulumi.ComponentResource {
       `${name}-checkout`,
       {
         script: "code.sh",
-        environment: {
-          ROOT: host.root,
-          URL: repository.url,
-          REF: repository.ref,
-          FOLDER: repository.folder,
-        },
+        environment: { ROOT: host.root, ...codeParameters(repository) },
       },
       { parent: this },
     );
+    retire(name, { host, kind: "code", ...repository }, { parent: this });
     this.folder = checkout.result;
     this.registerOutputs({ folder: this.folder });
   }
+}
+
+/** Parameters of `code.sh`; what is not set is left out, so that a new option changes no stack that does not use it. */
+export function codeParameters({
+  url,
+  ref,
+  folder,
+  shallow,
+  submodules,
+  lfs,
+}: CodeConfig): Record<string, string> {
+  return {
+    URL: url,
+    REF: ref,
+    FOLDER: folder,
+    ...(shallow ? {} : { SHALLOW: "0" }),
+    ...(submodules ? { SUBMODULES: "1" } : {}),
+    ...(lfs ? { LFS: "1" } : {}),
+  };
 }

@@ -1,35 +1,46 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { DatasetConfig } from "../../config.ts";
 import type { DockerHost } from "../host/host.ts";
+import { retire } from "./retire.ts";
 
 /** What a `Dataset` is made from. */
 export interface DatasetArgs {
   host: DockerHost;
   dataset: DatasetConfig;
+  /** How many connections all data sets of the stack may hold at a time. */
+  connections: number;
 }
 
-/** A data set in a folder below `data/` of the host. Deleting it leaves the folder. */
+/** A data set in a folder below `data/` of the host. Deleting it leaves the folder, unless `purge` is set. */
 export class Dataset extends pulumi.ComponentResource {
   /** Folder on the host. */
   readonly folder: pulumi.Output<string>;
 
   constructor(name: string, args: DatasetArgs, opts?: pulumi.ComponentResourceOptions) {
     super("gpubox:workspace:Dataset", name, {}, opts);
-    const { host, dataset } = args;
+    const { host, dataset, connections } = args;
     const download = host.run(
       `${name}-download`,
-      {
-        script: "dataset.sh",
-        environment: {
-          ROOT: host.root,
-          URLS: dataset.url,
-          SHA256: dataset.sha256,
-          FOLDER: dataset.folder,
-        },
-      },
+      { script: "dataset.sh", environment: { ROOT: host.root, ...datasetParameters(dataset, connections) } },
       { parent: this },
     );
+    retire(name, { host, kind: "data", ...dataset }, { parent: this });
     this.folder = download.result;
     this.registerOutputs({ folder: this.folder });
   }
+}
+
+/** Parameters of `dataset.sh`; what is not set is left out, so that a new option changes no stack that does not use it. */
+export function datasetParameters(dataset: DatasetConfig, connections: number): Record<string, string> {
+  const { url, sha256, size, headMd5, files, folder, keepArchive } = dataset;
+  return {
+    URLS: url.join("\n"),
+    FOLDER: folder,
+    CONNECTIONS: String(connections),
+    ...(sha256 === undefined ? {} : { SHA256: sha256 }),
+    ...(size === undefined ? {} : { SIZE: String(size) }),
+    ...(headMd5 === undefined ? {} : { HEAD_MD5: headMd5 }),
+    ...(files === undefined ? {} : { FILES: String(files) }),
+    ...(keepArchive ? { KEEP_ARCHIVE: "1" } : {}),
+  };
 }

@@ -14,6 +14,8 @@ export interface WorkspaceArgs {
   image: ImageConfig;
   code: CodeConfig[];
   data: DatasetConfig[];
+  /** How many connections all downloads of data sets may hold at a time. */
+  connections: number;
   notebooks: NotebookConfig[];
   /** `<project>/<stack>`: the label on everything the stack owns. */
   stack: string;
@@ -45,7 +47,7 @@ export class Workspace extends pulumi.ComponentResource {
       new CodeRepository(`code-${repository.folder}`, { host, repository }, child);
     }
     for (const dataset of args.data) {
-      new Dataset(`data-${dataset.folder}`, { host, dataset }, child);
+      new Dataset(`data-${dataset.folder}`, { host, dataset, connections: args.connections }, child);
     }
     const network = new docker.Network(
       "network",

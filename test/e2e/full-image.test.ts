@@ -1,10 +1,11 @@
 /** The defaults as they are, as root: the whole image, and a model that really learns, on the CPU. */
-import { cpSync, readFileSync, statfsSync, statSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, statfsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, expect, inject, it } from "vitest";
 import { parse } from "yaml";
 import { ROOT } from "../../cli/context.ts";
+import { parseConfig } from "../../config.ts";
 import { type Daemon, startDaemon } from "../support/daemon.ts";
 import { status } from "../support/jupyter.ts";
 import { createPerson, type Person } from "../support/person.ts";
@@ -72,6 +73,22 @@ describeWithDaemon("the defaults", () => {
         .filter(({ data }: { data?: Record<string, string> }) => data?.["image/png"]);
       expect(pictures.length, "a batch, the losses and a grid of predictions").toBeGreaterThanOrEqual(3);
     }
+  });
+
+  it("let fastai find a set of the catalogue where gpubox puts it", async () => {
+    if (target !== "full") return;
+    const [entry] = parseConfig({ data: ["mnist_tiny"] }, "dev").data;
+    const folder = join(person.root, "data", entry?.folder as string);
+    mkdirSync(folder);
+    // It would be downloaded otherwise, which fails without a network and would not leave the folder empty.
+    const { exitCode, stdout, all } = await inContainer(
+      "python3",
+      "-c",
+      "from fastai.data.external import URLs, untar_data; print(untar_data(URLs.MNIST_TINY))",
+    );
+    expect(exitCode, all).toBe(0);
+    expect(stdout.trim()).toBe("/data/mnist_tiny");
+    expect(readdirSync(folder)).toEqual([]);
   });
 
   it("give root's notebooks root's files", async () => {

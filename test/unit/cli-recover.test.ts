@@ -58,7 +58,9 @@ describe("locks", () => {
     });
     const pid = Number(await new Promise((resolve) => parent.stdout.once("data", resolve)));
     try {
-      await expect.poll(() => readFileSync(`/proc/${pid}/stat`, "utf8"), { timeout: 5_000 }).toMatch(/\(pulumi\) Z/);
+      await expect
+        .poll(() => readFileSync(`/proc/${pid}/stat`, "utf8"), { timeout: 5_000 })
+        .toMatch(/\(pulumi\) Z/);
       expect(isDead(held(pid))).toBe(true);
     } finally {
       parent.kill();

@@ -1,5 +1,7 @@
+import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { CATALOGUE } from "../../catalogue.ts";
 import { ConfigError, parseConfig } from "../../config.ts";
 
 const refusal = (raw: Record<string, unknown>): string => {
@@ -13,6 +15,7 @@ const refusal = (raw: Record<string, unknown>): string => {
 };
 
 const sha256 = "a".repeat(64);
+const documentation = readFileSync(new URL("../../docs/data.md", import.meta.url), "utf8");
 
 describe("defaults", () => {
   it("give one notebook of the built image on the GPUs there are, on the loopback", () => {
@@ -22,6 +25,7 @@ describe("defaults", () => {
       image: { target: "full", args: {} },
       code: [],
       data: [],
+      connections: 16,
       notebooks: [
         {
           name: "container1",
@@ -57,6 +61,48 @@ describe("defaults", () => {
     );
     expect(config.code.map(({ folder }) => folder)).toEqual(["fastai", "x"]);
     expect(config.data.map(({ folder }) => folder)).toEqual(["dogscats", "pets"]);
+  });
+
+  it("take one url or mirrors, with or without a hash", () => {
+    const { data } = parseConfig(
+      {
+        data: [
+          { url: "http://x/a.zip" },
+          { url: ["http://x/b.zip", "file:///b.zip"], sha256, size: 7, files: 2 },
+        ],
+      },
+      "dev",
+    );
+    expect(data).toMatchObject([
+      { url: ["http://x/a.zip"], keepArchive: false, purge: false },
+      { url: ["http://x/b.zip", "file:///b.zip"], sha256, size: 7, files: 2, folder: "b" },
+    ]);
+  });
+
+  it("know the sets of the catalogue by name", () => {
+    const { data } = parseConfig({ data: ["pets", { set: "dogs", purge: true, sha256 }] }, "dev");
+    expect(data).toMatchObject([
+      {
+        url: ["https://s3.amazonaws.com/fast-ai-imageclas/oxford-iiit-pet.tgz"],
+        size: 811706944,
+        headMd5: "e4db5c768afd933bb91f5f594d7417a4",
+        folder: "oxford-iiit-pet",
+        purge: false,
+      },
+      {
+        url: ["https://s3.amazonaws.com/fast-ai-sample/dogscats.tgz"],
+        folder: "dogscats",
+        purge: true,
+        sha256,
+      },
+    ]);
+  });
+
+  it.each([...CATALOGUE.keys()])("accept the catalogue's %s", (name) => {
+    const [entry] = parseConfig({ data: [name] }, "dev").data;
+    expect(entry?.url).toEqual([expect.stringMatching(/^https:\/\/[^ ]+\.(tgz|zip)$/)]);
+    expect(entry?.headMd5).toMatch(/^[0-9a-f]{32}$/);
+    expect(documentation).toContain(`| \`${name}\` | \`${entry?.folder}\` |`);
   });
 
   it("take memory in the units Docker uses", () => {
@@ -146,7 +192,48 @@ describe("refusals", () => {
       { data: [{ url: "http://x/y.zip", sha256: "12" }] },
       "gpubox:data[0].sha256: must be the 64 hexadecimal digits",
     ],
-    ["data without a hash", { data: [{ url: "http://x/y.zip" }] }, "gpubox:data[0].sha256:"],
+    ["data from nowhere", { data: [{ sha256 }] }, "gpubox:data[0]: must have either `url` or `set`"],
+    [
+      "data from two places",
+      { data: [{ url: "http://x/y.zip", set: "pets" }] },
+      "gpubox:data[0]: must have either",
+    ],
+    ["data of another type", { data: [7] }, "gpubox:data[0]: must be a name of the catalogue"],
+
+    [
+      "a mirror that is no url",
+      { data: [{ url: ["http://x/y.zip", "y.zip"], sha256 }] },
+      'gpubox:data[0].url[1]: must be an http, https or file url (found "y.zip")',
+    ],
+    ["a negative size", { data: [{ url: "http://x/y.zip", size: -1 }] }, "gpubox:data[0].size:"],
+    ["no files", { data: [{ url: "http://x/y.zip", files: 0 }] }, "gpubox:data[0].files:"],
+    [
+      "a name that is not in the catalogue",
+      { data: ["petz"] },
+      'gpubox:data[0]: must be a name of the catalogue (docs/data.md lists them), or an object (found "petz")',
+    ],
+    [
+      "a set that is not in the catalogue",
+      { data: [{ set: "petz" }] },
+      'gpubox:data[0].set: is no name of the catalogue: docs/data.md lists them (found "petz")',
+    ],
+    [
+      "a misspelt option of a set",
+      { data: [{ set: "pets", keepArchiv: true }] },
+      "gpubox:data[0].keepArchiv: there is no such key",
+    ],
+    [
+      "a misspelt option of a file",
+      { data: [{ url: "http://x/y.zip", sha: sha256 }] },
+      "gpubox:data[0].sha: there is no such key",
+    ],
+    ["one set twice", { data: ["pets", "pets"] }, "gpubox:data[1]: wants folder oxford-iiit-pet"],
+    ["no connections", { connections: 0 }, "gpubox:connections:"],
+    [
+      "a purge that is no yes or no",
+      { code: [{ url: "https://x/y", ref: "a", purge: "yes" }] },
+      "gpubox:code[0].purge:",
+    ],
     ["code without a ref", { code: [{ url: "https://x/y" }] }, "gpubox:code[0].ref:"],
     [
       "a ref that git would take for an option",
@@ -229,6 +316,10 @@ describe("refusals", () => {
   it("never show a secret", () => {
     const message = refusal({
       code: [{ url: "https://me:canary@example.org/x", ref: "a" }],
+      data: [
+        { url: "https://me:canary@example.org/x.zip" },
+        { url: ["https://me:canary@example.org/y.zip"] },
+      ],
       notebooks: [{ name: "nb", environment: { "not a name": "canary" } }],
     });
     expect(message).not.toContain("canary");

@@ -21,11 +21,13 @@ describe("the tree", () => {
       " > local gpubox:host:LocalHost",
       " > workspace gpubox:workspace:Workspace",
       `code-fastai > code-fastai-checkout ${COMMAND}`,
+      `code-fastai > code-fastai-retire ${COMMAND}`,
       `container1 > container1-container ${CONTAINER}`,
       "container1 > container1-home docker:index/volume:Volume",
       `container1 > container1-ready ${COMMAND}`,
       "container1 > container1-token random:index/randomPassword:RandomPassword",
       `data-pets > data-pets-download ${COMMAND}`,
+      `data-pets > data-pets-retire ${COMMAND}`,
       "image > image-build docker:index/image:Image",
       "local > local-docker pulumi:providers:docker",
       `local > local-root ${COMMAND}`,
@@ -213,6 +215,7 @@ describe("code and data", () => {
       URLS: "https://example.org/pets.zip",
       SHA256: sha256,
       FOLDER: "cats",
+      CONNECTIONS: "16",
     });
     const waitsFor = (resource: Recorded) => resource.dependsOn;
     expect(waitsFor(checkout)).toEqual(["local-root"]);
@@ -220,10 +223,56 @@ describe("code and data", () => {
     expect(waitsFor(only(resources, "docker:index/image:Image"))).toEqual([]);
   });
 
-  it("are left alone by destroy: no script runs on delete", async () => {
-    const { resources } = await recordStack({ data: [{ url: "https://example.org/pets.zip", sha256 }] });
-    for (const { inputs } of resources.filter(({ type }) => type === COMMAND)) {
-      expect(inputs.delete).toBeUndefined();
+  it("pass every option on to the scripts, and leave out what is not set", async () => {
+    const { resources } = await recordStack({
+      code: [{ url: "https://example.org/a.git", ref: "main", shallow: false, submodules: true, lfs: true }],
+      data: [
+        "mnist_tiny",
+        {
+          url: ["https://example.org/b.zip", "https://example.com/b.zip"],
+          size: 7,
+          files: 2,
+          keepArchive: true,
+        },
+      ],
+      connections: 4,
+    });
+    const environment = (name: string) => only(resources, COMMAND, name).inputs.environment;
+    expect(environment("code-a-checkout")).toMatchObject({ SHALLOW: "0", SUBMODULES: "1", LFS: "1" });
+    expect(environment("data-mnist_tiny-download")).toEqual({
+      ROOT: "/home/ada/docker_mount",
+      URLS: "https://s3.amazonaws.com/fast-ai-sample/mnist_tiny.tgz",
+      FOLDER: "mnist_tiny",
+      SIZE: "342207",
+      HEAD_MD5: "56143e8f24db90d925d82a5a74141875",
+      CONNECTIONS: "4",
+    });
+    expect(environment("data-b-download")).toEqual({
+      ROOT: "/home/ada/docker_mount",
+      URLS: "https://example.org/b.zip\nhttps://example.com/b.zip",
+      FOLDER: "b",
+      SIZE: "7",
+      FILES: "2",
+      KEEP_ARCHIVE: "1",
+      CONNECTIONS: "4",
+    });
+  });
+
+  it("are left alone by destroy, unless the entry says otherwise", async () => {
+    const { resources } = await recordStack({
+      code: [{ url: "https://example.org/fastai.git", ref: "v1" }],
+      data: [{ url: "https://example.org/pets.zip", sha256, purge: true }],
+    });
+    const onDelete = resources.filter(({ inputs }) => inputs.delete !== undefined);
+    expect(onDelete.map(({ name, inputs }) => [name, inputs.environment])).toEqual([
+      ["code-fastai-retire", { ROOT: "/home/ada/docker_mount", KIND: "code", FOLDER: "fastai", PURGE: "" }],
+      ["data-pets-retire", { ROOT: "/home/ada/docker_mount", KIND: "data", FOLDER: "pets", PURGE: "1" }],
+    ]);
+    for (const { inputs } of onDelete) {
+      expect(inputs.delete).toContain("retire.sh");
+      // Whatever replaces a resource deletes it, and would take the files along.
+      expect(inputs.triggers).toBeUndefined();
+      expect(inputs.create).toBeUndefined();
     }
   });
 });

@@ -1,0 +1,28 @@
+import type * as pulumi from "@pulumi/pulumi";
+import type { DockerHost } from "../host/host.ts";
+
+/** What `retire` takes. */
+export interface RetireArgs {
+  host: DockerHost;
+  /** Which of the root's folders the entry is in. */
+  kind: "code" | "data";
+  /** The entry's folder below it. */
+  folder: string;
+  /** Whether the files go with the entry. */
+  purge: boolean;
+}
+
+/**
+ * Says what becomes of an entry's files once it has left the configuration or the stack is destroyed: they stay, and a line
+ * says where; or, with `purge`, what gpubox put there goes.
+ *
+ * A resource of its own: the one that put the files there is also deleted when it is replaced, and must not take them along.
+ */
+export function retire(
+  name: string,
+  { host, kind, folder, purge }: RetireArgs,
+  opts: pulumi.ComponentResourceOptions,
+): void {
+  const environment = { ROOT: host.root, KIND: kind, FOLDER: folder, PURGE: purge ? "1" : "" };
+  host.run(`${name}-retire`, { script: "retire.sh", on: "delete", environment }, opts);
+}
