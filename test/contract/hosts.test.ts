@@ -14,6 +14,7 @@ const raw = {
 /** What every kind of host has to end up with; scripts run by another resource on each. */
 const CHILDREN = [
   "code-fastai > code-fastai-checkout script",
+  "code-fastai > code-fastai-retire script",
   "container1 > container1-container docker:index/container:Container",
   "container1 > container1-home docker:index/volume:Volume",
   "container1 > container1-ready script",
@@ -23,6 +24,7 @@ const CHILDREN = [
   "container2 > container2-ready script",
   "container2 > container2-token random:index/randomPassword:RandomPassword",
   "data-pets > data-pets-download script",
+  "data-pets > data-pets-retire script",
   "image > image-build docker:index/image:Image",
   "workspace > code-fastai gpubox:workspace:CodeRepository",
   "workspace > container1 gpubox:workspace:Notebook",
