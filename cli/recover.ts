@@ -1,77 +1,168 @@
-/** Picking up after a run that was killed: its lock, and what it was making. */
-import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+/** Picking up after a run that was killed, or a power cut: what the engine was writing, its lock, its state. */
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Problem, say } from "./say.ts";
 import type { Session } from "./session.ts";
 import { backendFolder } from "./setup/backend.ts";
 import { projectName } from "./setup/stack.ts";
+import { damage, entries, refuseDamagedState, type StackPlaces, stackPlaces } from "./state-file.ts";
 
-/** What the engine writes into a lock. */
-export interface Lock {
-  /** File of the lock. */
-  file: string;
+/** Who holds a lock, as the engine writes it down. */
+export interface Holder {
   pid: number;
   username: string;
   hostname: string;
+  /** When the lock was taken. */
   timestamp: string;
 }
 
-/** The locks on a stack in a folder of states. */
-export function readLocks(folder: string, project: string, stack: string): Lock[] {
-  const locks = join(folder, ".pulumi", "locks", "organization", project, stack);
-  if (!existsSync(locks)) return [];
-  return readdirSync(locks)
-    .filter((name) => name.endsWith(".json"))
-    .flatMap((name) => {
-      const file = join(locks, name);
+/** A lock on a stack. */
+export interface Lock {
+  file: string;
+  /** Undefined where the lock is not written yet, or never will be. */
+  holder: Holder | undefined;
+}
+
+/** How long the engine may take to write a lock, in milliseconds. */
+const WRITING = 2_000;
+/** How far the clocks may be apart by which a lock and a process are dated, in milliseconds. */
+const CLOCK_SLACK = 5_000;
+
+/** Where a stack is kept, or undefined where that is no folder. */
+function places({ context, backend, stack }: Place): StackPlaces | undefined {
+  const folder = backendFolder(backend.url, context.env.HOME);
+  return folder === undefined ? undefined : stackPlaces(folder, projectName(context.root), stack);
+}
+
+type Place = Pick<Session, "context" | "backend" | "stack">;
+
+/**
+ * Makes a stack usable again after a run that was killed: clears its lock, and says how to replace a state
+ * that is damaged.
+ *
+ * @throws Problem naming the holder of a lock that is in use, or how a damaged state is replaced by its backup
+ */
+export async function recover(session: Session): Promise<void> {
+  const at = places(session);
+  if (!at) return;
+  await clearLocks(session.stack, at.locks);
+  refuseDamagedState(session, at);
+}
+
+// --- files that were cut short ----------------------------------------------------------------------------------------
+
+/** The newest files of the history that are looked at: one run adds four. */
+const NEWEST = 8;
+
+/**
+ * Mends the files of a `file://` backend that hold nothing of their own and, cut short, make the engine refuse
+ * everything: the sidecars (`….attrs`) beside its files, which it does without, and the version of the backend.
+ */
+export function mendBackend(place: Place): void {
+  const at = places(place);
+  if (!at) return;
+  const history = entries(at.history).sort().slice(-NEWEST);
+  for (const file of [...entries(at.root), ...entries(dirname(at.state)), ...history]) {
+    if (file.endsWith(".attrs") && damage(file) !== undefined) rmSync(file, { force: true });
+  }
+  const version = join(at.root, "meta.yaml");
+  // The one version that a backend is made with.
+  if (existsSync(version) && statSync(version).size === 0) writeFileSync(version, "version: 1\n");
+}
+
+// --- locks ------------------------------------------------------------------------------------------------------------
+
+/**
+ * The locks in a folder. The engine takes every file there for a lock, so also the one that it was killed while
+ * writing (`….json.<time>.tmp`).
+ */
+export function readLocks(folder: string): Lock[] {
+  return entries(folder)
+    .filter((file) => !file.endsWith(".attrs"))
+    .flatMap((file) => {
       try {
-        return [{ ...JSON.parse(readFileSync(file, "utf8")), file }];
+        return [{ file, holder: parseHolder(readFileSync(file, "utf8")) }];
       } catch {
-        // Gone or half written: its holder is at work this moment, and the engine will say so.
+        // Its holder has ended this moment.
         return [];
       }
     });
 }
 
-/** Whether the process that made a lock is certainly gone. One on another machine never is. */
-export function isDead(lock: Lock, machine: string = hostname(), isRunning = isEngineRunning): boolean {
-  return lock.hostname === machine && !isRunning(lock.pid);
+function parseHolder(text: string): Holder | undefined {
+  try {
+    const holder = JSON.parse(text);
+    return Number.isInteger(holder?.pid) ? holder : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
-function isEngineRunning(pid: number): boolean {
+/** Whether whoever made a lock is certainly gone. One on another machine never is. */
+export function isDead(
+  { holder }: Lock,
+  machine: string = hostname(),
+  isRunning: (holder: Holder) => boolean = isEngineRunning,
+): boolean {
+  return holder === undefined || (holder.hostname === machine && !isRunning(holder));
+}
+
+function isEngineRunning({ pid, timestamp }: Holder): boolean {
   try {
     process.kill(pid, 0);
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "EPERM";
   }
   try {
-    const [, name, state] = /\((.*)\) (\S)/s.exec(readFileSync(`/proc/${pid}/stat`, "utf8")) ?? [];
-    // The number of a process that is gone is used again, by something else; and where nobody asks what became
-    // of it (a container without an init), it stays as a zombie.
-    return name?.startsWith("pulumi") === true && state !== "Z";
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    const [, name, rest = ""] = /\((.*)\) (.*)/s.exec(stat) ?? [];
+    const [state, ...fields] = rest.split(" ");
+    // The number of a process that is gone is used again, by something else or by a later engine; and where nobody
+    // asks what became of it (a container without an init), it stays as a zombie.
+    const isLater = startOf(Number(fields[18])) > Date.parse(timestamp) + CLOCK_SLACK;
+    return name?.startsWith("pulumi") === true && state !== "Z" && !isLater;
   } catch {
     return true;
   }
 }
 
-/**
- * Clears the locks whose holders were killed.
- *
- * @throws Problem naming the holder of a lock that is in use
- */
-export function clearLocks(session: Session): void {
-  const folder = backendFolder(session.backend.url, session.env.HOME);
-  if (folder === undefined || session.stack.includes("/")) return;
-  for (const lock of readLocks(folder, projectName(session.context.root), session.stack)) {
-    const holder = `process ${lock.pid} of ${lock.username} on ${lock.hostname}, since ${lock.timestamp}`;
-    if (!isDead(lock)) {
-      throw new Problem(
-        `stack ${session.stack} is being worked on by ${holder}: wait for it to end. If it is certainly gone, remove its lock with \`npm run pulumi -- cancel --yes\``,
-      );
-    }
+/** When a process started, in milliseconds since the epoch, from the kernel's count of hundredths since the boot. */
+function startOf(ticks: number): number {
+  const [, boot] = /^btime (\d+)$/m.exec(readFileSync("/proc/stat", "utf8")) ?? [];
+  return Number(boot) * 1000 + ticks * 10;
+}
+
+/** @throws Problem naming the holder of a lock that is in use */
+export async function clearLocks(stack: string, folder: string): Promise<void> {
+  const locks = await writtenLocks(folder);
+  for (const lock of locks.filter((each) => isDead(each))) {
     rmSync(lock.file, { force: true });
     rmSync(`${lock.file}.attrs`, { force: true });
-    say(`stack ${session.stack}: cleared the lock of an earlier run that was killed (${holder})`);
+    say(
+      `stack ${stack}: cleared the lock of an earlier run that was killed (${describeHolder(lock)}); going on from where it was`,
+    );
   }
+  const [held] = locks.filter((each) => !isDead(each));
+  if (!held) return;
+  const option = stack === "dev" ? "" : ` -s ${stack}`;
+  throw new Problem(
+    `stack ${stack} is being worked on by ${describeHolder(held)}: wait for it to end. If it is certainly gone, remove its lock with \`npm run pulumi -- cancel --yes${option}\``,
+  );
+}
+
+/** The locks, once those that are being written are written. */
+async function writtenLocks(folder: string): Promise<Lock[]> {
+  const deadline = Date.now() + WRITING;
+  for (;;) {
+    const locks = readLocks(folder);
+    if (locks.every(({ holder }) => holder !== undefined) || Date.now() > deadline) return locks;
+    await sleep(100);
+  }
+}
+
+function describeHolder({ holder }: Lock): string {
+  if (!holder) return "it was cut short";
+  return `process ${holder.pid} of ${holder.username} on ${holder.hostname}, since ${holder.timestamp}`;
 }

@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { type Context, ensureFolder } from "./context.ts";
+import { mendBackend } from "./recover.ts";
 import { type Captured, capture, type Env, handOver, mustRun } from "./run.ts";
 import { Problem } from "./say.ts";
 import { type Backend, prepareBackend } from "./setup/backend.ts";
@@ -72,6 +73,7 @@ export async function openSession(context: Context, args: string[]): Promise<Ses
   const { stack, rest } = parseStackArgs(args, context.env);
   const toolchain = await prepareToolchain(context);
   const { backend, env } = prepareBackend(context);
+  mendBackend({ context, backend, stack });
   const docker = dockerAddress(context.env);
   const additions = {
     ...toolchain.additions,

@@ -2,7 +2,7 @@
 import type { Context } from "../context.ts";
 import { readOutputs, type StackOutputs } from "../outputs.ts";
 import { finishInterrupted } from "../reconcile.ts";
-import { clearLocks } from "../recover.ts";
+import { recover } from "../recover.ts";
 import { Problem, say } from "../say.ts";
 import { isLocal, isStackThere, openSession, runEngine, type Session } from "../session.ts";
 import { prepareDocker } from "../setup/docker.ts";
@@ -22,7 +22,7 @@ export async function destroy(context: Context, args: string[]): Promise<number>
   }
   sayStandIns(session);
   if (isLocal(session)) await requireDaemon(session);
-  clearLocks(session);
+  await recover(session);
   await finishInterrupted(session);
   const outputs = await readOutputs(session);
   const code = await runEngine(

@@ -1,10 +1,10 @@
 /** `npm run preview`: what `npm start` would change. */
 import type { Context } from "../context.ts";
-import { clearLocks } from "../recover.ts";
+import { recover } from "../recover.ts";
 import { prepareStack, runEngine } from "../session.ts";
 
 export async function preview(context: Context, args: string[]): Promise<number> {
   const session = await prepareStack(context, args);
-  clearLocks(session);
+  await recover(session);
   return await runEngine(session, "preview", []);
 }

@@ -2,7 +2,7 @@
 import type { Context } from "../context.ts";
 import { readOutputs, summary } from "../outputs.ts";
 import { argsForMissing, finishInterrupted, startStopped, strangers } from "../reconcile.ts";
-import { clearLocks } from "../recover.ts";
+import { recover } from "../recover.ts";
 import { say } from "../say.ts";
 import { prepareStack, runEngine, type Session, tryEngine } from "../session.ts";
 
@@ -17,7 +17,7 @@ export interface Update {
 
 export async function up(context: Context, args: string[]): Promise<number> {
   const session = await prepareStack(context, args);
-  clearLocks(session);
+  await recover(session);
   const state = await finishInterrupted(session);
   await startStopped(session, state);
   const missing = await argsForMissing(session, state);

@@ -102,7 +102,12 @@ function hasStacks(folder: string): boolean {
  */
 export function createPassphrase(path: string): boolean {
   const half = `${path}.${process.pid}.${randomBytes(4).toString("hex")}`;
-  writeFileSync(half, `${randomBytes(32).toString("base64url")}\n`, { flag: "wx", mode: 0o600 });
+  writeFileSync(half, `${randomBytes(32).toString("base64url")}\n`, {
+    flag: "wx",
+    mode: 0o600,
+    // On the disk before it has its name: after a power cut an empty one would lock the person out of the secrets.
+    flush: true,
+  });
   try {
     // A link appears whole or not at all, and never in the place of another file.
     linkSync(half, path);

@@ -1,11 +1,25 @@
-import { spawn } from "node:child_process";
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { hostname, tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { gunzipSync, gzipSync, zstdCompressSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { changedNothing } from "../../cli/commands/up.ts";
-import { isDead, type Lock, readLocks } from "../../cli/recover.ts";
+import { createContext } from "../../cli/context.ts";
+import { clearLocks, type Holder, isDead, type Lock, mendBackend, readLocks } from "../../cli/recover.ts";
 import { type State, unfinished, withoutUnfinished } from "../../cli/state.ts";
+import { refuseDamagedState, stackPlaces } from "../../cli/state-file.ts";
 
 let folder: string;
 beforeEach(() => {
@@ -14,40 +28,52 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }));
 
 describe("locks", () => {
-  const content = { pid: 1, username: "me", hostname: "box", timestamp: "2026-01-02T03:04:05Z" };
+  const holder = { pid: 1, username: "me", hostname: hostname(), timestamp: new Date().toISOString() };
+  const held = (pid: number, other: Partial<Holder> = {}): Lock => ({
+    file: "",
+    holder: { ...holder, pid, ...other },
+  });
+  let locks: string;
+  beforeEach(() => {
+    locks = join(folder, "locks");
+    mkdirSync(locks);
+  });
   const lockFile = (name: string, text: string) => {
-    const locks = join(folder, ".pulumi", "locks", "organization", "gpubox", "dev");
-    mkdirSync(locks, { recursive: true });
     writeFileSync(join(locks, name), text);
     return join(locks, name);
   };
-  const held = (pid: number, machine = hostname()): Lock => ({
-    ...content,
-    file: "",
-    pid,
-    hostname: machine,
-  });
-
-  it("are read as the engine writes them", () => {
-    expect(readLocks(folder, "gpubox", "dev")).toEqual([]);
-    const file = lockFile("1b4e28ba.json", JSON.stringify(content));
-    lockFile("1b4e28ba.json.attrs", "{}");
-    lockFile("half.json", "{");
-    expect(readLocks(folder, "gpubox", "dev")).toEqual([{ ...content, file }]);
-    expect(readLocks(folder, "gpubox", "lab")).toEqual([]);
-  });
-
-  it("are dead once their process is gone", async () => {
-    // What a process is called tells the engine from something else with its number.
+  /** A running engine: what a process is called tells it from something else with its number. */
+  const startEngine = async () => {
     const engine = join(folder, "pulumi");
     copyFileSync("/bin/sleep", engine);
     const child = spawn(engine, ["60"], { stdio: "ignore" });
-    await new Promise((resolve) => child.once("spawn", resolve));
-    expect(isDead(held(child.pid as number))).toBe(false);
-    const exited = new Promise((resolve) => child.once("exit", resolve));
+    await once(child, "spawn");
+    return child as ChildProcess & { pid: number };
+  };
+  const end = async (child: ChildProcess) => {
+    const exited = once(child, "exit");
     child.kill("SIGKILL");
     await exited;
-    expect(isDead(held(child.pid as number))).toBe(true);
+  };
+
+  it("are read as the engine writes them, and as it leaves them when it is killed", () => {
+    expect(readLocks(join(folder, "none"))).toEqual([]);
+    const whole = lockFile("1b4e28ba.json", JSON.stringify(holder));
+    lockFile("1b4e28ba.json.attrs", "{}");
+    const begun = lockFile("2c5f.json", '{"pid":1,"user');
+    const named = lockFile("3d60.json.1795539849274441400.tmp", "");
+    expect(readLocks(locks).sort((a, b) => a.file.localeCompare(b.file))).toEqual([
+      { file: whole, holder },
+      { file: begun, holder: undefined },
+      { file: named, holder: undefined },
+    ]);
+  });
+
+  it("are dead once their process is gone", async () => {
+    const engine = await startEngine();
+    expect(isDead(held(engine.pid))).toBe(false);
+    await end(engine);
+    expect(isDead(held(engine.pid))).toBe(true);
   });
 
   it("are dead when their process is a zombie, which nobody will ever reap", async () => {
@@ -71,12 +97,143 @@ describe("locks", () => {
     expect(isDead(held(process.pid))).toBe(true);
   });
 
-  it("of another machine are never dead", () => {
-    expect(isDead(held(2 ** 22 + 1, "elsewhere"))).toBe(false);
+  it("are dead when a later engine has the process's number now", async () => {
+    const engine = await startEngine();
+    const timestamp = new Date(Date.now() - 60_000).toISOString();
+    expect(isDead(held(engine.pid, { timestamp }))).toBe(true);
+    await end(engine);
   });
 
-  it("of a running engine are not dead", () => {
-    expect(isDead(held(4711), hostname(), (pid) => pid === 4711)).toBe(false);
+  it("of another machine are never dead", () => {
+    expect(isDead(held(2 ** 22 + 1, { hostname: "elsewhere" }))).toBe(false);
+  });
+
+  it("are cleared when they are dead, however many there are, and whether or not they are whole", async () => {
+    lockFile("dead.json", JSON.stringify({ ...holder, pid: 2 ** 22 + 1 }));
+    lockFile("dead.json.attrs", "{}");
+    lockFile("begun.json", "");
+    lockFile("named.json.1795539849274441400.tmp", '{"pid":');
+    await clearLocks("dev", locks);
+    expect(readdirSync(locks)).toEqual([]);
+  });
+
+  it("that are being written this moment are waited for", async () => {
+    const engine = await startEngine();
+    const file = lockFile("a.json.1795539849274441400.tmp", '{"pid":');
+    setTimeout(() => writeFileSync(file, JSON.stringify({ ...holder, pid: engine.pid })), 300);
+    await expect(clearLocks("dev", locks)).rejects.toThrow(`process ${engine.pid} of me`);
+    expect(existsSync(file)).toBe(true);
+    await end(engine);
+  });
+
+  it("in use are named, with the command that removes them, and stay; dead ones beside them go", async () => {
+    const dead = lockFile("dead.json", JSON.stringify({ ...holder, pid: 2 ** 22 + 1 }));
+    const foreign = lockFile("foreign.json", JSON.stringify({ ...holder, hostname: "elsewhere" }));
+    await expect(clearLocks("lab", locks)).rejects.toThrow(
+      /process 1 of me on elsewhere, since .*npm run pulumi -- cancel --yes -s lab/,
+    );
+    expect([existsSync(dead), existsSync(foreign)]).toEqual([false, true]);
+  });
+});
+
+describe("files of the backend that were cut short", () => {
+  const write = (path: string, text: string) => {
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    writeFileSync(join(folder, path), text);
+  };
+  const mend = () => {
+    writeFileSync(join(folder, "Pulumi.yaml"), "name: gpubox\n");
+    const context = createContext({ HOME: folder }, folder);
+    mendBackend({ context, backend: { url: `file://${folder}`, from: "gpubox" }, stack: "dev" });
+  };
+  const sidecars = [
+    ".pulumi/meta.yaml.attrs",
+    ".pulumi/stacks/gpubox/dev.json.attrs",
+    ".pulumi/history/gpubox/dev/dev-2.history.json.attrs",
+  ];
+
+  it.each(["", '{"user.cac'])("are dropped where they hold nothing: %j", (text) => {
+    for (const sidecar of sidecars) write(sidecar, text);
+    write(".pulumi/stacks/gpubox/lab.json.attrs", '{"md5":"x"}');
+    write(".pulumi/stacks/gpubox/dev.json", '{"half');
+    mend();
+    expect(sidecars.filter((path) => existsSync(join(folder, path)))).toEqual([]);
+    expect(existsSync(join(folder, ".pulumi/stacks/gpubox/lab.json.attrs"))).toBe(true);
+    expect(readFileSync(join(folder, ".pulumi/stacks/gpubox/dev.json"), "utf8")).toBe('{"half');
+  });
+
+  it("include the version of the backend", () => {
+    mend();
+    expect(existsSync(join(folder, ".pulumi"))).toBe(false);
+    write(".pulumi/meta.yaml", "");
+    mend();
+    expect(readFileSync(join(folder, ".pulumi/meta.yaml"), "utf8")).toBe("version: 1\n");
+  });
+});
+
+describe("a damaged state", () => {
+  const places = () => stackPlaces(folder, "gpubox", "dev");
+  const write = (file: string, content: string | Buffer, minutesAgo = 0) => {
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, content);
+    const time = new Date(Date.now() - minutesAgo * 60_000);
+    utimesSync(file, time, time);
+  };
+  const refuse = () => refuseDamagedState({ stack: "dev", label: "gpubox/dev" }, places());
+  const said = () => {
+    try {
+      refuse();
+    } catch (error) {
+      return (error as Error).message;
+    }
+    throw new Error("it was not refused");
+  };
+  /** Runs the first command of the message, as a person copies it. */
+  const follow = () => execFileSync("sh", ["-ec", / {2}(mv .*)/.exec(said())?.[1] as string]);
+  const state = (text: string) => JSON.stringify({ version: 3, checkpoint: text });
+
+  it("is none where there is no state, or a whole one, packed or not", () => {
+    refuse();
+    write(`${places().state}.json`, state("whole"));
+    write(`${places().state}.json.gz`, gzipSync(state("whole")));
+    write(`${places().state}.json.zst`, zstdCompressSync(state("whole")));
+    refuse();
+  });
+
+  it.each([
+    ["empty", ""],
+    ["half", state("whole").slice(0, 20)],
+    ["zeros", "\0".repeat(100)],
+  ])("(%s) is put aside and replaced by its newest whole backup, by the command that is printed", (_, text) => {
+    const file = `${places().state}.json`;
+    write(file, text);
+    write(`${file}.bak`, state("older"), 2);
+    write(join(places().backups, "dev.2.json"), state("newer"), 1);
+    write(join(places().backups, "dev.3.json"), "{");
+    write(join(places().backups, "dev.3.json.attrs"), "{}");
+    expect(said()).toContain(file);
+    follow();
+    refuse();
+    expect(readFileSync(file, "utf8")).toBe(state("newer"));
+    const [aside] = readdirSync(dirname(file)).filter((name) => name.includes("damaged"));
+    expect(readFileSync(join(dirname(file), aside as string), "utf8")).toBe(text);
+  });
+
+  it("may be packed, and so may its backup", () => {
+    write(`${places().state}.json`, "{");
+    write(`${places().state}.json.gz.bak`, gzipSync(state("packed")));
+    follow();
+    refuse();
+    expect(gunzipSync(readFileSync(`${places().state}.json.gz`)).toString()).toBe(state("packed"));
+  });
+
+  it("without a whole backup is begun anew, and what it made is named", () => {
+    write(`${places().state}.json`, "");
+    write(`${places().state}.json.bak`, "");
+    expect(said()).toMatch(/docker ps -aq --filter label=gpubox\.stack=gpubox\/dev/);
+    follow();
+    refuse();
+    expect(existsSync(`${places().state}.json`)).toBe(false);
   });
 });
 
