@@ -282,6 +282,13 @@ const withDataFolder = (entry: z.output<typeof data>) => ({
   folder: entry.folder ?? basename(entry.url[0] as string, /(\.tar)?\.(zip|tgz|gz|xz|bz2|zst|tar)$/i),
 });
 
+/** The folder of an entry that names none comes from its url, and that may end in anything, ".." included. */
+function requireFolder(entry: { folder: string }, context: z.core.$RefinementCtx): void {
+  if (folder.safeParse(entry.folder).success) return;
+  const message = "is needed, as the url does not end in a name that can be one";
+  context.addIssue({ code: "custom", path: ["folder"], message });
+}
+
 const FIRST_PORT = 8888;
 
 /** The seed's rule: GPU n is served on port 8888 + n. */
@@ -333,9 +340,12 @@ const schema = z
       .default("~/docker_mount")
       .describe("Folder on the host that holds code/ and data/, the notebooks' /code and /data."),
     image: image.describe("The notebooks' image: built from docker/ (the default), or one to pull."),
-    code: z.array(code.transform(withCodeFolder)).default([]).describe("Git repositories, put below code/."),
+    code: z
+      .array(code.transform(withCodeFolder).superRefine(requireFolder))
+      .default([])
+      .describe("Git repositories, put below code/."),
     data: z
-      .array(data.transform(withDataFolder))
+      .array(data.transform(withDataFolder).superRefine(requireFolder))
       .default([])
       .describe("Data sets, put below data/: names of the catalogue, or objects."),
     connections: z

@@ -300,6 +300,11 @@ describe("refusals", () => {
       },
       "gpubox:notebooks[1]: wants a GPU that nb may use",
     ],
+    [
+      "a url that gives its folder no name",
+      { data: [{ url: "https://example.org/..", sha256 }] },
+      "gpubox:data[0].folder: is needed, as the url does not end in a name that can be one",
+    ],
   ])("%s", (_what, raw, message) => {
     expect(refusal(raw)).toContain(message);
   });
