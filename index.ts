@@ -1,13 +1,22 @@
 /** A fast.ai / PyTorch notebook on a GPU: configuration, then the host it lands on, then what runs there. */
 import * as pulumi from "@pulumi/pulumi";
 import { createHost } from "./components/host/index.ts";
+import { homeVolume, stackSlug } from "./components/workspace/container.ts";
 import { Workspace } from "./components/workspace/workspace.ts";
 import { loadConfig } from "./config.ts";
 
 const { host: hostConfig, root, ...config } = loadConfig();
 const stack = `${pulumi.getProject()}/${pulumi.getStack()}`;
 
-const host = await createHost({ host: hostConfig, root, needs: { stack, notebooks: config.notebooks } });
+const needs = {
+  stack,
+  network: stackSlug(stack),
+  notebooks: config.notebooks.map((notebook) => ({
+    ...notebook,
+    volume: homeVolume(stack, notebook.name, config.image),
+  })),
+};
+const host = await createHost({ host: hostConfig, root, needs });
 const workspace = new Workspace("workspace", { host, stack, ...config });
 
 /** Name, url with token, GPUs, port, and the commands for a shell and the logs, of every notebook. */

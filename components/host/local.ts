@@ -11,7 +11,13 @@ import Docker from "dockerode";
 import { type GpuFindings, gpuInventory, NVIDIA_SMI_ARGS } from "./gpus.ts";
 import type { DockerHost, GpuInventory, HostRun, HostScriptArgs } from "./host.ts";
 import { scriptCommand, scriptText } from "./host.ts";
-import { type ExistingContainer, type HostFacts, type HostNeeds, preflightProblems } from "./preflight.ts";
+import {
+  type Existing,
+  type ExistingContainer,
+  type HostFacts,
+  type HostNeeds,
+  preflightProblems,
+} from "./preflight.ts";
 
 /** What a `LocalHost` is made from. */
 export interface LocalHostArgs {
@@ -90,13 +96,18 @@ function lastLine(text: string): string {
  */
 export async function inspectLocalMachine(needs: HostNeeds): Promise<LocalMachine> {
   const daemon = new Docker();
-  const [info, containers, driver, toolkitHook, listenErrors] = await Promise.all([
+  const [info, containers, networks, volumes, driver, toolkitHook, listenErrors] = await Promise.all([
     daemon.info().catch((error: Error) => {
       throw new pulumi.RunError(
         `no Docker daemon answers on this machine (${error.message}); nothing was created. Run \`npm start\`, which installs or starts one, or start it yourself: \`sudo systemctl start docker\``,
       );
     }),
     daemon.listContainers({ all: true }).catch(() => []),
+    daemon.listNetworks().catch(() => []),
+    daemon.listVolumes().then(
+      ({ Volumes }) => Volumes ?? [],
+      () => [],
+    ),
     askDriver(),
     hasToolkitHook(),
     findListenErrors(needs),
@@ -108,7 +119,15 @@ export async function inspectLocalMachine(needs: HostNeeds): Promise<LocalMachin
       device.ID?.startsWith("nvidia.com/gpu"),
     ),
   });
-  refuse(preflightProblems(needs, { gpus, containers: containers.map(existingContainer), listenErrors }));
+  refuse(
+    preflightProblems(needs, {
+      gpus,
+      containers: containers.map(existingContainer),
+      networks: networks.map(existing),
+      volumes: volumes.map(existing),
+      listenErrors,
+    }),
+  );
   const { uid, gid } = userInfo();
   return { id: info.ID, platform: `linux/${architecture(info.Architecture)}`, user: `${uid}:${gid}`, gpus };
 }
@@ -121,6 +140,11 @@ function refuse(problems: string[]): void {
       ...problems.map((line) => `  ${line}`),
     ].join("\n"),
   );
+}
+
+/** The daemon has null in place of no labels. */
+function existing({ Name, Labels }: { Name: string; Labels?: Record<string, string> | null }): Existing {
+  return { name: Name, stack: Labels?.["gpubox.stack"] };
 }
 
 function existingContainer(info: Docker.ContainerInfo): ExistingContainer {

@@ -9,14 +9,27 @@ import type { GpuInventory } from "./host.ts";
 export interface HostNeeds {
   /** `<project>/<stack>`, the value of the label `gpubox.stack` on everything the stack owns. */
   stack: string;
-  notebooks: { name: string; gpus: GpuSelection; address: string; port: number }[];
+  /** Name of the network it makes. */
+  network: string;
+  notebooks: {
+    name: string;
+    gpus: GpuSelection;
+    address: string;
+    port: number;
+    /** Name of the volume that is made for it, if any. */
+    volume?: string;
+  }[];
+}
+
+/** Something on the host already. */
+export interface Existing {
+  name: string;
+  /** Value of its label `gpubox.stack`; undefined on what no stack of ours made. */
+  stack: string | undefined;
 }
 
 /** A container that is on the host already. */
-export interface ExistingContainer {
-  name: string;
-  /** Value of its label `gpubox.stack`; undefined on a container that no stack of ours made. */
-  stack: string | undefined;
+export interface ExistingContainer extends Existing {
   /** Host ports it publishes. */
   ports: number[];
 }
@@ -25,6 +38,8 @@ export interface ExistingContainer {
 export interface HostFacts {
   gpus: GpuInventory;
   containers: ExistingContainer[];
+  networks: Existing[];
+  volumes: Existing[];
   /** Ports the stack wants and cannot have, with the code of the error that says so, e.g. EADDRINUSE. */
   listenErrors: Map<number, string>;
 }
@@ -50,23 +65,55 @@ function portProblem(
   );
 }
 
+/** Who made what has a name that the stack wants for its own; undefined where nobody else has. */
+function otherOwner(
+  { stack }: HostNeeds,
+  existing: Existing[],
+  name: string | undefined,
+): string | undefined {
+  const holder = existing.find((each) => each.name === name && each.stack !== stack);
+  return holder && (holder.stack ? `the gpubox stack ${holder.stack}` : "something other than gpubox");
+}
+
+function networkProblem(needs: HostNeeds, facts: HostFacts) {
+  const name = needs.network;
+  const owner = otherOwner(needs, facts.networks, name);
+  return (
+    owner &&
+    `a network named ${name} is there already, made by ${owner}: if nobody needs it, remove it with \`docker network rm ${name}\`, or use a stack of another name`
+  );
+}
+
+/** The daemon would hand out the volume that is there, and a destroy would remove it with what is in it. */
+function volumeProblem(needs: HostNeeds, facts: HostFacts, { volume }: HostNeeds["notebooks"][number]) {
+  const owner = otherOwner(needs, facts.volumes, volume);
+  return (
+    owner &&
+    `a volume named ${volume} is there already, made by ${owner}: give the notebook another \`name\`, or, if nobody needs what is in it, remove it with \`docker volume rm ${volume}\``
+  );
+}
+
 function nameProblem(needs: HostNeeds, facts: HostFacts, { name }: HostNeeds["notebooks"][number]) {
-  const holder = facts.containers.find((container) => container.name === name);
-  if (!holder || holder.stack === needs.stack) return undefined;
-  const owner = holder.stack ? `the gpubox stack ${holder.stack}` : "something other than gpubox";
-  return `a container named ${name} is there already, made by ${owner}: give the notebook another \`name\`, or rename that one with \`docker rename ${name} ${name}-old\``;
+  const owner = otherOwner(needs, facts.containers, name);
+  return (
+    owner &&
+    `a container named ${name} is there already, made by ${owner}: give the notebook another \`name\`, or rename that one with \`docker rename ${name} ${name}-old\``
+  );
 }
 
 /** Everything that keeps a host from serving a stack, each with the config key and the command that mends it. */
 export function preflightProblems(needs: HostNeeds, facts: HostFacts): string[] {
-  return needs.notebooks.flatMap((notebook, index) => {
+  const network = networkProblem(needs, facts);
+  const ofNotebooks = needs.notebooks.flatMap((notebook, index) => {
     const found: [string, string | undefined][] = [
       ["gpus", gpuProblem(notebook.gpus, facts.gpus)],
       ["name", nameProblem(needs, facts, notebook)],
+      ["name", volumeProblem(needs, facts, notebook)],
       ["port", portProblem(needs, facts, notebook)],
     ];
     return found.flatMap(([key, problem]) =>
       problem ? [`gpubox:notebooks[${index}].${key}: ${problem}`] : [],
     );
   });
+  return network ? [network, ...ofNotebooks] : ofNotebooks;
 }

@@ -65,6 +65,11 @@ export function stackSlug(stack: string): string {
   return stack.replaceAll("/", "-").toLowerCase();
 }
 
+/** Name of the volume on a notebook's home folder; an image that is pulled has its home elsewhere, and gets none. */
+export function homeVolume(stack: string, notebook: string, image: ImageConfig): string | undefined {
+  return "pull" in image ? undefined : `${stackSlug(stack)}-${notebook}-home`;
+}
+
 /**
  * A label whose value follows what the provider would report as updated and not apply; a changed label
  * replaces the container.

@@ -10,10 +10,10 @@ import {
   containerCommand,
   environment,
   HOME,
+  homeVolume,
   identity,
   isLoopback,
   stackLabels,
-  stackSlug,
   unappliedLabel,
 } from "./container.ts";
 import { gpuRequest } from "./gpu.ts";
@@ -79,14 +79,8 @@ export class Notebook extends pulumi.ComponentResource {
       .result;
 
     // Settings, shell history and the like outlive a container and go with the stack.
-    const home =
-      "pull" in imageConfig
-        ? undefined
-        : new docker.Volume(
-            `${name}-home`,
-            { name: `${stackSlug(stack)}-${notebook.name}-home`, labels },
-            onHost,
-          );
+    const volume = homeVolume(stack, notebook.name, imageConfig);
+    const home = volume ? new docker.Volume(`${name}-home`, { name: volume, labels }, onHost) : undefined;
 
     const container = new docker.Container(
       `${name}-container`,

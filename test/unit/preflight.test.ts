@@ -10,11 +10,23 @@ import {
 const noGpu: GpuInventory = { gpus: [], runtime: undefined, problem: "no driver" };
 const needs = (extra: Partial<HostNeeds["notebooks"][number]> = {}): HostNeeds => ({
   stack: "gpubox/dev",
-  notebooks: [{ name: "container1", gpus: "auto", address: "127.0.0.1", port: 8888, ...extra }],
+  network: "gpubox-dev",
+  notebooks: [
+    {
+      name: "container1",
+      gpus: "auto",
+      address: "127.0.0.1",
+      port: 8888,
+      volume: "container1-home",
+      ...extra,
+    },
+  ],
 });
 const facts = (containers: ExistingContainer[] = [], listenErrors: [number, string][] = []): HostFacts => ({
   gpus: noGpu,
   containers,
+  networks: [],
+  volumes: [],
   listenErrors: new Map(listenErrors),
 });
 const container = (name: string, stack?: string, ports: number[] = []): ExistingContainer => ({
@@ -54,6 +66,20 @@ describe("preflight", () => {
     expect(preflightProblems(needs(), facts([container("container1")]))[0]).toMatch(
       /notebooks\[0\].name: a container named container1 .*docker rename container1 container1-old/,
     );
+  });
+
+  it("takes no network or volume for its own that something else made", () => {
+    const ours = { stack: "gpubox/dev" };
+    const there = (owner: { stack: string | undefined }): HostFacts => ({
+      ...facts(),
+      networks: [{ name: "gpubox-dev", ...owner }],
+      volumes: [{ name: "container1-home", ...owner }],
+    });
+    expect(preflightProblems(needs(), there(ours))).toEqual([]);
+    const [network, volume] = preflightProblems(needs(), there({ stack: undefined }));
+    expect(network).toMatch(/^a network named gpubox-dev is there already.*docker network rm gpubox-dev/);
+    expect(volume).toMatch(/notebooks\[0\]\.name: a volume named container1-home .*docker volume rm/);
+    expect(preflightProblems(needs({ volume: undefined }), there(ours))).toEqual([]);
   });
 
   it("refuses GPUs that are not there, and reports everything at once", () => {
