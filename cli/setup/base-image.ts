@@ -6,7 +6,7 @@ import type { Context } from "../context.ts";
 import { findSystemProgram } from "../path.ts";
 import { Problem, step } from "../say.ts";
 import { dockerClient } from "./daemon.ts";
-import { asRoot, canInstall, inspectMachine, installPackages } from "./packages.ts";
+import { asRoot, canInstall, inspectMachine, installPackages, type Machine } from "./packages.ts";
 
 /** How long a registry may take to begin to answer, in milliseconds. */
 const PATIENCE = 10_000;
@@ -43,16 +43,27 @@ export async function prepareBaseImage(context: Context, dockerHost: string, tag
   const docker = dockerClient(dockerHost);
   if (await hasImage(docker, tag)) return;
   const key = `registry of ${tag}`;
-  if (context.findings.get(key) !== "no") {
-    const pulled = await step(
+  const isDebian = /(^|\/)debian:[a-z]+(-slim)?$/.test(tag);
+  // What can be made instead is not waited for at every run; for the others there is nothing else to try.
+  let failure = isDebian ? context.findings.get(key) : undefined;
+  if (failure === undefined) {
+    failure = await step(
       `base image ${tag}: pulling`,
       () => pull(docker, tag),
-      (value) => (value ? "done" : "not reachable, not tried again for a day"),
+      (why) => (why === undefined ? "done" : `failed${isDebian ? ", not tried again for a day" : ""}`),
     );
-    if (pulled) return;
-    context.findings.set(key, "no");
+    if (failure === undefined) return;
+    if (isDebian) context.findings.set(key, failure);
   }
-  await make(context, dockerHost, tag);
+  const machine = await inspectMachine(context);
+  if (!isDebian || !canInstall(machine)) {
+    throw new Problem(
+      `the base image ${tag} is not on the Docker daemon and cannot be pulled (${failure}): load it by hand (\`docker load\`), or name another as \`gpubox:image: {args: {BASE: …}}\`${
+        machine.family.includes("debian") ? "; as root, gpubox makes Debian's by itself" : ""
+      }`,
+    );
+  }
+  await make(context, machine, dockerHost, tag);
 }
 
 async function hasImage(docker: Docker, tag: string): Promise<boolean> {
@@ -65,8 +76,8 @@ async function hasImage(docker: Docker, tag: string): Promise<boolean> {
   }
 }
 
-/** Whether the daemon got the image. A registry that says nothing is given up soon, one that answers is not. */
-async function pull(docker: Docker, tag: string): Promise<boolean> {
+/** Why the daemon did not get the image, if so. A registry that says nothing is given up soon, one that answers is not. */
+async function pull(docker: Docker, tag: string): Promise<string | undefined> {
   const abort = new AbortController();
   const timer = setTimeout(() => abort.abort(), PATIENCE);
   try {
@@ -75,23 +86,16 @@ async function pull(docker: Docker, tag: string): Promise<boolean> {
     await new Promise<void>((resolve, reject) => {
       docker.modem.followProgress(progress, (error) => (error ? reject(error) : resolve()));
     });
-    return await hasImage(docker, tag);
-  } catch {
-    return false;
+    return undefined;
+  } catch (error) {
+    if (abort.signal.aborted) return `no answer within ${PATIENCE / 1000} s`;
+    return (error as { json?: { message?: string } }).json?.message ?? (error as Error).message;
   } finally {
     clearTimeout(timer);
   }
 }
 
-async function make(context: Context, dockerHost: string, tag: string): Promise<void> {
-  const machine = await inspectMachine(context);
-  if (!/(^|\/)debian:[a-z]+(-slim)?$/.test(tag) || !canInstall(machine)) {
-    throw new Problem(
-      `the base image ${tag} is not on the Docker daemon and its registry cannot be reached: load it by hand (\`docker load\`), or name one that is there as \`gpubox:image: {args: {BASE: …}}\`${
-        machine.family.includes("debian") ? "; as root, gpubox makes Debian's by itself" : ""
-      }`,
-    );
-  }
+async function make(context: Context, machine: Machine, dockerHost: string, tag: string): Promise<void> {
   if (!findSystemProgram("debootstrap", context.env.PATH)) {
     await installPackages(context, machine, ["debootstrap"]);
   }
