@@ -87,7 +87,8 @@ export async function startStopped(session: Session, state: State): Promise<void
   for (const container of stopped) {
     const name = nameOf(container);
     await step(`${name}: starting it again`, async () => {
-      await docker.getContainer(container.Id).start();
+      const handle = docker.getContainer(container.Id);
+      await (container.State === "paused" ? handle.unpause() : handle.start());
       const notebook = notebooks.find((each) => each.name === name);
       if (notebook) await untilItAnswers(notebook.url);
     });
