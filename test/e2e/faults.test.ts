@@ -5,9 +5,8 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } fr
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from "vitest";
 import { type Daemon, startDaemon } from "../support/daemon.ts";
 import { status } from "../support/jupyter.ts";
 import { createPerson, type Outcome, type Person } from "../support/person.ts";
@@ -171,28 +170,157 @@ describeWithDaemon("faults", () => {
     expect(existsSync(join(person.root, "data", "notes", "notes.txt"))).toBe(true);
   });
 
-  it("a run that is killed, whenever that is", async () => {
+  it("a network and a volume of those names that are somebody else's", async () => {
+    const network = await daemon.client.createNetwork({ Name: "gpubox-dev" });
+    const volume = await daemon.client.createVolume({ Name: "gpubox-dev-container1-home" });
+    fails(
+      await person.npm("start"),
+      /a network named gpubox-dev is there already, made by something other than gpubox/,
+      /notebooks\[0\]\.name: a volume named gpubox-dev-container1-home is there already/,
+    );
+    expect(await containers()).toEqual([]);
+    expect((await person.npm("destroy", "--yes")).exitCode).toBe(0);
+    await network.inspect();
+    await daemon.client.getVolume(volume.name).inspect();
+    // As the message says.
+    await network.remove();
+    await daemon.client.getVolume(volume.name).remove();
     await succeeds();
-    for (const milliseconds of [1500, 3000, 4500, 6500]) {
-      // Each round has a container, a network and a volume to make.
-      expect((await person.npm("destroy", "--yes")).exitCode).toBe(0);
-      const run = person.npm("start");
-      await sleep(milliseconds);
-      await execa("pkill", ["-KILL", "-u", String(UID), "-f", person.home], { reject: false });
-      await run;
-      await succeeds();
-      expect(await containers()).toEqual(["container1"]);
-    }
   });
 
-  it("two runs at once: one of them leaves, and says who holds the stack", async () => {
+  it("an image whose base, and an image, that cannot be had", async () => {
+    person.configure({ ...CONFIG, image: { target: "lab", args: { BASE: "127.0.0.1:1/no-base:1" } } });
+    fails(await person.npm("start"), /127\.0\.0\.1:1\/no-base:1/, /connection refused|failed to/);
+    person.configure({ ...CONFIG, image: "127.0.0.1:1/no-image:1" });
+    fails(await person.npm("start"), /127\.0\.0\.1:1\/no-image:1/, /connection refused/);
+    expect(await containers()).toEqual([]);
+    person.configure(CONFIG);
     await succeeds();
-    person.configure({ ...CONFIG, notebooks: [{ ...CONFIG.notebooks[0], environment: { ROUND: "2" } }] });
-    const both = await Promise.all([person.npm("start"), person.npm("start")]);
-    const failed = both.filter(({ exitCode }) => exitCode !== 0);
-    expect(failed.length, both.map(({ all }) => all).join("\n----\n")).toBeLessThanOrEqual(1);
-    for (const { all } of failed) expect(all).toMatch(/lock|another/i);
-    await succeeds();
+  });
+
+  describe("a notebook that runs", () => {
+    let url: string;
+    const container = () => daemon.client.getContainer("container1");
+    const answers = () =>
+      expect
+        .poll(() => status(url, "/api/contents").catch(() => 0), { timeout: 60_000, interval: 250 })
+        .toBe(200);
+    beforeEach(async () => {
+      await succeeds();
+      url = (await person.npm("url")).stdout;
+      for (const part of ["code", "data"]) writeFileSync(join(person.root, part, "mine.txt"), "mine");
+    });
+    afterEach(() => {
+      for (const part of ["code", "data"]) {
+        expect(readFileSync(join(person.root, part, "mine.txt"), "utf8")).toBe("mine");
+      }
+    });
+    /** As it was, token included. */
+    const isBack = async () => {
+      const { exitCode, all } = await person.npm("start");
+      expect(exitCode, all).toBe(0);
+      expect(all).toContain(url);
+      expect(await containers()).toEqual(["container1"]);
+      expect(await status(url, "/api/contents")).toBe(200);
+    };
+
+    it("is back by itself when its main process is killed, and when the machine loses its power", async () => {
+      const { Id, State } = await container().inspect();
+      process.kill(State.Pid, "SIGKILL");
+      await expect.poll(async () => (await container().inspect()).RestartCount, { timeout: 20_000 }).toBe(1);
+      await answers();
+
+      await daemon.cutPower();
+      await daemon.start();
+      await answers();
+      expect((await container().inspect()).Id).toBe(Id);
+      await isBack();
+    });
+
+    it.each<[string, () => Promise<unknown>]>([
+      ["stopped", () => container().stop()],
+      ["killed by hand", () => container().kill()],
+      ["paused", () => container().pause()],
+    ])("is %s, and started again by the next run", async (_, fault) => {
+      const { Id } = await container().inspect();
+      await fault();
+      await isBack();
+      expect((await container().inspect()).Id).toBe(Id);
+    });
+
+    it("is removed by hand, with network, volume and image, and made again", async () => {
+      await container().remove({ force: true });
+      await isBack();
+      await container().remove({ force: true });
+      await daemon.client.getNetwork("gpubox-dev").remove();
+      await daemon.client.getVolume("gpubox-dev-container1-home").remove();
+      await daemon.client.getImage("gpubox-dev").remove({ force: true });
+      await isBack();
+    });
+
+    it("is renamed in the configuration, and left out of it: the files stay, and no other notebook is touched", async () => {
+      const notebook = { gpus: "none" };
+      person.configure({
+        ...CONFIG,
+        notebooks: [
+          { ...notebook, name: "container1" },
+          { ...notebook, name: "second", port: 8889 },
+        ],
+      });
+      await succeeds();
+      const { Id } = await container().inspect();
+      person.configure({
+        ...CONFIG,
+        notebooks: [
+          { ...notebook, name: "container1" },
+          { ...notebook, name: "renamed", port: 8889 },
+        ],
+      });
+      await succeeds();
+      expect((await containers()).sort()).toEqual(["container1", "renamed"]);
+      person.configure({ ...CONFIG, notebooks: [{ ...notebook, name: "container1" }] });
+      await succeeds();
+      expect(await containers()).toEqual(["container1"]);
+      expect((await container().inspect()).Id).toBe(Id);
+      expect(((await daemon.client.listVolumes()).Volumes ?? []).map(({ Name }) => Name)).toEqual([
+        "gpubox-dev-container1-home",
+      ]);
+    });
+
+    it("is torn down while the daemon is gone: what is left is said, and goes once it is there, whoever was first", async () => {
+      await daemon.stop();
+      try {
+        fails(
+          await person.npm("destroy", "--yes"),
+          /no Docker daemon answers at unix:/,
+          /containers, networks and volumes of stack dev stay as they are/,
+          /your files stay/,
+        );
+        fails(await person.npm("start"), /no Docker daemon answers at unix:/);
+      } finally {
+        await daemon.start();
+      }
+      await container().remove({ force: true });
+      await daemon.client.getNetwork("gpubox-dev").remove();
+      for (const _ of ["once", "twice"]) {
+        const { exitCode, all } = await person.npm("destroy", "--yes");
+        expect(exitCode, all).toBe(0);
+        expect(all).toMatch(/What stays: your files|nothing to/);
+      }
+      expect(await containers()).toEqual([]);
+    });
+
+    it("has a daemon that is gone for good: the stack is forgotten as the message says, and made on the next", async () => {
+      await daemon.stop();
+      const { all } = await person.npm("destroy", "--yes");
+      await daemon.start();
+      const [, script, rest = ""] = /`npm run (\w+) -- (stack rm [^`]+)`/.exec(all) ?? [];
+      const forgotten = await person.npm(script as string, ...rest.split(" "), "--yes");
+      expect(forgotten.exitCode, forgotten.all).toBe(0);
+      await container().remove({ force: true });
+      await daemon.client.getNetwork("gpubox-dev").remove();
+      await succeeds();
+    });
   });
 
   it("an image to pull that is there already needs no registry", async () => {

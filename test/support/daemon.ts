@@ -1,10 +1,12 @@
 /** A Docker daemon of the tests' own: nothing of it touches, or is seen by, a person's. */
 import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { chmodSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import Docker from "dockerode";
 import { execa } from "execa";
+import { killAll, processes } from "./processes.ts";
 
 /** A daemon that runs, and how to reach it. */
 export interface Daemon {
@@ -15,6 +17,8 @@ export interface Daemon {
   stop(): Promise<void>;
   /** Starts it again. */
   start(): Promise<void>;
+  /** SIGKILL to it and to all that it runs, as when a machine loses its power. */
+  cutPower(): Promise<void>;
   /** Removes its containers, networks and volumes, and stops it; images and build cache stay in its folder. */
   end(): Promise<void>;
 }
@@ -83,6 +87,17 @@ export async function startDaemon({ folder, group = "root", path }: DaemonOption
     await exited;
   }
 
+  async function cutPower(): Promise<void> {
+    const containers = await client.listContainers();
+    const inside = await Promise.all(containers.map(({ Id }) => client.getContainer(Id).inspect()));
+    // The daemon first: it would start again what ends.
+    const exited = child && once(child, "exit");
+    child?.kill("SIGKILL");
+    await exited;
+    killAll(processes().filter(({ args }) => /containerd/.test(args) && args.includes(`${folder}/`)));
+    killAll(inside.map(({ State }) => ({ pid: State.Pid })));
+  }
+
   async function clear(): Promise<void> {
     for (const { Id } of await client.listContainers({ all: true })) {
       await client.getContainer(Id).remove({ force: true, v: true });
@@ -100,6 +115,7 @@ export async function startDaemon({ folder, group = "root", path }: DaemonOption
     client,
     start,
     stop,
+    cutPower,
     async end() {
       await clear();
       await stop();

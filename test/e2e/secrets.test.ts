@@ -1,0 +1,182 @@
+/** Who must not get the token or a notebook's secrets, and what keeps others out of a running notebook. */
+import { readFileSync } from "node:fs";
+import { createConnection } from "node:net";
+import { networkInterfaces } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
+import { execa } from "execa";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+import { type Daemon, startDaemon } from "../support/daemon.ts";
+import { status } from "../support/jupyter.ts";
+import { createPerson, type Outcome, type Person } from "../support/person.ts";
+import { processes } from "../support/processes.ts";
+import { describeWithDaemon } from "../support/requirements.ts";
+
+const UID = 1000;
+const CANARY = "canary-7c1f0b9e";
+
+describeWithDaemon("secrets", () => {
+  let daemon: Daemon;
+  let person: Person;
+  let first: Outcome;
+  let url: string;
+  let token: string;
+  /** Every command line there was on this machine while the notebook was made. */
+  const commandLines = new Set<string>();
+
+  const docker = (...args: string[]) =>
+    execa("docker", args, { env: { DOCKER_HOST: daemon.host }, all: true, maxBuffer: 1e9 });
+  /** What must be nowhere: the token, the person's own secret, and either as base64 has it. */
+  const secrets = () => [token, CANARY].flatMap((secret) => [secret, base64(secret)]);
+  const expectNone = (text: string, where: string) => {
+    for (const secret of secrets()) expect(text.includes(secret), `${secret} is in ${where}`).toBe(false);
+  };
+
+  beforeAll(async () => {
+    daemon = await startDaemon({ folder: inject("daemonFolder"), group: String(UID) });
+    person = await createPerson({ daemon, uid: UID });
+    person.configure({
+      image: { target: "lab" },
+      notebooks: [{ name: "container1", gpus: "none", environment: { API_KEY: CANARY } }],
+    });
+    let isDone = false;
+    const watch = async () => {
+      while (!isDone) {
+        for (const { args } of processes()) commandLines.add(args);
+        await sleep(20);
+      }
+    };
+    const watching = watch();
+    first = await person.npm("start", "--logflow", "-v=9");
+    isDone = true;
+    await watching;
+    url = (await person.npm("url")).stdout;
+    token = new URL(url).searchParams.get("token") ?? "";
+  });
+  afterAll(async () => {
+    await person?.npm("destroy", "--yes");
+    await person?.remove();
+    await daemon?.end();
+  });
+
+  it("reach the notebook, and the person", async () => {
+    expect(first.exitCode, first.all).toBe(0);
+    expect(token).toMatch(/^\w{40}$/);
+    const { Config } = await daemon.client.getContainer("container1").inspect();
+    expect(Config.Env).toEqual(expect.arrayContaining([`API_KEY=${CANARY}`, `JUPYTER_TOKEN=${token}`]));
+  });
+
+  it("are in no command line while the notebook is made", () => {
+    expect([...commandLines].some((line) => / up /.test(line))).toBe(true);
+    expect([...commandLines].some((line) => line.includes("jupyter"))).toBe(true);
+    expectNone([...commandLines].join("\n"), "a command line");
+  });
+
+  it("are in no output but the url, however much the engine says", async () => {
+    expectNone(first.all.replaceAll(url, ""), "the output of npm start");
+    const { all } = await person.shell(
+      "pulumi preview --diff --non-interactive; pulumi stack; pulumi stack output; pulumi stack history --json",
+    );
+    expectNone(all, "what the engine shows");
+  });
+
+  it("are in no file in clear: state, history, backups, the engine's logs", async () => {
+    const { stdout: files } = await execa("find", [
+      "/tmp",
+      person.home,
+      "-name",
+      "pulumi*.log*",
+      "-user",
+      String(UID),
+    ]);
+    for (const file of files.split("\n").filter(Boolean)) expectNone(readFileSync(file, "utf8"), file);
+    const patterns = secrets().flatMap((secret) => ["-e", secret]);
+    const found = await execa("grep", ["-rlaF", ...patterns, person.home], { reject: false });
+    // The person wrote the canary down themselves; the copy is the engine's.
+    expect(found.stdout.split("\n").filter((file) => file && !file.endsWith("/Pulumi.dev.yaml"))).toEqual([]);
+  });
+
+  it("are in no log of the container", async () => {
+    expectNone((await docker("logs", "container1")).all ?? "", "the log");
+  });
+
+  it("are in no layer of the image, nor its history", async () => {
+    const { stdout: history } = await docker("history", "--no-trunc", "gpubox-dev");
+    expectNone(history, "the image's history");
+    const saved = execa("docker", ["save", "gpubox-dev"], {
+      env: { DOCKER_HOST: daemon.host },
+      encoding: "buffer",
+      buffer: false,
+    });
+    const found = await find(saved.stdout as NodeJS.ReadableStream, [...secrets(), "start-notebook.sh"]);
+    expect(found).toEqual(new Set(["start-notebook.sh"]));
+  });
+
+  describe("keep others out:", () => {
+    it("there is no answer without the token, or with another one", async () => {
+      for (const path of ["/api/contents", "/api/kernels", "/api/sessions", "/api/terminals"]) {
+        expect(await status(url, path), path).toBe(200);
+        expect(await status(url, path, ""), path).toBe(403);
+        expect(await status(url, path, token.replace(/.$/, "_")), path).toBe(403);
+      }
+    });
+
+    it("another site's page cannot use the browser's cookie: what changes something needs the page's own word", async () => {
+      const login = await fetch(url, { redirect: "manual" });
+      const cookies = login.headers.getSetCookie().map((cookie) => cookie.replace(/;.*/, ""));
+      const page = await fetch(new URL("/lab", url), { headers: { cookie: cookies.join("; ") } });
+      cookies.push(...page.headers.getSetCookie().map((cookie) => cookie.replace(/;.*/, "")));
+      const [, xsrf] = /_xsrf=([^;]+)/.exec(cookies.join("; ")) ?? [];
+      expect(xsrf).toBeDefined();
+      const cookie = cookies.join("; ");
+      const post = (headers: Record<string, string>) =>
+        fetch(new URL("/api/contents", url), { method: "POST", headers: { cookie, ...headers }, body: "{}" });
+      const read = await fetch(new URL("/api/contents", url), { headers: { cookie } });
+      expect(read.status, "the cookie alone may read").toBe(200);
+      const refused = await post({});
+      expect(refused.status).toBe(403);
+      expect(await refused.text()).toMatch(/xsrf/i);
+      expect((await post({ origin: "http://evil.example", "x-xsrftoken": "guessed" })).status).toBe(403);
+      expect((await post({ "x-xsrftoken": xsrf as string })).status).toBe(201);
+    });
+
+    it("no other address of the machine answers", async () => {
+      const { stdout } = await execa("ss", ["-ltnH", "sport = :8888"]);
+      expect(stdout.split("\n").map((line) => line.split(/\s+/)[3])).toEqual(["127.0.0.1:8888"]);
+      const addresses = Object.values(networkInterfaces())
+        .flatMap((each) => each ?? [])
+        .filter(({ internal, family }) => !internal && family === "IPv4");
+      expect(addresses.length).toBeGreaterThan(0);
+      for (const { address } of addresses) expect(await connects(address, 8888), address).toBe(false);
+      expect(await connects("127.0.0.1", 8888)).toBe(true);
+    });
+  });
+});
+
+function base64(text: string): string {
+  // What of it does not depend on what stands before and behind it.
+  return Buffer.from(text).toString("base64").replace(/..=*$/, "");
+}
+
+/** Which of the texts occur in a stream. */
+async function find(stream: NodeJS.ReadableStream, texts: string[]): Promise<Set<string>> {
+  const found = new Set<string>();
+  const longest = Math.max(...texts.map(({ length }) => length));
+  let tail = Buffer.alloc(0);
+  for await (const chunk of stream) {
+    const piece = Buffer.concat([tail, chunk as Buffer]);
+    for (const text of texts) if (piece.includes(text)) found.add(text);
+    tail = piece.subarray(-longest);
+  }
+  return found;
+}
+
+function connects(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection({ host, port, timeout: 3_000 });
+    const end = (answer: boolean) => () => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.on("connect", end(true)).on("error", end(false)).on("timeout", end(false));
+  });
+}
