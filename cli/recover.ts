@@ -113,7 +113,8 @@ function isEngineRunning({ pid, timestamp }: Holder): boolean {
   try {
     process.kill(pid, 0);
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
+    // Somebody else's: what it is shows below.
+    if ((error as NodeJS.ErrnoException).code !== "EPERM") return false;
   }
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
