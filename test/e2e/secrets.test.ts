@@ -1,4 +1,5 @@
 /** Who must not get the token or a notebook's secrets, and what keeps others out of a running notebook. */
+import { randomBytes } from "node:crypto";
 import { rmSync, writeFileSync } from "node:fs";
 import { createConnection } from "node:net";
 import { networkInterfaces } from "node:os";
@@ -13,7 +14,8 @@ import { processes } from "../support/processes.ts";
 import { describeWithDaemon } from "../support/requirements.ts";
 
 const UID = 1000;
-const CANARY = "canary-7c1f0b9e";
+/** Made anew: the person's checkout holds this file. */
+const CANARY = `canary-${randomBytes(8).toString("hex")}`;
 
 describeWithDaemon("secrets", () => {
   let daemon: Daemon;
@@ -133,7 +135,9 @@ describeWithDaemon("secrets", () => {
       const refused = await post({});
       expect(refused.status).toBe(403);
       expect(await refused.text()).toMatch(/xsrf/i);
-      expect((await post({ origin: "http://evil.example", "x-xsrftoken": "guessed" })).status).toBe(403);
+      expect((await post({ "x-xsrftoken": "guessed" })).status).toBe(403);
+      const other = await post({ origin: "http://other.example", "x-xsrftoken": xsrf as string });
+      expect(other.status, "another site that knows it").toBe(404);
       expect((await post({ "x-xsrftoken": xsrf as string })).status).toBe(201);
     });
 

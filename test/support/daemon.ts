@@ -96,6 +96,10 @@ export async function startDaemon({ folder, group = "root", path }: DaemonOption
     await exited;
     killAll(processes().filter(({ args }) => /containerd/.test(args) && args.includes(`${folder}/`)));
     killAll(inside.map(({ State }) => ({ pid: State.Pid })));
+    // What lies on /run and in the kernel does not outlive a reboot.
+    await unmountBelow(folder);
+    rmSync(join(folder, "exec"), { recursive: true, force: true });
+    rmSync(join(folder, "docker.pid"), { force: true });
   }
 
   async function clear(): Promise<void> {
@@ -126,12 +130,16 @@ export async function startDaemon({ folder, group = "root", path }: DaemonOption
 /** Removes everything of a daemon that was stopped: its bridge, its mounts, its folder. */
 export async function removeDaemon(folder: string): Promise<void> {
   await execa("ip", ["link", "delete", BRIDGE], { reject: false });
-  // A daemon that was killed leaves its mounts behind.
+  await unmountBelow(folder);
+  rmSync(folder, { recursive: true, force: true });
+}
+
+/** A daemon that was killed leaves its mounts behind. */
+async function unmountBelow(folder: string): Promise<void> {
   const mounts = readFileSync("/proc/mounts", "utf8")
     .split("\n")
     .map((line) => line.split(" ")[1] ?? "");
   for (const mount of mounts.filter((point) => point.startsWith(`${folder}/`)).reverse()) {
     await execa("umount", ["-l", mount], { reject: false });
   }
-  rmSync(folder, { recursive: true, force: true });
 }
