@@ -6,7 +6,8 @@
  */
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
+import module from "node:module";
 import { homedir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -95,18 +96,35 @@ function runtime() {
   );
 }
 
-function handOver() {
+/** Runs main.ts: in this process where it is the right one already, as under npm, since starting another takes as long. */
+async function handOver() {
   const cache =
     process.env.GPUBOX_CACHE || join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "gpubox");
-  const child = spawn(runtime(), [join(root, "cli", "main.ts"), ...process.argv.slice(2)], {
+  const node = runtime();
+  const additions = {
+    PATH: [bin, process.env.PATH].join(delimiter),
+    NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE || join(cache, "compile-cache"),
+  };
+  // Node reads the setting of a proxy only as it starts.
+  if (realpathSync(node) !== realpathSync(process.execPath) || needsProxy()) return start(node, additions);
+  Object.assign(process.env, additions);
+  module.enableCompileCache(additions.NODE_COMPILE_CACHE);
+  await import("./main.ts");
+}
+
+/** Whether the person has set a proxy, which is for our own look-ups as well, and this process does not use it yet. */
+function needsProxy() {
+  const { NODE_USE_ENV_PROXY, ...env } = process.env;
+  return (
+    !NODE_USE_ENV_PROXY &&
+    ["http", "https"].some((kind) => env[`${kind}_proxy`] || env[`${kind.toUpperCase()}_PROXY`])
+  );
+}
+
+function start(node, additions) {
+  const child = spawn(node, [join(root, "cli", "main.ts"), ...process.argv.slice(2)], {
     stdio: "inherit",
-    env: {
-      ...process.env,
-      PATH: [bin, process.env.PATH].join(delimiter),
-      NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE || join(cache, "compile-cache"),
-      // A proxy that the person has set is used for our own look-ups as well.
-      NODE_USE_ENV_PROXY: process.env.NODE_USE_ENV_PROXY || "1",
-    },
+    env: { ...process.env, ...additions, NODE_USE_ENV_PROXY: process.env.NODE_USE_ENV_PROXY || "1" },
   });
   const passOn = (signal) => {
     // Ctrl-C on a terminal reaches every process by itself; a second one would make the engine give up at once.
@@ -131,4 +149,4 @@ try {
 } catch (error) {
   fail(error.message);
 }
-handOver();
+await handOver();

@@ -11,6 +11,7 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   refresh: async () => (await import("./commands/refresh.ts")).refresh,
   stop: async () => (await import("./commands/stop.ts")).stop,
   destroy: async () => (await import("./commands/destroy.ts")).destroy,
+  status: async () => (await import("./commands/status.ts")).status,
   url: async () => (await import("./commands/notebook.ts")).url,
   shell: async () => (await import("./commands/notebook.ts")).shell,
   logs: async () => (await import("./commands/notebook.ts")).logs,

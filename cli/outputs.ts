@@ -1,56 +1,27 @@
 /** The outputs of a stack, and what the person is told of them. */
-
-import { Problem } from "./say.ts";
-import { askEngine, requireStack, type Session } from "./session.ts";
-
-/** A notebook as the program's output `notebooks` has it. */
-export interface NotebookOutput {
-  name: string;
-  /** Holds the token: printed for the person, never written anywhere. */
-  url: string;
-  gpus: string;
-  port: number;
-  /** Command that opens a shell in it. */
-  shell: string;
-  /** Command that follows its log. */
-  logs: string;
-}
+import type { NotebookInfo } from "../components/workspace/notebook.ts";
+import { lookAtStack, type PlainOutputs } from "./notebooks.ts";
+import { askEngine, type Session } from "./session.ts";
+import { stackOption } from "./setup/stack.ts";
 
 /** The outputs of the program; none of them is there before the first `up` has ended well. */
-export interface StackOutputs {
-  notebooks?: NotebookOutput[];
-  codeFolder?: string;
-  dataFolder?: string;
-  accelerator?: string;
-  image?: string;
+export interface StackOutputs extends PlainOutputs {
+  /** Their urls hold the tokens: printed for the person, never written anywhere. */
+  notebooks?: NotebookInfo[];
 }
 
-/** The outputs of the session's stack, secrets in clear. */
+/** The outputs of the session's stack, secrets in clear. The engine is asked only where nobody else knows. */
 export async function readOutputs(session: Session): Promise<StackOutputs> {
+  const looked = await lookAtStack(session.context, session.stack);
+  const notebooks = looked?.notebooks.flatMap(({ url, ...rest }) => (url ? { ...rest, url } : []));
+  if (looked && notebooks?.length === looked.notebooks.length) return { ...looked.outputs, notebooks };
   return JSON.parse(await askEngine(session, ["stack", "output", "--json", "--show-secrets"]));
-}
-
-/**
- * A notebook of the stack.
- *
- * @param name its name; the first one when it is not given
- * @throws Problem when the stack is not up or has no such notebook
- */
-export async function findNotebook(session: Session, name?: string): Promise<NotebookOutput> {
-  await requireStack(session);
-  const { notebooks = [] } = await readOutputs(session);
-  if (notebooks.length === 0) throw new Problem(`stack ${session.stack} is not up: run \`npm start\``);
-  const notebook = name === undefined ? notebooks[0] : notebooks.find((each) => each.name === name);
-  if (notebook) return notebook;
-  throw new Problem(
-    `stack ${session.stack} has no notebook ${name}; it has ${notebooks.map((each) => each.name).join(", ")}`,
-  );
 }
 
 /** What the person is told when a stack is up. */
 export function summary(outputs: StackOutputs, stack: string): string {
   const { notebooks = [], codeFolder, dataFolder } = outputs;
-  const option = stack === "dev" ? "" : ` -- -s ${stack}`;
+  const option = stackOption(stack);
   const blocks = notebooks.map(({ name, url, gpus, shell, logs }) =>
     [`${name} (${gpus})`, `  open   ${url}`, `  shell  ${shell}`, `  logs   ${logs}`].join("\n"),
   );

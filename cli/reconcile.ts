@@ -1,10 +1,12 @@
 /** Where the Docker daemon and the state disagree: after a run that was killed, a stop, or a hand at work. */
+import { existsSync } from "node:fs";
+import { isAbsolute } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type Docker from "dockerode";
 import { readOutputs } from "./outputs.ts";
 import { say, step } from "./say.ts";
 import { isLocal, type Session } from "./session.ts";
-import { dockerClient } from "./setup/daemon.ts";
+import { askDocker, dockerClient } from "./setup/daemon.ts";
 import {
   readState,
   type State,
@@ -13,20 +15,22 @@ import {
   withoutUnfinished,
   writeState,
 } from "./state.ts";
+import { CONTAINER } from "./state-file.ts";
 
-const CONTAINER = "docker:index/container:Container";
 const NETWORK = "docker:index/network:Network";
 const VOLUME = "docker:index/volume:Volume";
 const IMAGE = "docker:index/image:Image";
+const COMMAND = "command:local:Command";
 const REMOTE_IMAGE = "docker:index/remoteImage:RemoteImage";
 
 const LABEL = "gpubox.stack";
 /** How long Jupyter may take to answer, in seconds. */
 const START_PATIENCE = 120;
 
-/** The containers of a stack, running or not. */
-export function stackContainers(docker: Docker, label: string): Promise<Docker.ContainerInfo[]> {
-  return docker.listContainers({ all: true, filters: { label: [`${LABEL}=${label}`] } });
+/** The containers of a stack on a daemon, running or not. */
+export async function stackContainers(host: string, label: string): Promise<Docker.ContainerInfo[]> {
+  const filters = encodeURIComponent(JSON.stringify({ label: [`${LABEL}=${label}`] }));
+  return (await askDocker(host, `/containers/json?all=true&filters=${filters}`)) ?? [];
 }
 
 /** A container's name without the slash that the daemon puts before it. */
@@ -78,11 +82,11 @@ async function ifThere<T>(ask: () => Promise<T>): Promise<T | undefined> {
 export async function startStopped(session: Session, state: State): Promise<void> {
   if (!isLocal(session)) return;
   const ours = ids(state, CONTAINER);
-  const docker = dockerClient(session.docker.host);
-  const stopped = (await stackContainers(docker, session.label)).filter(
+  const stopped = (await stackContainers(session.docker.host, session.label)).filter(
     ({ Id, State }) => ours.has(Id) && State !== "running",
   );
   if (stopped.length === 0) return;
+  const docker = dockerClient(session.docker.host);
   const { notebooks = [] } = await readOutputs(session);
   for (const container of stopped) {
     const name = nameOf(container);
@@ -116,19 +120,26 @@ function ids(state: State, type: string): Set<string> {
 }
 
 /**
- * What the engine must be told to notice that things it made are gone from the daemon: it takes the state's
- * word for them otherwise.
+ * What the engine must be told to notice that things it made are gone: it takes the state's word for them otherwise.
  *
  * @returns arguments for `pulumi up` and `pulumi preview`; none where all is there
  */
 export async function argsForMissing(session: Session, state: State): Promise<string[]> {
   if (!isLocal(session)) return [];
-  const docker = dockerClient(session.docker.host);
-  const gone: StateResource[] = [];
-  for (const resource of state.deployment.resources ?? []) {
-    const look = lookup(docker, resource);
-    if (look && !(await ifThere(look))) gone.push(resource);
+  const resources = state.deployment.resources ?? [];
+  const folders = missingFolders(resources);
+  if (folders.length > 0) {
+    say(`gone since the last run: ${folders.map(({ folder }) => folder).join(", ")}; fetched again`);
   }
+  return [...(await argsForDocker(session, resources)), ...folders.flatMap(({ urn }) => ["--replace", urn])];
+}
+
+async function argsForDocker(session: Session, resources: StateResource[]): Promise<string[]> {
+  const looks = resources.map(async (resource) => {
+    const path = pathInDaemon(resource);
+    return path && (await askDocker(session.docker.host, path)) === undefined ? [resource] : [];
+  });
+  const gone = (await Promise.all(looks)).flat();
   if (gone.length === 0) return [];
   const names = gone.map(({ urn }) => urn.slice(urn.lastIndexOf("::") + 2));
   say(`gone from the Docker daemon since the last run: ${names.join(", ")}; made again`);
@@ -137,19 +148,40 @@ export async function argsForMissing(session: Session, state: State): Promise<st
   return ["--refresh", ...images.flatMap(({ urn }) => ["--replace", urn])];
 }
 
-function lookup(docker: Docker, { type, id, outputs }: StateResource): (() => Promise<unknown>) | undefined {
+/** Where the daemon shows what a resource stands for; undefined for what is not the daemon's. */
+function pathInDaemon({ type, id, outputs }: StateResource): string | undefined {
   if (!id) return undefined;
-  if (type === CONTAINER) return () => docker.getContainer(id).inspect();
-  if (type === NETWORK) return () => docker.getNetwork(id).inspect();
-  if (type === VOLUME) return () => docker.getVolume(id).inspect();
+  if (type === CONTAINER) return `/containers/${id}/json`;
+  if (type === NETWORK) return `/networks/${id}`;
+  if (type === VOLUME) return `/volumes/${id}`;
   const image = type === IMAGE ? outputs?.repoDigest : type === REMOTE_IMAGE ? outputs?.imageId : undefined;
-  return typeof image === "string" ? () => docker.getImage(image).inspect() : undefined;
+  return typeof image === "string" ? `/images/${image}/json` : undefined;
+}
+
+/**
+ * The data sets and checkouts whose folders somebody removed. A script that puts one in place is given FOLDER and
+ * ROOT, and its last line is the folder's path; one that only runs on delete has put nothing in place.
+ */
+export function missingFolders(
+  resources: StateResource[],
+  isThere: (path: string) => boolean = existsSync,
+): { urn: string; folder: string }[] {
+  return resources.flatMap(({ urn, type, inputs, outputs, ...resource }) => {
+    const { FOLDER, ROOT } = (inputs?.environment ?? {}) as Record<string, unknown>;
+    if (type !== COMMAND || resource.delete || !inputs?.create || !FOLDER || !ROOT) return [];
+    const folder =
+      String(outputs?.stdout ?? "")
+        .trimEnd()
+        .split("\n")
+        .at(-1) ?? "";
+    return isAbsolute(folder) && !isThere(folder) ? [{ urn, folder }] : [];
+  });
 }
 
 /** Containers with the stack's label that the state knows nothing of: another person's, or left behind. */
 export async function strangers(session: Session): Promise<string[]> {
   if (!isLocal(session)) return [];
   const ours = ids(await readState(session), CONTAINER);
-  const containers = await stackContainers(dockerClient(session.docker.host), session.label);
+  const containers = await stackContainers(session.docker.host, session.label);
   return containers.filter(({ Id }) => !ours.has(Id)).map(nameOf);
 }

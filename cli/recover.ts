@@ -3,11 +3,10 @@ import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { damage, refuseDamagedState } from "./damaged-state.ts";
 import { Problem, say } from "./say.ts";
 import type { Session } from "./session.ts";
-import { backendFolder } from "./setup/backend.ts";
-import { projectName } from "./setup/stack.ts";
-import { damage, entries, refuseDamagedState, type StackPlaces, stackPlaces } from "./state-file.ts";
+import { entries, type StackPlaces } from "./state-file.ts";
 
 /** Who holds a lock, as the engine writes it down. */
 export interface Holder {
@@ -30,14 +29,6 @@ const WRITING = 2_000;
 /** How far the clocks may be apart by which a lock and a process are dated, in milliseconds. */
 const CLOCK_SLACK = 5_000;
 
-/** Where a stack is kept, or undefined where that is no folder. */
-function places({ context, backend, stack }: Place): StackPlaces | undefined {
-  const folder = backendFolder(backend.url, context.env.HOME);
-  return folder === undefined ? undefined : stackPlaces(folder, projectName(context.root), stack);
-}
-
-type Place = Pick<Session, "context" | "backend" | "stack">;
-
 /**
  * Makes a stack usable again after a run that was killed: clears its lock, and says how to replace a state
  * that is damaged.
@@ -45,10 +36,9 @@ type Place = Pick<Session, "context" | "backend" | "stack">;
  * @throws Problem naming the holder of a lock that is in use, or how a damaged state is replaced by its backup
  */
 export async function recover(session: Session): Promise<void> {
-  const at = places(session);
-  if (!at) return;
-  await clearLocks(session.stack, at.locks);
-  refuseDamagedState(session, at);
+  if (!session.place) return;
+  await clearLocks(session.stack, session.place.locks);
+  refuseDamagedState(session, session.place);
 }
 
 // --- files that were cut short ----------------------------------------------------------------------------------------
@@ -60,8 +50,7 @@ const NEWEST = 8;
  * Mends the files of a `file://` backend that hold nothing of their own and, cut short, make the engine refuse
  * everything: the sidecars (`….attrs`) beside its files, which it does without, and the version of the backend.
  */
-export function mendBackend(place: Place): void {
-  const at = places(place);
+export function mendBackend(at: StackPlaces | undefined): void {
   if (!at) return;
   const history = entries(at.history).sort().slice(-NEWEST);
   for (const file of [...entries(at.root), ...entries(dirname(at.state)), ...history]) {

@@ -1,7 +1,7 @@
 /** Starting other programs. */
+import { spawn } from "node:child_process";
 import { constants } from "node:os";
-import { execa, type Options } from "execa";
-import { Problem } from "./say.ts";
+import { Problem, say } from "./say.ts";
 
 /** Environment of a program, whole: nothing is added to it. */
 export type Env = Record<string, string | undefined>;
@@ -18,18 +18,31 @@ export interface Captured {
 export interface RunOptions {
   env: Env;
   cwd?: string;
-  /** In milliseconds; the program is ended then. */
-  timeout?: number;
 }
 
-const common = ({ env, cwd, timeout }: RunOptions) =>
-  ({ env, extendEnv: false, cwd, timeout, reject: false }) satisfies Options;
+/** How `capture` starts a program. */
+export interface CaptureOptions extends RunOptions {
+  /** What it reads on its standard input; nothing by default. */
+  input?: string;
+}
 
 /** Runs a program and collects what it prints. Never throws because of how the program ended. */
-export async function capture(file: string, args: string[], options: RunOptions): Promise<Captured> {
-  const result = await execa(file, args, { ...common(options), stdin: "ignore" });
+export async function capture(
+  file: string,
+  args: string[],
+  { env, cwd, input }: CaptureOptions,
+): Promise<Captured> {
+  // Loaded here: most commands, most of the time, start nothing whose output they need.
+  const { execa } = await import("execa");
+  const result = await execa(file, args, {
+    env,
+    extendEnv: false,
+    cwd,
+    reject: false,
+    ...(input === undefined ? { stdin: "ignore" } : { input }),
+  });
   return {
-    code: exitCode(result),
+    code: exitCode(result.exitCode, result.signal),
     stdout: result.stdout ?? "",
     stderr: [result.stderr, result.exitCode === undefined && result.shortMessage].filter(Boolean).join("\n"),
   };
@@ -40,7 +53,7 @@ export async function capture(file: string, args: string[], options: RunOptions)
  *
  * @throws Problem with the end of what the program said
  */
-export async function mustRun(file: string, args: string[], options: RunOptions): Promise<string> {
+export async function mustRun(file: string, args: string[], options: CaptureOptions): Promise<string> {
   const { code, stdout, stderr } = await capture(file, args, options);
   if (code === 0) return stdout;
   const said = [stdout, stderr].join("\n").trim().split("\n").slice(-20).join("\n");
@@ -57,13 +70,13 @@ export interface HandOverOptions extends RunOptions {
 
 /** Runs a program on the person's own terminal, passes signals on, and gives its exit status. */
 export async function handOver(file: string, args: string[], options: HandOverOptions): Promise<number> {
-  const child = execa(file, args, {
-    ...common(options),
-    shell: options.shell ?? false,
-    stdio: ["inherit", options.quietStdout ? process.stderr : "inherit", "inherit"],
-    // The engine ends its work in good order when it is asked to; it takes as long as the resource at hand.
-    forceKillAfterDelay: false,
-    cleanup: false,
+  const { env, cwd, shell = false, quietStdout = false } = options;
+  // Its own time to end: the engine ends its work in good order, which takes as long as the resource at hand.
+  const child = spawn(file, args, {
+    env,
+    cwd,
+    shell,
+    stdio: ["inherit", quietStdout ? process.stderr : "inherit", "inherit"],
   });
   const passOn = (signal: NodeJS.Signals) => {
     // Ctrl-C on a terminal reaches the program by itself; a second one would make the engine give up at once.
@@ -72,14 +85,23 @@ export async function handOver(file: string, args: string[], options: HandOverOp
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
   for (const signal of signals) process.on(signal, passOn);
   try {
-    return exitCode(await child);
+    return await new Promise<number>((resolve) => {
+      child.on("error", (error) => {
+        say(`${file}: ${error.message}`);
+        resolve(NOT_STARTED);
+      });
+      child.on("close", (code, signal) => resolve(exitCode(code ?? undefined, signal ?? undefined)));
+    });
   } finally {
     for (const signal of signals) process.off(signal, passOn);
   }
 }
 
+/** Exit status of what could not be started, as a shell gives it. */
+const NOT_STARTED = 127;
+
 /** The exit status as a shell gives it: 128 and the signal's number after a signal. */
-function exitCode({ exitCode, signal }: { exitCode?: number; signal?: NodeJS.Signals }): number {
-  if (exitCode !== undefined) return exitCode;
-  return signal ? 128 + constants.signals[signal] : 127;
+function exitCode(code?: number, signal?: NodeJS.Signals): number {
+  if (code !== undefined) return code;
+  return signal ? 128 + constants.signals[signal] : NOT_STARTED;
 }

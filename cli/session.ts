@@ -4,22 +4,22 @@ import { delimiter, join } from "node:path";
 import { type Context, ensureFolder } from "./context.ts";
 import { mendBackend } from "./recover.ts";
 import { type Captured, capture, type Env, handOver, mustRun } from "./run.ts";
-import { Problem } from "./say.ts";
 import { type Backend, prepareBackend } from "./setup/backend.ts";
-import { dockerfileBase, neededBase, prepareBaseImage } from "./setup/base-image.ts";
 import { type DockerAddress, dockerAddress } from "./setup/daemon.ts";
 import { type Engine, prepareEngine } from "./setup/engine.ts";
 import { preparePlugins, sayStandIns } from "./setup/plugins.ts";
 import {
   createStack,
+  notUp,
   parseStackArgs,
-  projectName,
   readStack,
   type StackSettings,
-  stackExists,
+  shortName,
   stackFile,
+  stackLabel,
   useCopy,
 } from "./setup/stack.ts";
+import { findPlaces, isStackFileThere, type StackPlaces } from "./state-file.ts";
 
 /** An engine and the environment in which it finds everything. */
 export interface Toolchain {
@@ -58,6 +58,8 @@ export interface Session extends Toolchain {
   backend: Backend;
   /** As the person wrote it. */
   stack: string;
+  /** Its files, where the backend is a folder. */
+  place: StackPlaces | undefined;
   /** `<project>/<stack>`: the label on everything the stack owns. */
   label: string;
   /** What the set-up needs to know of its configuration; undefined without a file. */
@@ -73,7 +75,8 @@ export async function openSession(context: Context, args: string[]): Promise<Ses
   const { stack, rest } = parseStackArgs(args, context.env);
   const toolchain = await prepareToolchain(context);
   const { backend, env } = prepareBackend(context);
-  mendBackend({ context, backend, stack });
+  const place = findPlaces(context, stack);
+  mendBackend(place);
   const docker = dockerAddress(context.env);
   const additions = {
     ...toolchain.additions,
@@ -84,13 +87,13 @@ export async function openSession(context: Context, args: string[]): Promise<Ses
     // The engine's plugins know nothing of Docker's contexts.
     ...(docker.from === "context" ? { DOCKER_HOST: docker.host } : {}),
   };
-  const label = `${projectName(context.root)}/${stack.slice(stack.lastIndexOf("/") + 1)}`;
   return {
     ...toolchain,
     context,
     backend,
     stack,
-    label,
+    place,
+    label: stackLabel(context.root, stack),
     settings: existsSync(stackFile(context.root, stack)) ? readStack(context.root, stack) : undefined,
     docker,
     rest,
@@ -117,6 +120,7 @@ async function prepareHost({ context, docker }: Session, settings: StackSettings
   if (settings.host !== "local") return;
   // Not needed before this point, and slow to load.
   const { prepareDocker } = await import("./setup/docker.ts");
+  const { dockerfileBase, neededBase, prepareBaseImage } = await import("./setup/base-image.ts");
   await prepareDocker(context);
   const base = neededBase(settings.image, () => dockerfileBase(context.root));
   if (base) await prepareBaseImage(context, docker.host, base);
@@ -128,16 +132,15 @@ export function isLocal({ settings }: Session): boolean {
 }
 
 /** Whether the backend knows the session's stack. */
-export function isStackThere(session: Session): Promise<boolean> {
-  return stackExists(session.context.root, session.stack, session.backend, session.engine.file, session);
+export async function isStackThere(session: Session): Promise<boolean> {
+  if (session.place) return isStackFileThere(session.place);
+  const stacks: { name: string }[] = JSON.parse(await askEngine(session, ["stack", "ls", "--json"]));
+  return stacks.some(({ name }) => name === session.stack || shortName(name) === shortName(session.stack));
 }
 
 /** @throws Problem when the backend does not know the stack */
 export async function requireStack(session: Session): Promise<void> {
-  if (await isStackThere(session)) return;
-  throw new Problem(
-    `stack ${session.stack} is not up: run \`npm start${session.stack === "dev" ? "" : ` -- -s ${session.stack}`}\``,
-  );
+  if (!(await isStackThere(session))) throw notUp(session.stack);
 }
 
 /** Runs the engine on the person's terminal, on a copy of the stack's file, and gives its exit status. */
@@ -159,6 +162,7 @@ export function tryEngine(session: Session, args: string[]): Promise<Captured> {
   return capture(session.engine.file, [...args, "--non-interactive"], inCheckout(session));
 }
 
-function inCheckout({ env, context }: Session) {
+/** Where and with what the engine works on a stack. */
+export function inCheckout({ env, context }: Session) {
   return { env, cwd: context.root };
 }

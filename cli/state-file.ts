@@ -1,10 +1,25 @@
-/** The state of a stack in a `file://` backend: its file, the engine's backups of it, and what to do when it is damaged. */
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+/**
+ * What a `file://` backend keeps of a stack: where it is, and reading it as the engine writes it.
+ *
+ * Starting the engine takes longer than most commands need in all. Everything read here gives undefined where it cannot be
+ * sure (another kind of backend, a file of another form): the engine is asked then.
+ */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
-import { quote } from "./commands/env.ts";
-import { Problem } from "./say.ts";
-import { shortName } from "./setup/stack.ts";
+import type { Context } from "./context.ts";
+import { backendFolder, chooseBackend } from "./setup/backend.ts";
+import { projectName } from "./setup/stack.ts";
+import type { State } from "./state.ts";
+
+/** An update in the history of a stack. */
+export interface Update {
+  /** In milliseconds since the epoch, of which the engine writes down whole seconds. */
+  startTime: number;
+  kind: string;
+  result?: string;
+  resourceChanges?: Record<string, number>;
+}
 
 /** Where the engine keeps what belongs to one stack, below the folder of a `file://` backend. */
 export interface StackPlaces {
@@ -19,16 +34,22 @@ export interface StackPlaces {
 
 /** The places of a stack; they need not be there. */
 export function stackPlaces(folder: string, project: string, stack: string): StackPlaces {
-  const name = shortName(stack);
   const root = join(folder, ".pulumi");
   const place = (...parts: string[]) => join(root, ...parts);
   return {
     root,
-    state: place("stacks", project, name),
-    locks: place("locks", "organization", project, name),
-    backups: place("backups", project, name),
-    history: place("history", project, name),
+    state: place("stacks", project, stack),
+    locks: place("locks", "organization", project, stack),
+    backups: place("backups", project, stack),
+    history: place("history", project, stack),
   };
+}
+
+/** The places of a stack; undefined where that is no folder, or the stack's name is that of another project. */
+export function findPlaces(context: Context, stack: string): StackPlaces | undefined {
+  const folder = backendFolder(chooseBackend(context).url, context.env.HOME);
+  if (folder === undefined || stack.includes("/")) return undefined;
+  return stackPlaces(folder, projectName(context.root), stack);
 }
 
 /** The files in a folder; none where there is no such folder. */
@@ -36,81 +57,59 @@ export function entries(folder: string): string[] {
   return existsSync(folder) ? readdirSync(folder).map((name) => join(folder, name)) : [];
 }
 
-const ENDINGS = [".json", ".json.gz", ".json.zst"];
+/** Type of the containers. */
+export const CONTAINER = "docker:index/container:Container";
 
-/** What is wrong with a file that should hold JSON; undefined for a whole one. */
-export function damage(file: string): string | undefined {
-  try {
-    const bytes = readFileSync(file);
-    if (bytes.length === 0) return "it is empty";
-    JSON.parse(unpacked(file, bytes).toString());
-    return undefined;
-  } catch (error) {
-    return (error as Error).message;
+/** The form of the files that is read here. */
+const VERSION = 3;
+
+/** How the engine may have packed a file, by its ending. */
+const PACKED: Record<string, (bytes: Buffer) => Buffer> = {
+  ".json": (bytes) => bytes,
+  ".json.gz": gunzipSync,
+  ".json.zst": zstdDecompressSync,
+};
+
+/** Endings of the files that a state may be in. */
+export const ENDINGS = Object.keys(PACKED);
+
+/** What a file holds, whatever its ending. @throws Error where it is cut short */
+export function unpack(file: string, bytes: Buffer): Buffer {
+  const [ending = ".json"] = /\.json(\.gz|\.zst)?$/.exec(file) ?? [];
+  return (PACKED[ending] as (bytes: Buffer) => Buffer)(bytes);
+}
+
+/** Whether the backend knows a stack. */
+export function isStackFileThere({ state }: StackPlaces): boolean {
+  return ENDINGS.some((ending) => existsSync(state + ending));
+}
+
+/** The state of a stack. */
+export function readStateFile(places: StackPlaces | undefined): State | undefined {
+  const { version, checkpoint } = (places && readPacked(places.state)) ?? {};
+  // A stack that was made and never updated has nothing yet.
+  return version === VERSION ? { version, deployment: checkpoint.latest ?? {} } : undefined;
+}
+
+/** The last entry in the history of a stack. */
+export function readLastUpdate(places: StackPlaces | undefined): Update | undefined {
+  if (places === undefined) return undefined;
+  // Named by their time in nanoseconds, in as many digits for centuries to come.
+  const last = entries(places.history)
+    .filter((file) => /\.history\.json(\.gz|\.zst)?$/.test(file))
+    .sort()
+    .at(-1);
+  const update = last && readPacked(last.replace(/\.json(\.gz|\.zst)?$/, ""));
+  return update ? { ...update, startTime: update.startTime * 1000 } : undefined;
+}
+
+function readPacked(base: string) {
+  for (const ending of ENDINGS) {
+    try {
+      return JSON.parse(unpack(base + ending, readFileSync(base + ending)).toString("utf8"));
+    } catch {
+      // Not packed like that, or not whole: the engine has the words for it.
+    }
   }
-}
-
-function unpacked(file: string, bytes: Buffer): Buffer {
-  // The engine's backup of dev.json.gz is dev.json.gz.bak.
-  const name = file.replace(/\.bak$/, "");
-  if (name.endsWith(".gz")) return gunzipSync(bytes);
-  return name.endsWith(".zst") ? zstdDecompressSync(bytes) : bytes;
-}
-
-/** The newest of a stack's earlier states that is whole; the engine keeps one beside the state and one of each run. */
-function newestBackup({ state, backups }: StackPlaces): string | undefined {
-  const [newest] = [
-    ...ENDINGS.map((ending) => `${state}${ending}.bak`).filter(existsSync),
-    ...entries(backups),
-  ]
-    .filter((file) => !file.endsWith(".attrs") && damage(file) === undefined)
-    .sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs);
-  return newest;
-}
-
-/** @throws Problem with the command that sets a damaged state aside and puts its newest whole backup in its place */
-export function refuseDamagedState(
-  { stack, label }: { stack: string; label: string },
-  places: StackPlaces,
-): void {
-  for (const file of ENDINGS.map((ending) => places.state + ending).filter(existsSync)) {
-    const fault = damage(file);
-    if (fault === undefined) continue;
-    const backup = newestBackup(places);
-    throw new Problem(
-      [
-        `the state of stack ${stack} is damaged: ${file}: ${fault}. Nothing was changed.`,
-        ...(backup ? restore(file, backup) : startOver(file, label)),
-        `Then run the same again. Your files in code/ and data/ are not concerned.`,
-      ].join("\n"),
-    );
-  }
-}
-
-/** A name for a damaged file, beside it, that the engine takes no notice of. */
-function setAside(file: string): string {
-  const time = new Date().toISOString().replace(/\D/g, "").slice(0, 14);
-  return `mv ${quote(file)} ${quote(`${file}.damaged-${time}`)}`;
-}
-
-function restore(file: string, backup: string): string[] {
-  const target = join(dirname(file), basename(file).replace(/\.json.*$/, endingOf(backup)));
-  return [
-    `Pulumi keeps earlier versions; the newest whole one is of ${statSync(backup).mtime.toLocaleString("sv")}. Put it in place, and keep the damaged one, with`,
-    `  ${setAside(file)} && cp -p ${quote(backup)} ${quote(target)}`,
-  ];
-}
-
-function endingOf(backup: string): string {
-  return /\.json(\.gz|\.zst)?(?=(\.bak)?$)/.exec(backup)?.[0] ?? ".json";
-}
-
-function startOver(file: string, label: string): string[] {
-  return [
-    "None of the earlier versions that Pulumi keeps is whole. Begin with an empty one, and keep the damaged one, with",
-    `  ${setAside(file)}`,
-    "What the stack made is made again, with new tokens; remove it first, with",
-    `  docker ps -aq --filter label=gpubox.stack=${label} | xargs -r docker rm -f`,
-    `  docker network ls -q --filter label=gpubox.stack=${label} | xargs -r docker network rm`,
-  ];
+  return undefined;
 }

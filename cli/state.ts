@@ -1,13 +1,16 @@
 /** The state of a stack: what the engine believes to be there. */
-import { execa } from "execa";
+import { capture } from "./run.ts";
 import { Problem } from "./say.ts";
-import { askEngine, type Session } from "./session.ts";
+import { askEngine, inCheckout, type Session } from "./session.ts";
+import { readStateFile } from "./state-file.ts";
 
 /** A resource in the state. */
 export interface StateResource {
   urn: string;
   type: string;
   id?: string;
+  /** Whether another has taken its place and it is still to be deleted. */
+  delete?: boolean;
   inputs?: Record<string, unknown>;
   outputs?: Record<string, unknown>;
 }
@@ -25,9 +28,9 @@ export interface State {
 /** Types whose creation can simply be done again: a container or network left behind is found by its label. */
 const REPEATABLE = /^(docker|command|random):/;
 
-/** Reads the state; secrets stay encrypted. */
+/** Reads the state; secrets stay encrypted. The engine is asked only where the state is not in a file. */
 export async function readState(session: Session): Promise<State> {
-  return JSON.parse(await askEngine(session, ["stack", "export"]));
+  return readStateFile(session.place) ?? JSON.parse(await askEngine(session, ["stack", "export"]));
 }
 
 /** The resources whose creation was cut short. */
@@ -47,12 +50,9 @@ export function withoutUnfinished(state: State): State | undefined {
 
 /** Puts a state in the place of the one that is there. @throws Problem with what the engine said */
 export async function writeState(session: Session, state: State): Promise<void> {
-  const { exitCode, stderr } = await execa(session.engine.file, ["stack", "import", "--non-interactive"], {
-    env: session.env,
-    extendEnv: false,
-    cwd: session.context.root,
+  const { code, stderr } = await capture(session.engine.file, ["stack", "import", "--non-interactive"], {
+    ...inCheckout(session),
     input: JSON.stringify(state),
-    reject: false,
   });
-  if (exitCode !== 0) throw new Problem(`the state of stack ${session.stack} cannot be mended:\n${stderr}`);
+  if (code !== 0) throw new Problem(`the state of stack ${session.stack} cannot be mended:\n${stderr}`);
 }

@@ -1,29 +1,58 @@
 /** `npm run url | shell | logs`: the way into a notebook. */
+import type { NotebookInfo } from "../../components/workspace/notebook.ts";
 import type { Context } from "../context.ts";
-import { findNotebook } from "../outputs.ts";
-import { handOver } from "../run.ts";
-import { openSession } from "../session.ts";
+import { type LocalNotebook, lookAtStack, pickNotebook } from "../notebooks.ts";
+import { type Env, handOver } from "../run.ts";
+import { Problem } from "../say.ts";
+import { parseStackArgs, stackOption } from "../setup/stack.ts";
+
+/** What of a notebook a command needs: another one than `url` may do with less than one that runs. */
+type Need = Exclude<LocalNotebook["condition"], "unknown">;
 
 /** Prints the address of a notebook, alone on its line. */
 export async function url(context: Context, args: string[]): Promise<number> {
-  const session = await openSession(context, args);
-  const notebook = await findNotebook(session, session.rest[0]);
+  const { notebook } = await find(context, args, ["up"]);
   process.stdout.write(`${notebook.url}\n`);
   return 0;
 }
 
 /** Opens a shell in a notebook's container. */
 export async function shell(context: Context, args: string[]): Promise<number> {
-  const session = await openSession(context, args);
-  const notebook = await findNotebook(session, session.rest[0]);
+  const { notebook, env } = await find(context, args, ["up"]);
   // A terminal is given only where there is one, so that commands can be piped in.
   const command = process.stdin.isTTY ? notebook.shell : notebook.shell.replace(" -it ", " -i ");
-  return await handOver(command, [], { env: session.env, shell: true });
+  return await handOver(command, [], { env, shell: true });
 }
 
-/** Follows the log of a notebook. */
+/** Follows the log of a notebook; that of a stopped one says what it stopped for. */
 export async function logs(context: Context, args: string[]): Promise<number> {
+  const { notebook, env } = await find(context, args, ["up", "stopped"]);
+  return await handOver(notebook.logs, [], { env, shell: true });
+}
+
+/** The notebook that is asked for, and the environment of its commands. @throws Problem when it is not as needed */
+async function find(
+  context: Context,
+  args: string[],
+  needed: Need[],
+): Promise<{ notebook: Pick<NotebookInfo, "shell" | "logs"> & { url?: string }; env: Env }> {
+  const { stack, rest } = parseStackArgs(args, context.env);
+  const looked = await lookAtStack(context, stack);
+  if (looked === undefined) return await findWithEngine(context, args);
+  const notebook = pickNotebook(looked.notebooks, stack, rest[0]);
+  if (looked.problem) throw looked.problem;
+  if (needed.some((condition) => condition === notebook.condition)) return { notebook, env: context.env };
+  throw new Problem(
+    `${notebook.name} is ${notebook.condition}: \`npm start${stackOption(stack)}\` brings it back`,
+  );
+}
+
+async function findWithEngine(context: Context, args: string[]) {
+  // Slow to load, and needed only for a stack that is elsewhere.
+  const { openSession, requireStack } = await import("../session.ts");
+  const { readOutputs } = await import("../outputs.ts");
   const session = await openSession(context, args);
-  const notebook = await findNotebook(session, session.rest[0]);
-  return await handOver(notebook.logs, [], { env: session.env, shell: true });
+  await requireStack(session);
+  const { notebooks = [] } = await readOutputs(session);
+  return { notebook: pickNotebook(notebooks, session.stack, session.rest[0]), env: session.env };
 }

@@ -3,7 +3,7 @@ import type { Context } from "../context.ts";
 import { nameOf, stackContainers } from "../reconcile.ts";
 import { Problem, say } from "../say.ts";
 import { dockerAddress, dockerClient, pingDocker } from "../setup/daemon.ts";
-import { parseStackArgs, projectName, readStack, shortName } from "../setup/stack.ts";
+import { parseStackArgs, readStack, stackLabel } from "../setup/stack.ts";
 
 export async function stop(context: Context, args: string[]): Promise<number> {
   const { stack } = parseStackArgs(args, context.env);
@@ -19,7 +19,7 @@ export async function stop(context: Context, args: string[]): Promise<number> {
     return 0;
   }
   const docker = dockerClient(address.host);
-  const containers = await stackContainers(docker, `${projectName(context.root)}/${shortName(stack)}`);
+  const containers = await stackContainers(address.host, stackLabel(context.root, stack));
   const running = containers.filter(({ State }) => State === "running");
   await Promise.all(running.map(({ Id }) => docker.getContainer(Id).stop()));
   say(

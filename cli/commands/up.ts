@@ -5,15 +5,7 @@ import { argsForMissing, finishInterrupted, startStopped, strangers } from "../r
 import { recover } from "../recover.ts";
 import { say } from "../say.ts";
 import { prepareStack, runEngine, type Session, tryEngine } from "../session.ts";
-
-/** An update in the history of a stack, as the engine lists it. */
-export interface Update {
-  /** In whole seconds. */
-  startTime: string;
-  kind: string;
-  result?: string;
-  resourceChanges?: Record<string, number>;
-}
+import { readLastUpdate, type Update } from "../state-file.ts";
 
 export async function up(context: Context, args: string[]): Promise<number> {
   const session = await prepareStack(context, args);
@@ -32,7 +24,7 @@ export async function up(context: Context, args: string[]): Promise<number> {
   }
   const [update, outputs] = await Promise.all([lastUpdate(session), readOutputs(session)]);
   // The person looked at the preview and declined.
-  if (!update || Date.parse(update.startTime) < started) return code;
+  if (!update || update.startTime < started) return code;
   if (changedNothing(update)) {
     process.stdout.write("unchanged: everything is as the configuration says; nothing to do\n");
   }
@@ -47,8 +39,11 @@ export function changedNothing({ kind, result, resourceChanges = {} }: Update): 
 }
 
 async function lastUpdate(session: Session): Promise<Update | undefined> {
+  const update = readLastUpdate(session.place);
+  if (update) return update;
   const { code, stdout } = await tryEngine(session, ["stack", "history", "--json", "--page-size", "1"]);
-  return code === 0 ? JSON.parse(stdout)[0] : undefined;
+  const [last] = code === 0 ? JSON.parse(stdout) : [];
+  return last && { ...last, startTime: Date.parse(last.startTime) };
 }
 
 async function explainStrangers(session: Session): Promise<void> {

@@ -1,11 +1,10 @@
 /** The image that docker/Dockerfile starts from, where no container registry can be reached. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type Docker from "dockerode";
 import type { Context } from "../context.ts";
 import { findSystemProgram } from "../path.ts";
 import { Problem, step } from "../say.ts";
-import { dockerClient } from "./daemon.ts";
+import { askDocker, dockerClient } from "./daemon.ts";
 import { asRoot, canInstall, inspectMachine, installPackages, type Machine } from "./packages.ts";
 
 /** How long a registry may take to begin to answer, in milliseconds. */
@@ -40,8 +39,7 @@ export function dockerfileBase(root: string): string {
  * @throws Problem when the image can neither be pulled nor made
  */
 export async function prepareBaseImage(context: Context, dockerHost: string, tag: string): Promise<void> {
-  const docker = dockerClient(dockerHost);
-  if (await hasImage(docker, tag)) return;
+  if (await hasImage(dockerHost, tag)) return;
   const key = `registry of ${tag}`;
   const isDebian = /(^|\/)debian:[a-z]+(-slim)?$/.test(tag);
   // What can be made instead is not waited for at every run; for the others there is nothing else to try.
@@ -49,7 +47,7 @@ export async function prepareBaseImage(context: Context, dockerHost: string, tag
   if (failure === undefined) {
     failure = await step(
       `base image ${tag}: pulling`,
-      () => pull(docker, tag),
+      () => pull(dockerHost, tag),
       (why) => (why === undefined ? "done" : `failed${isDebian ? ", not tried again for a day" : ""}`),
     );
     if (failure === undefined) return;
@@ -66,18 +64,13 @@ export async function prepareBaseImage(context: Context, dockerHost: string, tag
   await make(context, machine, dockerHost, tag);
 }
 
-async function hasImage(docker: Docker, tag: string): Promise<boolean> {
-  try {
-    await docker.getImage(tag).inspect();
-    return true;
-  } catch (error) {
-    if ((error as { statusCode?: number }).statusCode === 404) return false;
-    throw error;
-  }
+async function hasImage(dockerHost: string, tag: string): Promise<boolean> {
+  return (await askDocker(dockerHost, `/images/${tag}/json`)) !== undefined;
 }
 
 /** Why the daemon did not get the image, if so. A registry that says nothing is given up soon, one that answers is not. */
-async function pull(docker: Docker, tag: string): Promise<string | undefined> {
+async function pull(dockerHost: string, tag: string): Promise<string | undefined> {
+  const docker = dockerClient(dockerHost);
   const abort = new AbortController();
   const timer = setTimeout(() => abort.abort(), PATIENCE);
   try {

@@ -3,10 +3,11 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import Docker from "dockerode";
+import { askDocker, DEFAULT_DOCKER_HOST } from "../../components/host/docker-api.ts";
 import type { Env } from "../run.ts";
+import { Problem } from "../say.ts";
 
-export const DEFAULT_DOCKER_HOST = "unix:///var/run/docker.sock";
+export { askDocker, DEFAULT_DOCKER_HOST, dockerClient } from "../../components/host/docker-api.ts";
 
 /** Where a daemon is looked for. */
 export interface DockerAddress {
@@ -44,25 +45,26 @@ function readJson(path: string) {
   }
 }
 
-/** A client of the daemon at an address; `timeout` in milliseconds, none by default. */
-export function dockerClient(host: string, timeout?: number): Docker {
-  // dockerode's own reading of an address; it takes it from the environment alone.
-  const before = process.env.DOCKER_HOST;
-  process.env.DOCKER_HOST = host;
-  try {
-    return new Docker({ timeout });
-  } finally {
-    if (before === undefined) delete process.env.DOCKER_HOST;
-    else process.env.DOCKER_HOST = before;
-  }
-}
-
 /** Asks a daemon whether it is there; `silent` after `patience` milliseconds. */
 export async function pingDocker(host: string, patience = 5_000): Promise<Ping> {
   try {
-    await dockerClient(host, patience).ping();
+    await askDocker(host, "/_ping", patience);
     return "ok";
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "EACCES" ? "denied" : "silent";
   }
+}
+
+/** How a person gets to be allowed to use a daemon. */
+export function howToBeAllowed(host: string): string {
+  return `you may not use the Docker daemon at ${host}: run \`sudo usermod -aG docker $USER\`, log out and in again, and run the same again`;
+}
+
+/** What to tell the person when a question to a daemon failed. */
+export function daemonProblem(host: string, error: unknown): Problem {
+  if ((error as NodeJS.ErrnoException).code === "EACCES") return new Problem(howToBeAllowed(host));
+  const reason = error instanceof Error ? error.message : String(error);
+  return new Problem(
+    `no Docker daemon answers at ${host} (${reason}): run \`npm start\`, which starts it or says what to do`,
+  );
 }

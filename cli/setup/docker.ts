@@ -4,7 +4,7 @@ import type { Context } from "../context.ts";
 import { findSystemProgram } from "../path.ts";
 import type { Env } from "../run.ts";
 import { Problem } from "../say.ts";
-import { type DockerAddress, dockerAddress, type Ping, pingDocker } from "./daemon.ts";
+import { type DockerAddress, dockerAddress, howToBeAllowed, type Ping, pingDocker } from "./daemon.ts";
 import { canInstall, confirm, inspectMachine, installPackages, type Machine } from "./packages.ts";
 import { startDaemon } from "./start-docker.ts";
 
@@ -26,9 +26,7 @@ export function planDocker(
 ): DockerPlan {
   if (ping === "ok") return { do: "use" };
   if (ping === "denied") {
-    return giveUp(
-      `you may not use the Docker daemon at ${address.host}: run \`sudo usermod -aG docker $USER\`, log out and in again, and run the same again`,
-    );
+    return giveUp(howToBeAllowed(address.host));
   }
   if (address.from !== "default") {
     const named =

@@ -16,7 +16,6 @@ import { parseDocument } from "yaml";
 import type { Context } from "../context.ts";
 import { mustRun, type RunOptions } from "../run.ts";
 import { Problem, step } from "../say.ts";
-import { type Backend, backendFolder } from "./backend.ts";
 
 const DEFAULT_STACK = "dev";
 
@@ -55,6 +54,16 @@ export function shortName(stack: string): string {
   return stack.slice(stack.lastIndexOf("/") + 1);
 }
 
+/** What an npm command needs to be about a stack: nothing for the one it is about by itself. */
+export function stackOption(stack: string): string {
+  return stack === DEFAULT_STACK ? "" : ` -- -s ${stack}`;
+}
+
+/** That a stack is not up. */
+export function notUp(stack: string): Problem {
+  return new Problem(`stack ${stack} is not up: run \`npm start${stackOption(stack)}\``);
+}
+
 /** File of a stack's configuration. */
 export function stackFile(root: string, stack: string): string {
   return join(root, `Pulumi.${shortName(stack)}.yaml`);
@@ -65,11 +74,18 @@ export function projectName(root: string): string {
   return parseDocument(readFileSync(join(root, "Pulumi.yaml"), "utf8")).get("name") as string;
 }
 
+/** `<project>/<stack>`: the label on everything a stack owns. */
+export function stackLabel(root: string, stack: string): string {
+  return `${projectName(root)}/${shortName(stack)}`;
+}
+
 /** What the set-up needs to know of a stack's configuration; the program checks all of it. */
 export interface StackSettings {
   /** Kind of host, `local` by default. */
   host: string;
   image: unknown;
+  /** Names of the notebooks; none where the file leaves them to the defaults, or has them wrong. */
+  notebooks: string[];
 }
 
 /**
@@ -84,7 +100,12 @@ export function readStack(root: string, stack: string): StackSettings {
   const [error] = document.errors;
   if (error) throw new Problem(`${file} is not valid YAML: ${error.message}`);
   const config = document.toJS()?.config ?? {};
-  return { host: config["gpubox:host"]?.kind ?? "local", image: config["gpubox:image"] };
+  const notebooks = config["gpubox:notebooks"];
+  return {
+    host: config["gpubox:host"]?.kind ?? "local",
+    image: config["gpubox:image"],
+    notebooks: Array.isArray(notebooks) ? notebooks.map((each) => each?.name) : [],
+  };
 }
 
 function noSuchFile(root: string, stack: string, file: string): Problem {
@@ -112,23 +133,6 @@ export function useCopy(context: Context, stack: string, args: string[]): string
   copyFileSync(file, next);
   renameSync(next, copy);
   return ["--config-file", copy];
-}
-
-/** Whether the backend knows a stack. */
-export async function stackExists(
-  root: string,
-  stack: string,
-  backend: Backend,
-  engine: string,
-  options: RunOptions,
-): Promise<boolean> {
-  const folder = backendFolder(backend.url, options.env.HOME);
-  if (folder !== undefined && !stack.includes("/")) {
-    const base = join(folder, ".pulumi", "stacks", projectName(root), stack);
-    return [".json", ".json.gz", ".json.zst"].some((ending) => existsSync(base + ending));
-  }
-  const list = JSON.parse(await mustRun(engine, ["stack", "ls", "--json", "--non-interactive"], options));
-  return list.some(({ name }: { name: string }) => name === stack || shortName(name) === shortName(stack));
 }
 
 /** Makes a stack in the backend. Done on copies, as the engine would write into the stack's file. */

@@ -7,7 +7,8 @@ import { promisify } from "node:util";
 import * as command from "@pulumi/command";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import Docker from "dockerode";
+import type Docker from "dockerode";
+import { askDocker, ownDockerHost } from "./docker-api.ts";
 import { type GpuFindings, gpuInventory, NVIDIA_SMI_ARGS } from "./gpus.ts";
 import type { DockerHost, GpuInventory, HostRun, HostScriptArgs } from "./host.ts";
 import { scriptCommand, scriptText } from "./host.ts";
@@ -35,6 +36,15 @@ export interface LocalMachine {
   /** `uid:gid` of the person. */
   user: string;
   gpus: GpuInventory;
+}
+
+/** What is read of the daemon's account of itself. */
+interface DaemonInfo {
+  ID: string;
+  /** As the kernel calls it, e.g. `x86_64`. */
+  Architecture: string;
+  Runtimes?: Record<string, unknown>;
+  DiscoveredDevices?: { ID?: string }[];
 }
 
 /** The machine Pulumi runs on. */
@@ -95,19 +105,16 @@ function lastLine(text: string): string {
  * @throws pulumi.RunError naming everything that keeps it from serving the stack
  */
 export async function inspectLocalMachine(needs: HostNeeds): Promise<LocalMachine> {
-  const daemon = new Docker();
+  const daemon = ownDockerHost();
   const [info, containers, networks, volumes, driver, toolkitHook, listenErrors] = await Promise.all([
-    daemon.info().catch((error: Error) => {
+    askInfo(daemon).catch((error: Error) => {
       throw new pulumi.RunError(
         `no Docker daemon answers on this machine (${error.message}); nothing was created. Run \`npm start\`, which installs or starts one, or start it yourself: \`sudo systemctl start docker\``,
       );
     }),
-    daemon.listContainers({ all: true }).catch(() => []),
-    daemon.listNetworks().catch(() => []),
-    daemon.listVolumes().then(
-      ({ Volumes }) => Volumes ?? [],
-      () => [],
-    ),
+    askDocker<Docker.ContainerInfo[]>(daemon, "/containers/json?all=true").catch(() => []),
+    askDocker<Docker.NetworkInspectInfo[]>(daemon, "/networks").catch(() => []),
+    askDocker<{ Volumes: Docker.VolumeInspectInfo[] | null }>(daemon, "/volumes").catch(() => undefined),
     askDriver(),
     hasToolkitHook(),
     findListenErrors(needs),
@@ -115,21 +122,25 @@ export async function inspectLocalMachine(needs: HostNeeds): Promise<LocalMachin
   const gpus = gpuInventory({
     driver,
     toolkit: toolkitHook || "nvidia" in (info.Runtimes ?? {}),
-    cdi: (info.DiscoveredDevices ?? []).some((device: { ID?: string }) =>
-      device.ID?.startsWith("nvidia.com/gpu"),
-    ),
+    cdi: (info.DiscoveredDevices ?? []).some(({ ID }) => ID?.startsWith("nvidia.com/gpu")),
   });
   refuse(
     preflightProblems(needs, {
       gpus,
-      containers: containers.map(existingContainer),
-      networks: networks.map(existing),
-      volumes: volumes.map(existing),
+      containers: (containers ?? []).map(existingContainer),
+      networks: (networks ?? []).map(existing),
+      volumes: (volumes?.Volumes ?? []).map(existing),
       listenErrors,
     }),
   );
   const { uid, gid } = userInfo();
   return { id: info.ID, platform: `linux/${architecture(info.Architecture)}`, user: `${uid}:${gid}`, gpus };
+}
+
+async function askInfo(daemon: string) {
+  const info = await askDocker<DaemonInfo>(daemon, "/info");
+  if (info === undefined) throw new Error(`what answers at ${daemon} is no Docker daemon`);
+  return info;
 }
 
 function refuse(problems: string[]): void {

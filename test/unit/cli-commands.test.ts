@@ -8,9 +8,10 @@ import { shellScripts } from "../../cli/commands/check.ts";
 import { exports, quote } from "../../cli/commands/env.ts";
 import { needsMachine } from "../../cli/commands/test.ts";
 import { withLock } from "../../cli/lock.mjs";
-import { type NotebookOutput, summary } from "../../cli/outputs.ts";
+import { summary } from "../../cli/outputs.ts";
 import { capture, mustRun } from "../../cli/run.ts";
 import { formatSeconds } from "../../cli/say.ts";
+import type { NotebookInfo } from "../../components/workspace/notebook.ts";
 import { summaryLine } from "../support/summary-reporter.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -44,7 +45,7 @@ describe("npm run env", () => {
 });
 
 describe("summary", () => {
-  const notebook: NotebookOutput = {
+  const notebook: NotebookInfo = {
     name: "container1",
     url: "http://127.0.0.1:8888/?token=abc",
     gpus: "CPU",

@@ -16,10 +16,10 @@ import { dirname, join } from "node:path";
 import { gunzipSync, gzipSync, zstdCompressSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { changedNothing } from "../../cli/commands/up.ts";
-import { createContext } from "../../cli/context.ts";
+import { refuseDamagedState } from "../../cli/damaged-state.ts";
 import { clearLocks, type Holder, isDead, type Lock, mendBackend, readLocks } from "../../cli/recover.ts";
 import { type State, unfinished, withoutUnfinished } from "../../cli/state.ts";
-import { refuseDamagedState, stackPlaces } from "../../cli/state-file.ts";
+import { stackPlaces } from "../../cli/state-file.ts";
 
 let folder: string;
 beforeEach(() => {
@@ -141,11 +141,7 @@ describe("files of the backend that were cut short", () => {
     mkdirSync(dirname(join(folder, path)), { recursive: true });
     writeFileSync(join(folder, path), text);
   };
-  const mend = () => {
-    writeFileSync(join(folder, "Pulumi.yaml"), "name: gpubox\n");
-    const context = createContext({ HOME: folder }, folder);
-    mendBackend({ context, backend: { url: `file://${folder}`, from: "gpubox" }, stack: "dev" });
-  };
+  const mend = () => mendBackend(stackPlaces(folder, "gpubox", "dev"));
   const sidecars = [
     ".pulumi/meta.yaml.attrs",
     ".pulumi/stacks/gpubox/dev.json.attrs",
@@ -271,7 +267,7 @@ describe("an interrupted state", () => {
 });
 
 describe("changedNothing", () => {
-  const update = { startTime: "2026-01-02T03:04:05.000Z", kind: "update", result: "succeeded" };
+  const update = { startTime: Date.parse("2026-01-02T03:04:05Z"), kind: "update", result: "succeeded" };
   it("is so when every resource is the same", () => {
     expect(changedNothing({ ...update, resourceChanges: { same: 12 } })).toBe(true);
     expect(changedNothing({ ...update, resourceChanges: { same: 12, create: 0 } })).toBe(true);

@@ -64,12 +64,19 @@ describe("a stack's file", () => {
 
   it("says the kind of host and the image", () => {
     write("config:\n  gpubox:host: {kind: aws}\n  gpubox:image: {target: lab}\n");
-    expect(readStack(root, "lab")).toEqual({ host: "aws", image: { target: "lab" } });
+    expect(readStack(root, "lab")).toEqual({ host: "aws", image: { target: "lab" }, notebooks: [] });
+  });
+
+  it("names the notebooks, as far as they have names", () => {
+    write("config:\n  gpubox:notebooks: [{name: two}, {name: one}]\n");
+    expect(readStack(root, "lab").notebooks).toEqual(["two", "one"]);
+    write("config:\n  gpubox:notebooks: container1\n");
+    expect(readStack(root, "lab").notebooks).toEqual([]);
   });
 
   it("is local by default, also when it is empty", () => {
     write("");
-    expect(readStack(root, "acme/gpubox/lab")).toEqual({ host: "local", image: undefined });
+    expect(readStack(root, "acme/gpubox/lab")).toEqual({ host: "local", image: undefined, notebooks: [] });
   });
 
   it("must be there, and the error names those that are", () => {
