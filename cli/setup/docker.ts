@@ -11,6 +11,12 @@ import { startDaemon } from "./start-docker.ts";
 /** What the distribution's Docker Engine needs; without iptables its daemon does not start. */
 export const DOCKER_PACKAGES = ["docker.io", "docker-cli", "iptables"];
 
+/**
+ * What makes data sets arrive sooner: aria2 downloads in parallel ranges, bsdtar unpacks faster than what is there
+ * otherwise. Nothing needs them, so they come along where packages are installed anyway, and are not asked for alone.
+ */
+export const DATA_PACKAGES = ["aria2", "libarchive-tools"];
+
 /** What to do about the daemon. */
 export type DockerPlan =
   | { do: "use" | "start" | "install" | "ask" }
@@ -81,7 +87,9 @@ export async function prepareDocker(context: Context): Promise<DockerAddress> {
   const plan = planDocker(address, ping, installedParts(context.env), machine);
   if (plan.do === "give up") throw new Problem(plan.tell);
   if (plan.do === "ask") await askToInstall();
-  if (plan.do !== "start") await installPackages(context, machine, DOCKER_PACKAGES);
+  if (plan.do !== "start") {
+    await installPackages(context, machine, [...DOCKER_PACKAGES, ...DATA_PACKAGES]);
+  }
   if ((await pingDocker(address.host)) !== "ok") await startDaemon(context, machine);
   return await expectAnswer(address);
 }
@@ -94,7 +102,7 @@ export function installedParts(env: Env): { dockerd: boolean; iptables: boolean 
 
 async function askToInstall(): Promise<void> {
   const question =
-    "There is no Docker on this machine. Install the distribution's Docker Engine (docker.io) and start it?";
+    "There is no Docker on this machine. Install the distribution's Docker Engine (docker.io) and start it, and with it aria2 and libarchive-tools, which make data sets arrive sooner?";
   if (await confirm(question)) return;
   throw new Problem(
     "gpubox needs a Docker daemon: run `sudo apt-get install docker.io iptables` yourself, or point DOCKER_HOST at one, and run the same again",
