@@ -1,0 +1,144 @@
+/** What is asked often is answered without the engine, and a start with nothing to do calls it once. */
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, expect, inject, it } from "vitest";
+import { type Daemon, startDaemon } from "../support/daemon.ts";
+import { status } from "../support/jupyter.ts";
+import { createPerson, type Person } from "../support/person.ts";
+import { describeWithDaemon } from "../support/requirements.ts";
+
+const UID = 1000;
+const NOTES = "lesson 1\n";
+
+describeWithDaemon("quick commands", () => {
+  let daemon: Daemon;
+  let person: Person;
+  let server: Server;
+  let bin: string;
+  let url: string;
+
+  const container = () => daemon.client.getContainer("container1");
+  const calls = () => join(person.home, "engine-calls");
+  /** The commands that the engine was started for. */
+  const engineCalls = () => (existsSync(calls()) ? readFileSync(calls(), "utf8").trim().split("\n") : []);
+  const start = async () => {
+    const { exitCode, all, stdout } = await person.npm("start");
+    expect(exitCode, all).toBe(0);
+    return { all, stdout };
+  };
+
+  beforeAll(async () => {
+    server = createServer((_request, response) => response.end(NOTES)).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    daemon = await startDaemon({ folder: inject("daemonFolder"), group: String(UID) });
+    bin = mkdtempSync(join(tmpdir(), "gpubox-bin-"));
+    chmodSync(bin, 0o755);
+    person = await createPerson({ daemon, uid: UID, path: bin });
+    person.configure({
+      image: { target: "lab" },
+      data: [
+        {
+          url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/notes.txt`,
+          sha256: createHash("sha256").update(NOTES).digest("hex"),
+          folder: "notes",
+        },
+      ],
+      notebooks: [{ name: "container1", gpus: "none" }],
+    });
+    url = /http:\S+token=\w+/.exec((await start()).stdout)?.[0] as string;
+    // From now on every start of the engine leaves a line.
+    const engine = /PATH='([^:']+)/.exec((await person.npm("env")).stdout)?.[1];
+    writeFileSync(
+      join(bin, "pulumi"),
+      `#!/bin/sh\necho "$*" >>"$HOME/engine-calls"\nexec ${engine}/pulumi "$@"\n`,
+    );
+    chmodSync(join(bin, "pulumi"), 0o755);
+  });
+  beforeEach(() => rmSync(calls(), { force: true }));
+  afterAll(async () => {
+    server?.close();
+    await person?.remove();
+    await daemon?.end();
+    rmSync(bin, { recursive: true });
+  });
+
+  it("url prints what start printed, and it works", async () => {
+    expect(await person.npm("url")).toMatchObject({ exitCode: 0, stdout: url, stderr: "" });
+    expect(await status(url, "/api/contents")).toBe(200);
+    expect(engineCalls()).toEqual([]);
+  });
+
+  it("status shows a notebook in a line, without its token", async () => {
+    const { exitCode, stdout, all } = await person.npm("status");
+    expect(exitCode, all).toBe(0);
+    expect(stdout).toMatch(/^container1 +up \((starting|healthy)\) +http:\/\/127\.0\.0\.1:8888\/ +CPU$/);
+    expect(all).not.toContain(new URL(url).searchParams.get("token"));
+    expect(engineCalls()).toEqual([]);
+  });
+
+  it("shell runs what it is given, and logs follows until it is told to end", async () => {
+    const shell = await person.sh("echo 'id -u; pwd' | node cli/gpubox.mjs shell");
+    expect(shell.stdout, shell.all).toBe(`${UID}\n/code`);
+    const logs = await person.sh("timeout 5 node cli/gpubox.mjs logs -- container1");
+    expect(logs.exitCode, "it follows until it is ended").toBe(124);
+    expect(logs.all).toMatch(/jupyter/i);
+    expect(engineCalls()).toEqual([]);
+  });
+
+  it("a start with nothing to do calls the engine once", async () => {
+    expect((await start()).stdout).toMatch(/^unchanged/m);
+    expect(engineCalls()).toEqual([expect.stringMatching(/^up --yes --skip-preview/)]);
+  });
+
+  it("a data set that somebody removed comes back", async () => {
+    const folder = join(person.root, "data", "notes");
+    rmSync(folder, { recursive: true });
+    const { all } = await start();
+    expect(all).toContain(`gone since the last run: ${folder}; fetched again`);
+    expect(readFileSync(join(folder, "notes.txt"), "utf8")).toBe(NOTES);
+    expect((await start()).stdout).toMatch(/^unchanged/m);
+  });
+
+  it("a notebook that is stopped: said, and what it logged can still be read", async () => {
+    await container().stop();
+    const refused = await person.npm("url");
+    expect(refused).toMatchObject({ exitCode: 1, stdout: "" });
+    expect(refused.stderr).toContain("container1 is stopped: `npm start` brings it back");
+    expect((await person.npm("status")).stdout).toMatch(/^container1 +stopped +http/);
+    expect(await person.npm("logs")).toMatchObject({ exitCode: 0, all: expect.stringMatching(/jupyter/i) });
+    expect(engineCalls()).toEqual([]);
+    await start();
+    expect((await person.npm("url")).stdout).toBe(url);
+  });
+
+  it("no Docker daemon: said, and no error of status", async () => {
+    await daemon.stop();
+    try {
+      const refused = await person.npm("url");
+      expect(refused).toMatchObject({ exitCode: 1, stdout: "" });
+      expect(refused.stderr).toContain(`no Docker daemon answers at ${daemon.host}`);
+      const { exitCode, stdout, stderr } = await person.npm("status");
+      expect({ exitCode, stderr }).toMatchObject({
+        exitCode: 0,
+        stderr: refused.stderr.slice("gpubox: ".length),
+      });
+      expect(stdout).toMatch(/^container1 +unknown +http/);
+      expect(engineCalls()).toEqual([]);
+    } finally {
+      await daemon.start();
+    }
+  });
+
+  it("after the end: said", async () => {
+    expect((await person.npm("destroy", "--yes")).exitCode).toBe(0);
+    rmSync(calls());
+    expect((await person.npm("url")).stderr).toBe("gpubox: stack dev is not up: run `npm start`");
+    expect(await person.npm("status")).toMatchObject({ exitCode: 0, stdout: "" });
+    expect(engineCalls()).toEqual([]);
+  });
+});
