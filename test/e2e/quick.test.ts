@@ -84,7 +84,7 @@ describeWithDaemon("quick commands", () => {
   it("shell runs what it is given, and logs follows until it is told to end", async () => {
     const shell = await person.sh("echo 'id -u; pwd' | node cli/gpubox.mjs shell");
     expect(shell.stdout, shell.all).toBe(`${UID}\n/code`);
-    const logs = await person.sh("timeout 5 node cli/gpubox.mjs logs -- container1");
+    const logs = await person.sh("timeout 5 node cli/gpubox.mjs logs container1");
     expect(logs.exitCode, "it follows until it is ended").toBe(124);
     expect(logs.all).toMatch(/jupyter/i);
     expect(engineCalls()).toEqual([]);
