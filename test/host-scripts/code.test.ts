@@ -135,7 +135,7 @@ describe.each(HOSTS)("code.sh by $shell on a host with $tools", ({ tools, shell 
     expect(status()).toBe("");
     expect(readdirSync(at()).sort()).toEqual([".gpubox", "course"]);
     expect(readFileSync(at("course", ".git", "gpubox"), "utf8")).toBe(
-      `url=${httpUrl}\nref=${commits.first}\ncommit=${commits.first}\n`,
+      `url=${httpUrl}\nref=${commits.first}\nname=\ncommit=${commits.first}\nwith=\n`,
     );
 
     server.forget();
@@ -461,6 +461,7 @@ describe("code.sh, killed at any moment", () => {
   it("goes on from a checkout that stopped half-way, and keeps a copy of what it found", async () => {
     await checkOut({ ref: commits.first });
     // As it looks when git is killed inside a checkout: its lock, some files of the new commit, one cut short, one gone.
+    writeFileSync(at("course", ".git", "gpubox.busy"), "");
     writeFileSync(
       at("course", ".git", "gpubox.next"),
       `old=${commits.first}\nnew=${commits.second}\nref=${commits.second}\n`,
