@@ -277,6 +277,10 @@ finish_checkout() {
   git_in "$1" read-tree "$2"
   git_in "$1" ls-tree -r "$3" >"$state/new-tree"
   git_in "$1" update-index --replace --index-info <"$state/new-tree"
+  # Submodules are repositories of their own, and git cannot look into one that is half there.
+  git_in "$1" ls-files --stage >"$state/new-tree"
+  awk '/^160000 / { sub(/^[^\t]*/, ""); print "0 0000000000000000000000000000000000000000" $0 }' "$state/new-tree" |
+    git_in "$1" update-index --index-info
   git_in "$1" add -u
   tree=$(git_in "$1" write-tree)
   unset GIT_INDEX_FILE

@@ -2,8 +2,8 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { gitAs } from "../support/git-server.ts";
 import {
-  filesBelow,
   lacks,
   missingPrograms,
   pathWith,
@@ -22,22 +22,7 @@ const home = join(scratch, "home");
 const upstream = join(scratch, "upstream");
 const bare = join(scratch, "repositories", "course.git");
 
-/** Git as nobody in particular: no configuration of this machine, no repository around it. */
-function git(folder: string, ...args: string[]): string {
-  return execFileSync("git", ["-C", folder, ...args], {
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "pipe"],
-    env: {
-      PATH: process.env.PATH,
-      HOME: home,
-      GIT_CONFIG_NOSYSTEM: "1",
-      GIT_AUTHOR_NAME: "A",
-      GIT_AUTHOR_EMAIL: "a@localhost",
-      GIT_COMMITTER_NAME: "A",
-      GIT_COMMITTER_EMAIL: "a@localhost",
-    },
-  }).trim();
-}
+const git = gitAs(home);
 
 const FILES = 150;
 const commits = { first: "", second: "", hidden: "" };
@@ -218,7 +203,9 @@ describe("code.sh and its refs", () => {
   it("resolves a branch once", async () => {
     await checkOut({ ref: "release" });
     git(bare, "update-ref", "refs/heads/release", commits.first);
-    expect((await checkOut({ ref: "release" })).stderr).toContain("unchanged");
+    const run = await checkOut({ ref: "release" });
+    expect(run.stderr).toContain("unchanged");
+    expect(run.stderr).toContain("`npm run update` moves it on");
     git(bare, "update-ref", "refs/heads/release", commits.second);
     expect(head()).toBe(commits.second);
   });
@@ -238,35 +225,6 @@ describe("code.sh and a url that does not work", () => {
     expect(readdirSync(at())).toEqual([".gpubox"]);
     expect(await checkOut({ ref: "v1" })).toMatchObject({ code: 0 });
   });
-
-  it("never asks for a password", async () => {
-    server.handle("/private/", (_, response) => {
-      response.writeHead(401, { "WWW-Authenticate": 'Basic realm="x"' }).end();
-    });
-    const run = await checkOut({ url: server.url("/private/x.git"), ref: "v1" });
-    expect(run).toMatchObject({ code: 1, stdout: "" });
-    expect(run.stderr).toContain("terminal prompts disabled");
-  });
-
-  it("uses the person's credential helper", async () => {
-    const helped = join(scratch, "helped");
-    mkdirSync(helped, { recursive: true });
-    const helper = join(helped, "helper");
-    writeFileSync(helper, '#!/bin/sh\n[ "$1" = get ] && printf "username=me\\npassword=canary\\n"\n', {
-      mode: 0o755,
-    });
-    writeFileSync(join(helped, ".gitconfig"), `[credential]\nhelper = ${helper}\n`);
-    const serve = gitHandler("/guarded/", join(scratch, "repositories"));
-    server.handle("/guarded/", (request, response) => {
-      if (request.headers.authorization === `Basic ${Buffer.from("me:canary").toString("base64")}`) {
-        return serve(request, response);
-      }
-      response.writeHead(401, { "WWW-Authenticate": 'Basic realm="x"' }).end();
-    });
-    const run = await checkOut({ url: server.url("/guarded/course.git"), ref: "v1", env: { HOME: helped } });
-    expect(run).toMatchObject({ code: 0 });
-    expect(JSON.stringify([run, filesBelow(at("course", ".git"))])).not.toContain("canary");
-  });
 });
 
 describe("code.sh and its parameters", () => {
@@ -285,6 +243,7 @@ describe("code.sh and its parameters", () => {
     [{ FOLDER: "-x" }, "folder: '-x'"],
     [{ FOLDER: ".gpubox" }, "folder: '.gpubox'"],
     [{ FOLDER: "a\nb" }, "control characters"],
+    [{ SHALLOW: "yes" }, "may be 0 or 1"],
   ])("%o is refused", async (wrong, message) => {
     const run = await runScript("code.sh", { ...environment({ ref: "v1" }), ...wrong });
     expect(run).toMatchObject({ code: 2, stdout: "" });
