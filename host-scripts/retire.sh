@@ -1,15 +1,193 @@
 #!/bin/sh
-# Says where the files of an entry of `code` or `data` are that has left the configuration, or whose stack is destroyed.
+# What becomes of the files of an entry of `code` or `data` that has left the configuration, or whose stack is torn down.
 #
-#   ROOT     absolute, or "~/..."
-#   KIND     code or data
-#   FOLDER   relative to ROOT/KIND
+#   ROOT    of the stack: absolute, or "~/..."
+#   KIND    code or data
+#   FOLDER  relative to ROOT/KIND
+#   PURGE   optional: 1 removes what gpubox put there, and nothing of the person's; otherwise all of it stays
 #
-# stderr ends in "left: ...". Exit: 0 done, 2 bad parameter.
+# stderr: a line for each thing, "left: ...", "kept: ..." or "removed: ...".
+# Exit: 0, even where something was kept, so that nothing of it keeps a stack from being torn down; 2 bad parameter.
+#
+# data: FOLDER, and the versions beside it (FOLDER-<8 digits of their hash>), where .gpubox.json says that they are ours. Files
+# that changed or came after that was written are the person's. While a folder is being removed the marker has another name, so
+# that what is left of it after a kill is not taken for a data set.
+# code: FOLDER, where .git/gpubox says that it is ours, as long as it holds nothing that the repository's server does not have.
 set -eu
 topic="${KIND-} ${FOLDER-}"
 # shellcheck source=host-scripts/common.sh
 . ./common.sh
+# shellcheck source=host-scripts/git.sh
+. ./git.sh
 
 absolute_root
-if [ -e "$ROOT/$KIND/$FOLDER" ]; then say "left: $ROOT/$KIND/$FOLDER"; fi
+case ${KIND-} in
+  code | data) ;;
+  *) fail 2 "kind: '${KIND-}' is neither code nor data" ;;
+esac
+case ${PURGE-} in
+  '' | 0 | 1) ;;
+  *) fail 2 "purge: '$PURGE' is neither 1 nor empty" ;;
+esac
+if [ ! -d "$ROOT/$KIND" ]; then
+  say "nothing is left of it: $ROOT/$KIND is not there"
+  exit 0
+fi
+check_folder "$KIND"
+target=$ROOT/$KIND/$FOLDER
+state=$(state_folder "$KIND")
+
+# kept FOLDER WHY LINE...: what there is to see goes in as lines on standard input.
+kept() {
+  at=$1
+  shift
+  sed 's/^/  /' >&2
+  say "kept: $at $1"
+  say "  to remove it all the same:  rm -rf $(quoted "$at")"
+}
+
+# --- what is ours -----------------------------------------------------------------------------------------------------
+
+# Whether a path, or a folder on the way to it, is a link: what is behind it was not put there by us.
+is_linked() {
+  path=$1
+  while [ "$path" != "$ROOT/$KIND" ]; do
+    if [ -L "$path" ]; then return 0; fi
+    path=$(dirname "$path")
+  done
+  return 1
+}
+
+REMOVING=.gpubox-removing.json
+
+is_ours() {
+  if [ ! -d "$1" ] || is_linked "$1"; then return 1; fi
+  case $KIND in
+    code) [ -d "$1/.git" ] && [ ! -L "$1/.git" ] && [ -f "$1/.git/gpubox" ] ;;
+    data) [ -f "$1/.gpubox.json" ] || [ -f "$1/$REMOVING" ] ;;
+  esac
+}
+
+# The folders of this entry that are ours, each as "call FOLDER".
+each_of_ours() {
+  if is_ours "$target"; then "$1" "$target"; fi
+  if [ "$KIND" = code ]; then return; fi
+  for version in "$target"-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]; do
+    # Another entry may have a name of this form.
+    if is_ours "$version" && grep -qs "\"sha256\": *\"${version##*-}" "$version"/.gpubox*.json; then "$1" "$version"; fi
+  done
+}
+
+# Away from its name at once: what a kill leaves of it is in nobody's way.
+take_away() { rm -rf "$state/removed" && mv "$1" "$state/removed" && rm -rf "$state/removed"; }
+
+# --- data -------------------------------------------------------------------------------------------------------------
+
+# Only files are looked at: folders change by what is removed from them. What is mounted inside is not ours.
+purge_data() (
+  cd "$1"
+  marker=.gpubox.json
+  [ -e "$marker" ] || marker=$REMOVING
+  if ! find "$marker" -prune -cnewer "$marker" >/dev/null 2>&1; then
+    kept "$1" "whole: this machine's find cannot tell which files are newer than the data set" </dev/null
+    exit 0
+  fi
+  find . -xdev -type d ! -exec test -w {} \; -print >"$state/kept"
+  if [ -s "$state/kept" ]; then
+    head -n 10 "$state/kept" | kept "$1" "whole, as $(id -un) may not write to some of its folders"
+    exit 0
+  fi
+  [ "$marker" = "$REMOVING" ] || mv "$marker" "$REMOVING"
+  find . -xdev ! -type d ! -cnewer "$REMOVING" ! -path "./$REMOVING" -exec rm -f {} +
+  find . -xdev ! -type d ! -path "./$REMOVING" >"$state/kept"
+  find . -xdev -depth -type d ! -path . -exec rmdir {} + 2>/dev/null || :
+  if [ -s "$state/kept" ]; then
+    rm -f "$REMOVING"
+    head -n 10 "$state/kept" | kept "$1" "with $(($(wc -l <"$state/kept"))) files that you changed or added"
+  elif [ "$(ls -A)" = "$REMOVING" ] && take_away "$1"; then
+    say "removed: $1"
+  else
+    kept "$1" "as something in it cannot be removed" </dev/null
+  fi
+)
+
+# --- code -------------------------------------------------------------------------------------------------------------
+
+# Commits that are in a repository and were not fetched: of branches, tags and stashes, and those that only git's log of past
+# heads still names. $2 is the commit that was put there.
+own_commits() {
+  {
+    git_in "$1" for-each-ref --format='%(refname) %(objectname)' |
+      sed -e 's|^refs/remotes/[^ ]* |^|' -e 's|^refs/gpubox-tags/[^ ]* |^|' -e 's|^refs/[^ ]* ||'
+    git_in "$1" log --walk-reflogs --format='%H %gs' HEAD | sed -n '/^[0-9a-f]* \(checkout\|clone\): /!s/ .*//p'
+    printf 'HEAD\n^%s\n' "$2"
+  } >"$state/commits"
+  git_in "$1" log --stdin --ignore-missing --max-count 10 --format='commit %h %s' <"$state/commits"
+}
+
+# own_work REPOSITORY COMMIT: a line for each thing in it that its server does not have.
+own_work() {
+  git_in "$1" status --porcelain --untracked-files=all --ignored --ignore-submodules=none
+  # Files that git was told not to look at.
+  git_in "$1" ls-files -v | sed -n '/^[a-zS] /p'
+  own_commits "$1" "$2"
+  git_in "$1" worktree list --porcelain | sed -n '/^worktree /p' | sed 1d
+}
+
+all_own_work() {
+  put_at=$(field "$1/.git/gpubox" commit)
+  if [ "$(git_in "$1" rev-parse HEAD)" != "$put_at" ]; then echo "you moved it away from $put_at"; fi
+  own_work "$1" "$put_at"
+  if [ ! -d "$1/.git/modules" ]; then return; fi
+  # shellcheck disable=SC2016 # for the shell of each submodule
+  git_in "$1" submodule --quiet foreach --recursive 'printf "%s %s\n" "$sha1" "$PWD"' >"$state/submodules"
+  while read -r commit module; do own_work "$module" "$commit"; done <"$state/submodules"
+}
+
+purge_code() {
+  if ! have git; then
+    kept "$1" "as git is not installed, and cannot say what in it is yours" </dev/null
+    return
+  fi
+  only_below "$(dirname "$1")"
+  if ! git_in "$1" rev-parse --verify HEAD >/dev/null 2>"$state/kept"; then
+    kept "$1" "as git cannot read it" <"$state/kept"
+    return
+  fi
+  # What git complains of counts as well.
+  all_own_work "$1" >"$state/kept" 2>&1 || echo "git fails" >>"$state/kept"
+  if [ -s "$state/kept" ]; then
+    head -n 10 "$state/kept" | kept "$1" "with what only it has (above)"
+  elif take_away "$1"; then
+    say "removed: $1"
+  else
+    kept "$1" "as it cannot be removed" </dev/null
+  fi
+}
+
+# --- what is to be done -----------------------------------------------------------------------------------------------
+
+leave() { say "left: $1 (\`npm run purge\` removes it)"; }
+
+if [ "${PURGE-}" != 1 ]; then
+  each_of_ours leave
+  exit 0
+fi
+
+if is_linked "$target" || is_linked "$state"; then
+  say "kept: $target is a link, or behind one"
+  exit 0
+fi
+if ! mkdir -p "$state" 2>/dev/null || [ ! -w "$state" ] || { [ -e "$state/lock" ] && [ ! -w "$state/lock" ]; }; then
+  say "kept: $target, as $(id -un) may not write to $state"
+  exit 0
+fi
+lock
+each_of_ours "purge_$KIND"
+if [ -e "$target" ] && ! is_ours "$target"; then say "left: $target, of which nothing was put there by gpubox"; fi
+if [ -n "$(each_of_ours echo)" ]; then exit 0; fi
+# Half-made downloads and clones. Whoever waits for the lock meanwhile ends with an error, as the folder is gone.
+chmod -R u+rwX "$state" 2>/dev/null || :
+rm -rf "$state"
+# The folders that a nested one was put into, as far as nothing else is in them.
+(cd "$ROOT/$KIND" && rmdir -p "$(dirname "$FOLDER")" 2>/dev/null) || :
