@@ -12,6 +12,8 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   stop: async () => (await import("./commands/stop.ts")).stop,
   destroy: async () => (await import("./commands/destroy.ts")).destroy,
   status: async () => (await import("./commands/status.ts")).status,
+  update: async () => (await import("./commands/update.ts")).update,
+  purge: async () => (await import("./commands/purge.ts")).purge,
   url: async () => (await import("./commands/notebook.ts")).url,
   shell: async () => (await import("./commands/notebook.ts")).shell,
   logs: async () => (await import("./commands/notebook.ts")).logs,

@@ -6,6 +6,7 @@
 #   FOLDER  relative to ROOT/KIND
 #   PURGE   optional: 1 removes what gpubox put there, and nothing of the person's; otherwise all of it stays
 #
+# stdout: without PURGE the folders that are gpubox's, one a line.
 # stderr: a line for each thing, "left: ...", "kept: ..." or "removed: ...".
 # Exit: 0, even where something was kept, so that nothing of it keeps a stack from being torn down; 2 bad parameter.
 #
@@ -167,7 +168,10 @@ purge_code() {
 
 # --- what is to be done -----------------------------------------------------------------------------------------------
 
-leave() { say "left: $1 (\`npm run purge\` removes it)"; }
+leave() {
+  say "left: $1 (\`npm run purge\` removes it)"
+  printf '%s\n' "$1"
+}
 
 if [ "${PURGE-}" != 1 ]; then
   each_of_ours leave
@@ -185,6 +189,7 @@ fi
 lock
 each_of_ours "purge_$KIND"
 if [ -e "$target" ] && ! is_ours "$target"; then say "left: $target, of which nothing was put there by gpubox"; fi
+rm -f "$state/kept" "$state/commits" "$state/submodules"
 if [ -n "$(each_of_ours echo)" ]; then exit 0; fi
 # Half-made downloads and clones. Whoever waits for the lock meanwhile ends with an error, as the folder is gone.
 chmod -R u+rwX "$state" 2>/dev/null || :

@@ -113,9 +113,10 @@ describe.skipIf(skip)("retire.sh without PURGE", () => {
     await putData("pets", "one");
     const second = await putData("pets", "two");
     const code = await retire("code", "course");
-    expect(code).toMatchObject({ code: 0, stdout: "" });
+    expect(code).toMatchObject({ code: 0, stdout: `${at("code", "course")}\n` });
     expect(code.stderr).toBe(`code course: left: ${at("code", "course")} (\`npm run purge\` removes it)\n`);
     const data = await retire("data", "pets");
+    expect(data.stdout).toBe(`${at("data", "pets")}\n${at("data", `pets-${second}`)}\n`);
     expect(data.stderr).toContain(`left: ${at("data", "pets")} (`);
     expect(data.stderr).toContain(`left: ${at("data", `pets-${second}`)} (`);
     expect(existsSync(at("code", "course", "lesson.txt"))).toBe(true);
