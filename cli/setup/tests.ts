@@ -25,6 +25,7 @@ const PROGRAMS = {
   "git-lfs": "git-lfs",
   perl: "perl",
   python3: "python3",
+  sshd: "openssh-server",
   unzip: "unzip",
   wget: "wget",
   xz: "xz-utils",
