@@ -451,7 +451,7 @@ existing() {
       begin
       move_on
     elif [ "$name" = "refs/heads/$REF" ]; then
-      say "the branch $REF stays at the commit it was at; \`npm run update\` moves it on"
+      say "the branch $REF stays at $ours; \`npm run update\` moves it on"
     fi
     result unchanged "$head"
   fi
