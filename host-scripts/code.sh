@@ -300,7 +300,8 @@ finish_checkout() {
   fi
 }
 
-# The same for its submodules. One whose clone was cut short has nothing in it yet, and git would never begin it anew.
+# The same for its submodules. One that was never checked out, as its clone was cut short or its commit did not come, has
+# nothing in it yet, and git would not begin it anew.
 finish_submodules() (
   modules=$(git_in "$1" rev-parse --absolute-git-dir)/modules
   if [ ! -d "$modules" ] || [ ! -f "$1/.gitmodules" ]; then exit 0; fi
@@ -310,13 +311,15 @@ finish_submodules() (
     path=$(git_in "$1" config --file "$1/.gitmodules" --get "$key")
     # These two come from the server.
     case /$module/$path/ in */../* | *//*) continue ;; esac
-    is_at=$(git_in "$modules" --git-dir="$modules/$module" rev-parse --verify --quiet HEAD 2>/dev/null || :)
-    if [ -z "$is_at" ] && [ ! -e "$modules/$module/index" ]; then
+    in_module() { git_in "$modules" --git-dir="$modules/$module" "$@" 2>/dev/null; }
+    is_at=$(in_module rev-parse --verify --quiet HEAD || :)
+    wants=$(git_in "$1" rev-parse --verify --quiet ":$path" || :)
+    has_it=
+    if [ -n "$is_at" ] && [ -n "$wants" ] && in_module cat-file -e "$wants^{commit}"; then has_it=yes; fi
+    if [ -z "$has_it" ] && [ ! -e "$modules/$module/index" ]; then
       rm -rf "${modules:?}/$module"
       if [ ! -L "$1/$path" ] && grep -qsF "/modules/$module" "$1/$path/.git"; then rm -f "$1/$path/.git"; fi
-    elif [ -n "$is_at" ] && [ -f "$1/$path/.git" ]; then
-      wants=$(git_in "$1" rev-parse --verify --quiet ":$path" || :)
-      if [ -z "$wants" ] || ! has_commit "$1/$path" "$wants"; then continue; fi
+    elif [ -n "$has_it" ] && [ -f "$1/$path/.git" ]; then
       finish_checkout "$1/$path" "$is_at" "$wants"
       finish_submodules "$1/$path"
     fi

@@ -404,7 +404,7 @@ describe.skipIf(skip)("code.sh with submodules and LFS, killed at any moment", (
       }
       await killed(ref, after, n % 3 === 0 ? "shell" : "all");
       const run = await checkOut(ref, extras);
-      expect(run, `killed after ${delays}`).toMatchObject({ code: 0, stdout: `${at()}\n` });
+      expect(run, `killed after ${delays}\n${run.stderr}`).toMatchObject({ code: 0, stdout: `${at()}\n` });
       expect(status()).toBe('?? "my notebook.ipynb"');
       removeFolder(at("my notebook.ipynb"));
       expectAll(second ? 2 : 1);
@@ -434,6 +434,23 @@ describe.skipIf(skip)("code.sh with submodules and LFS, killed at any moment", (
     expect(run).toMatchObject({ code: 0 });
     expect(head("part")).toBe(wanted);
     expectAll(2);
+  });
+
+  it("begins a submodule anew that was cloned, and whose commit did not come", async () => {
+    await checkOut("v1", extras);
+    const module = at(".git", "modules", "part");
+    removeFolder(module);
+    removeFolder(at("part"));
+    git(scratch, "clone", "--quiet", "--bare", "--depth", "1", served("part"), module);
+    mkdirSync(at("part"));
+    writeFileSync(at("part", ".git"), "gitdir: ../.git/modules/part\n");
+    git(module, "config", "core.bare", "false");
+    git(module, "config", "core.worktree", "../../../part");
+    writeFileSync(at(".git", "gpubox.next"), `old=${commits.first}\nnew=${commits.first}\nref=v1\nname=\n`);
+    writeFileSync(at(".git", "gpubox.busy"), "");
+    const run = await checkOut("v1", extras);
+    expect(run, run.stderr).toMatchObject({ code: 0 });
+    expectAll(1);
   });
 
   it("keeps what the person did to a submodule meanwhile", async () => {
