@@ -64,7 +64,7 @@ lock() {
   exec 9>>"$state/lock"
   waited=0
   until try_lock 9; do
-    if [ $((waited % 30)) -eq 0 ]; then say "waiting for the run that works on $FOLDER (pid $(cat "$state/lock"))"; fi
+    if [ $((waited % 10)) -eq 0 ]; then say "waiting for the run that works on $FOLDER (pid $(cat "$state/lock"))"; fi
     sleep 1
     waited=$((waited + 1))
   done

@@ -1,5 +1,5 @@
 /** Archives as bytes, well-formed or crafted: what no archiver would write on purpose. */
-import { crc32 } from "node:zlib";
+import { crc32, deflateRawSync } from "node:zlib";
 
 /** One entry of an archive. */
 export interface ArchiveEntry {
@@ -16,14 +16,23 @@ export interface ArchiveEntry {
   claimedSize?: number;
   /** Writes a checksum that does not fit the content; zip only. */
   wrongChecksum?: boolean;
+  /** Says that a password is needed; zip only. */
+  encrypted?: boolean;
+  /** Does not say that the path is UTF-8, as macOS does not; zip only. */
+  unmarked?: boolean;
+  /** May be run as a program. */
+  executable?: boolean;
+  /** Compressed by deflate; zip only. */
+  deflated?: boolean;
 }
 
 function permissions(entry: ArchiveEntry): number {
   if (entry.link !== undefined) return 0o120777;
-  return entry.path.endsWith("/") ? 0o040755 : 0o100644;
+  if (entry.path.endsWith("/")) return 0o040755;
+  return entry.executable ? 0o100755 : 0o100644;
 }
 
-/** A zip as made on Unix, its files stored without compression. */
+/** A zip as made on Unix. */
 export function zip(entries: ArchiveEntry[]): Buffer {
   const bodies: Buffer[] = [];
   const directory: Buffer[] = [];
@@ -31,15 +40,17 @@ export function zip(entries: ArchiveEntry[]): Buffer {
   for (const entry of entries) {
     const name = Buffer.from(entry.path);
     const content = Buffer.from(entry.link ?? entry.content ?? "");
+    const packed = entry.deflated ? deflateRawSync(content) : content;
     const common = Buffer.alloc(26);
     common.writeUInt16LE(20, 0);
-    common.writeUInt16LE(0x800, 2); // the name is UTF-8
+    common.writeUInt16LE((entry.unmarked ? 0 : 0x800) | (entry.encrypted ? 1 : 0), 2); // 0x800: the name is UTF-8
+    common.writeUInt16LE(entry.deflated ? 8 : 0, 4);
     common.writeUInt16LE(0x5a21, 8); // some day in 2025
     common.writeUInt32LE(entry.wrongChecksum ? 1 : crc32(content), 10);
-    common.writeUInt32LE(content.length, 14);
+    common.writeUInt32LE(packed.length, 14);
     common.writeUInt32LE(entry.claimedSize ?? content.length, 18);
     common.writeUInt16LE(name.length, 22);
-    const local = Buffer.concat([Buffer.from("PK\x03\x04"), common, name, content]);
+    const local = Buffer.concat([Buffer.from("PK\x03\x04"), common, name, packed]);
     const made = Buffer.from([20, 3]); // by version 2.0, on Unix
     const central = Buffer.alloc(14);
     central.writeUInt32LE((permissions(entry) << 16) >>> 0, 6);

@@ -15,7 +15,9 @@ export type Fault =
   /** Only the first so many bytes, in a chunked answer that ends as if it were complete. */
   | { kind: "short"; bytes: number }
   /** The whole file, whatever range was asked for. */
-  | { kind: "no-ranges" };
+  | { kind: "no-ranges" }
+  /** The whole file under a `Content-Length` that is not its own; then the connection ends. */
+  | { kind: "length"; claimed: number };
 
 /** A request as it arrived. */
 export interface SeenRequest {
@@ -34,8 +36,12 @@ export interface ServeOptions {
   always?: Fault;
   /** Answers to GET wait for this. */
   after?: Promise<unknown>;
-  /** Bytes per second; as fast as it goes by default. */
+  /** Bytes per second of each answer; as fast as it goes by default. */
   rate?: number;
+  /** Status of every answer to HEAD, as of a server that allows GET alone. */
+  head?: number;
+  /** The `ETag` header. */
+  etag?: string;
 }
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void;
@@ -56,12 +62,9 @@ export interface LoopbackServer {
   close(): Promise<void>;
 }
 
-interface ServedFile {
+interface ServedFile extends ServeOptions {
   body: Uint8Array;
   faults: Fault[];
-  always: Fault | undefined;
-  after: Promise<unknown> | undefined;
-  rate: number | undefined;
 }
 
 const CHUNK = 64 * 1024;
@@ -89,8 +92,8 @@ export async function startLoopbackServer(): Promise<LoopbackServer> {
 
   return {
     url: (path) => `http://127.0.0.1:${port}${path}`,
-    serve: (path, body, { faults = [], always, after, rate } = {}) => {
-      files.set(path, { body, faults: [...faults], always, after, rate });
+    serve: (path, body, { faults = [], ...options } = {}) => {
+      files.set(path, { ...options, body, faults: [...faults] });
     },
     handle: (prefix, handler) => {
       handlers.set(prefix, handler);
@@ -125,6 +128,7 @@ async function* answer(
   const fault = head ? undefined : (file.faults.shift() ?? file.always);
   const size = file.body.length;
   if (!head) await file.after;
+  if (head && file.head) return answerStatus(response, file.head);
   if (fault?.kind === "status") return answerStatus(response, fault.status);
   if (fault?.kind === "html") {
     response
@@ -139,15 +143,21 @@ async function* answer(
     return;
   }
 
-  const range = fault?.kind === "no-ranges" ? undefined : /^bytes=(\d+)-$/.exec(request.headers.range ?? "");
+  const range =
+    fault?.kind === "no-ranges" ? undefined : /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "");
   const start = Number(range?.[1] ?? 0);
+  const stop = range?.[2] ? Math.min(Number(range[2]) + 1, size) : size;
   if (start >= size && size > 0) {
     response.writeHead(416, { "Content-Range": `bytes */${size}` }).end();
     return;
   }
-  const headers = { "Content-Type": "application/octet-stream", "Content-Length": size - start };
+  const headers = {
+    "Content-Type": "application/octet-stream",
+    "Content-Length": fault?.kind === "length" ? fault.claimed : stop - start,
+    ...(file.etag === undefined ? {} : { ETag: file.etag }),
+  };
   if (range) {
-    response.writeHead(206, { ...headers, "Content-Range": `bytes ${start}-${size - 1}/${size}` });
+    response.writeHead(206, { ...headers, "Content-Range": `bytes ${start}-${stop - 1}/${size}` });
   } else {
     response.writeHead(200, headers);
   }
@@ -156,7 +166,7 @@ async function* answer(
     return;
   }
 
-  const end = fault?.kind === "cut" ? Math.min(size, start + fault.after) : size;
+  const end = fault?.kind === "cut" ? Math.min(stop, start + fault.after) : stop;
   for (let at = start; at < end && !response.destroyed; at += CHUNK) {
     const chunk = file.body.subarray(at, Math.min(at + CHUNK, end));
     await new Promise((resolve) => response.write(chunk, resolve));
@@ -164,7 +174,7 @@ async function* answer(
     if (file.rate)
       await new Promise((resolve) => setTimeout(resolve, (chunk.length / Number(file.rate)) * 1000));
   }
-  if (end < size) {
+  if (end < stop || fault?.kind === "length") {
     // What was written has to leave first: destroying at once would drop it.
     response.socket?.end();
   } else {

@@ -1,0 +1,224 @@
+# What unpacks an archive: python3, bsdtar, tar or unzip. Taken in by dataset.sh.
+# shellcheck shell=sh disable=SC2034,SC2154 # variables are shared with dataset.sh
+
+# Sets $archivers, best first: the same program lists and unpacks, so that what was checked is what gets written. Of a zip
+# python3 unpacks several files at once.
+choose_archiver() {
+  if [ "$kind" = plain ]; then return; fi
+  archivers=
+  if have bsdtar; then
+    archivers=bsdtar
+  elif have tar && tar --version 2>/dev/null | grep -q bsdtar; then
+    archivers=tar
+  elif [ "$kind" = tar ] && have tar && tar --version 2>/dev/null | grep -q 'GNU tar'; then
+    archivers=tar
+  fi
+  if have python3; then
+    if [ "$kind" = zip ]; then archivers="python3 $archivers"; else archivers="$archivers python3"; fi
+  fi
+  if [ "$kind" = zip ] && have unzip; then archivers="$archivers unzip"; fi
+  case $archivers in
+    *[a-z]*) ;;
+    *)
+      fail 1 "needs bsdtar, python3$([ "$kind" = zip ] && echo ' or unzip') to unpack $NAME" \
+        "  for instance:  sudo apt-get install libarchive-tools"
+      ;;
+  esac
+
+  # bsdtar on macOS would turn the ._ files of an archive into attributes instead of files.
+  export COPYFILE_DISABLE=1
+  # Names in an archive are UTF-8; without a locale that says so bsdtar and unzip mangle them.
+  for locale in C.UTF-8 C.utf8 en_US.UTF-8; do
+    if [ "$(LC_ALL=$locale locale charmap 2>/dev/null)" = UTF-8 ]; then
+      export LC_ALL=$locale
+      break
+    fi
+  done
+}
+
+# list ARCHIVE: a line for each entry, "kind<tab>bytes<tab>path<tab>link target"; kinds as in ls -l, h for a hard link, e for
+# what is encrypted, ? for what no data set needs. Exit status $UNSUPPORTED where another archiver may read it.
+# unpack ARCHIVE FOLDER: with the person's ownership and umask, whatever the archive says.
+list() {
+  case $archiver in
+    python3) python3 -c "$PYTHON" list "$1" 2>"$state/unpack.log" ;;
+    unzip) list_by_unzip "$1" ;;
+    *) list_by_tar "$1" ;;
+  esac
+}
+unpack() {
+  case $archiver in
+    python3) python3 -c "$PYTHON" unpack "$1" "$2" ;;
+    unzip) unzip -qo -P '' "$1" -d "$2" </dev/null ;;
+    *)
+      # Without a passphrase it would ask for one.
+      if [ "$kind" = zip ]; then set -- "$1" "$2" --passphrase none; fi
+      archive=$1 folder=$2
+      shift 2
+      "$archiver" -xf "$archive" -C "$folder" --no-same-owner --no-same-permissions "$@"
+      ;;
+  esac
+}
+
+UNSUPPORTED=5
+PYTHON='
+import os, shutil, stat, struct, sys, tarfile, zipfile, zlib
+
+UNSUPPORTED = 5
+LARGE = 16 << 20
+
+def entry(kind, size, path, target=""):
+    if any(ord(c) < 32 or ord(c) == 127 for c in path + target):
+        kind, path, target = "?", ascii(path), ""
+    sys.stdout.buffer.write(os.fsencode("\t".join([kind, str(size), path, target]) + "\n"))
+
+def zip_path(info):
+    path = info.filename
+    if not info.flag_bits & 0x800:
+        # macOS and others write UTF-8 without saying so.
+        try:
+            path = path.encode("cp437").decode("utf-8")
+        except UnicodeError:
+            pass
+    # Some programs on Windows write its own separator.
+    return path.replace("\\", "/") if info.create_system == 0 else path
+
+def zip_kind(info):
+    unix = stat.S_IFMT(info.external_attr >> 16) if info.create_system == 3 else 0
+    if info.flag_bits & 1:
+        return "e"
+    if unix == stat.S_IFLNK:
+        return "l"
+    if unix not in (0, stat.S_IFREG, stat.S_IFDIR):
+        return "?"
+    return "d" if zip_path(info).endswith("/") else "-"
+
+def zip_link(archive, info):
+    return archive.read(info).decode("utf-8", "surrogateescape")
+
+def list_zip(archive):
+    with zipfile.ZipFile(archive) as z:
+        readable = {info.compress_type: info for info in z.infolist() if not info.flag_bits & 1}
+        for info in readable.values():
+            try:
+                z.open(info).close()
+            except NotImplementedError as error:
+                print(error, file=sys.stderr)
+                sys.exit(UNSUPPORTED)
+        for info in z.infolist():
+            kind = zip_kind(info)
+            entry(kind, info.file_size, zip_path(info), zip_link(z, info) if kind == "l" else "")
+
+# The bytes of an entry, checked. What zipfile itself does, at half the cost for a small file.
+def zip_content(source, info):
+    header = os.pread(source, 30, info.header_offset)
+    if header[:4] != b"PK\3\4":
+        raise zipfile.BadZipFile("its header is not where the directory says")
+    name, extra = struct.unpack("<26xHH", header)
+    content = os.pread(source, info.compress_size, info.header_offset + 30 + name + extra)
+    if info.compress_type == zipfile.ZIP_DEFLATED:
+        content = zlib.decompressobj(-15).decompress(content, info.file_size + 1)
+    if len(content) != info.file_size or zlib.crc32(content) != info.CRC:
+        raise zipfile.BadZipFile("its checksum is wrong")
+    return content
+
+def write_files(archive, files):
+    source = os.open(archive, os.O_RDONLY)
+    opened = zipfile.ZipFile(archive) if any(large for _, _, large in files) else None
+    for path, info, large in files:
+        mode = 0o755 if info.create_system == 3 and info.external_attr >> 16 & 0o111 else 0o644
+        try:
+            out = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+            with open(out, "wb", buffering=0) as file:
+                if large:
+                    with opened.open(info) as content:
+                        shutil.copyfileobj(content, file, 1 << 20)
+                else:
+                    rest = memoryview(zip_content(source, info))
+                    while rest:
+                        rest = rest[file.write(rest):]
+        except Exception as error:
+            print(path + ": " + str(error), file=sys.stderr, flush=True)
+            return 1
+    return 0
+
+def unpack_zip(archive, folder):
+    archive = os.path.abspath(archive)
+    os.chdir(folder)
+    with zipfile.ZipFile(archive) as z:
+        # Of two entries with one path the last counts.
+        entries = {os.path.normpath(zip_path(info)): info for info in z.infolist()}
+        folders = {path if zip_kind(info) == "d" else os.path.dirname(path) for path, info in entries.items()}
+        for path in sorted(folders - {""}):
+            os.makedirs(path, exist_ok=True)
+        files = []
+        for path, info in entries.items():
+            if zip_kind(info) == "-":
+                simple = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+                files.append((path, info, not simple or max(info.file_size, info.compress_size) > LARGE))
+        workers = min(os.cpu_count() or 1, 16, len(files) // 50 + 1)
+        children = []
+        for n in range(workers):
+            child = os.fork()
+            if child == 0:
+                os._exit(write_files(archive, files[n::workers]))
+            children.append(child)
+        failed = [child for child in children if os.waitpid(child, 0)[1] != 0]
+        if failed:
+            sys.exit(1)
+        for path, info in entries.items():
+            if zip_kind(info) == "l":
+                os.symlink(zip_link(z, info), path)
+
+def list_tar(archive):
+    with tarfile.open(archive) as t:
+        for m in t:
+            kind = "d" if m.isdir() else "l" if m.issym() else "h" if m.islnk() else "-" if m.isfile() else "?"
+            entry(kind, m.size, m.name, m.linkname)
+
+def unpack_tar(archive, folder):
+    with tarfile.open(archive) as t:
+        members = []
+        for m in t:
+            m.uid, m.gid, m.uname, m.gname = os.getuid(), os.getgid(), "", ""
+            m.mode = 0o755 if m.isdir() or m.mode & 0o111 else 0o644
+            members.append(m)
+        t.extractall(folder, members, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+
+action, archive = sys.argv[1:3]
+is_zip = zipfile.is_zipfile(archive)
+if action == "list":
+    (list_zip if is_zip else list_tar)(archive)
+else:
+    (unpack_zip if is_zip else unpack_tar)(archive, sys.argv[3])
+'
+
+# bsdtar and GNU tar write the path alone with -t, and with -tv a line that ends in it; both escape what is not printable. With
+# -P they show it as the archive has it, without what they would cut off when unpacking.
+# shellcheck disable=SC2016 # the dollars are awk's
+TAR_LISTING='
+FNR == NR { path[FNR] = $0; next }
+{
+  kind = substr($0, 1, 1)
+  size = $2 ~ /\// ? $3 : $5
+  target = ""
+  if ((at = index($0, path[FNR] " -> ")) > 0 && kind == "l") target = substr($0, at + length(path[FNR]) + 4)
+  if ((at = index($0, path[FNR] " link to ")) > 0) { kind = "h"; target = substr($0, at + length(path[FNR]) + 9); size = 0 }
+  printf "%s\t%s\t%s\t%s\n", kind, size, path[FNR], target
+}
+'
+
+# Both listings at once: each reads, and decompresses, all of the archive.
+list_by_tar() {
+  "$archiver" -P -tf "$1" >"$state/names" 2>/dev/null &
+  names=$!
+  "$archiver" -P --numeric-owner -tvf "$1" >"$state/details" 2>"$state/unpack.log" || { wait "$names" || :; return 1; }
+  wait "$names" && awk "$TAR_LISTING" "$state/names" "$state/details"
+}
+
+# zipinfo does not show where a link leads, and a link without a target is refused below. B and T are what is encrypted.
+list_by_unzip() {
+  unzip -Z1 "$1" >"$state/names" 2>"$state/unpack.log" && unzip -Zs "$1" >"$state/details" 2>>"$state/unpack.log" &&
+    sed -e 1,2d -e '$d' "$state/details" | awk 'FNR == NR { path[FNR] = $0; next }
+      { printf "%s\t%s\t%s\t\n", $5 ~ /^[BT]/ ? "e" : substr($0, 1, 1), $4, path[FNR] }' "$state/names" -
+}
