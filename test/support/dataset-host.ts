@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect } from "vitest";
-import type { ArchiveEntry } from "./archives.ts";
+import { type ArchiveEntry, zip } from "./archives.ts";
 import {
   filesBelow,
   type RunningScript,
@@ -26,6 +26,18 @@ export const PICTURES: ArchiveEntry[] = [
 ];
 /** What `PICTURES` becomes in the data set's folder. */
 export const UNPACKED = { "train/cat 1.jpg": "a cat", "valid/Zoë.jpg": "a dog" };
+
+/** What a file takes to be downloaded in several places at once. */
+export const LARGE = "0123456789abcdef".repeat(400_000);
+/** A zip that holds `LARGE` as a.bin, without compression. */
+export const large = zip([{ path: "a.bin", content: LARGE }]);
+
+/** The same downloads by each program; aria2c makes requests of its own before it hands a failure on. */
+export const FETCHERS = [
+  { fetcher: "aria2c", tools: "aria2c curl python3 flock", triesOfACut: 25, slack: 300_000 },
+  { fetcher: "curl", tools: "curl python3 flock", triesOfACut: 5, slack: 0 },
+  { fetcher: "wget", tools: "wget python3 flock", triesOfACut: 5, slack: 0 },
+];
 
 /** What is asked of dataset.sh; what is left out is as most tests have it. */
 export interface Wanted {

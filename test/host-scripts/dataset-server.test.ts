@@ -1,0 +1,157 @@
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, it, vi } from "vitest";
+import { zip } from "../support/archives.ts";
+import {
+  datasetHost,
+  FETCHERS,
+  LARGE,
+  large,
+  PICTURES,
+  sha256,
+  UNPACKED,
+  type Wanted,
+} from "../support/dataset-host.ts";
+import { lacks, missingPrograms, pathWith, type ScriptOptions } from "../support/host-script.ts";
+
+// Two busy cores start a process in some ten milliseconds, and a run starts a hundred.
+vi.setConfig({ testTimeout: 60_000 });
+
+const host = datasetHost();
+const { scratch, at, dataIn, expectNothingInPlace } = host;
+
+const bytes = zip(PICTURES);
+
+describe.each(FETCHERS)("dataset.sh and a server that fails $fetcher", (row) => {
+  const { fetcher, tools, triesOfACut, slack } = row;
+  const skip = lacks(missingPrograms(tools), "dataset.sh");
+  const options: ScriptOptions = { path: join(scratch, tools) };
+  beforeAll(() => void pathWith(join(scratch, tools), tools));
+  const fetchSet = (wanted: Wanted) => host.fetch(wanted, options);
+
+  it.skipIf(skip).each([
+    [{ kind: "status", status: 404 }, 1, "the server answers 404"],
+    [{ kind: "status", status: 403 }, 1, "the server answers 403"],
+    [{ kind: "status", status: 500 }, 5, "the server answers 500"],
+    [{ kind: "status", status: 503 }, 5, "the server answers 503"],
+    [{ kind: "html" }, 1, "is not the file that was asked for: it is an HTML page, not set.zip"],
+    [{ kind: "short", bytes: 40 }, 1, "received sha256"],
+    [{ kind: "length", claimed: 40 }, 1, "received sha256"],
+    [{ kind: "cut", after: 0 }, triesOfACut, "cannot download"],
+  ] as const)("%o: gives up, names the url, leaves the target alone", async (always, tries, message) => {
+    host.server.serve("/set.zip", bytes, { always });
+    const run = await fetchSet({ bytes, path: "/set.zip?signature=canary" });
+    expect(run).toMatchObject({ code: 1, stdout: "" });
+    expect(run.stderr).toContain(message);
+    expect(run.stderr).toContain(host.server.url("/set.zip"));
+    expect(run.stderr).not.toContain("canary");
+    expect(host.gets()).toHaveLength(tries);
+    expectNothingInPlace();
+
+    host.server.serve("/set.zip", bytes);
+    expect((await fetchSet({ bytes })).stderr).toContain("created");
+    expect(dataIn("set")).toEqual(UNPACKED);
+    expect(readdirSync(at(".gpubox", "set")).filter((name) => name.includes(".part"))).toEqual([]);
+  });
+
+  it.skipIf(skip)("gives up on a file that is shorter than the server claims, a bounded time", async () => {
+    host.server.serve("/set.zip", bytes, { always: { kind: "length", claimed: bytes.length + 10 } });
+    const run = await fetchSet({ bytes });
+    // Where the answer to what is left is "there is no more", the file was complete after all.
+    if (run.code === 0) expect(dataIn("set")).toEqual(UNPACKED);
+    else expect(run.stderr).toContain(`cannot download ${host.server.url("/set.zip")}`);
+    expect(host.gets().length).toBeLessThanOrEqual(triesOfACut);
+  });
+
+  it.skipIf(skip)(
+    "goes on where a connection broke, and after a 503, as long as it gets further",
+    async () => {
+      const cut = { kind: "cut", after: 500_000 } as const;
+      const unavailable = { kind: "status", status: 503 } as const;
+      host.server.serve("/set.zip", large, {
+        faults: [cut, unavailable, cut, cut, unavailable, cut, cut, unavailable, cut],
+        // As fast as it goes, more than was asked for is under way when aria2c closes its first connection.
+        rate: 4_000_000,
+      });
+      const run = await fetchSet({ bytes: large });
+      expect(run.stderr).toContain("created");
+      expect(host.server.requests.filter(({ range }) => range !== undefined)).not.toHaveLength(0);
+      expect(host.server.bytesSent).toBeLessThanOrEqual(large.length + slack * 3);
+      expect(dataIn("set")["a.bin"]).toBe(LARGE);
+    },
+  );
+
+  it.skipIf(skip)("starts over, a bounded number of times, where the server cannot go on", async () => {
+    host.server.serve("/set.zip", large, {
+      faults: [{ kind: "cut", after: 100_000 }],
+      always: { kind: "no-ranges" },
+    });
+    expect((await fetchSet({ bytes: large })).stderr).toContain("created");
+    expect(dataIn("set")["a.bin"]).toBe(LARGE);
+  });
+
+  it.skipIf(skip)("follows a redirection, and shows no signature of either", async () => {
+    host.server.serve("/storage/blob", bytes);
+    host.server.handle("/moved/", (_, response) => {
+      response.writeHead(302, { Location: "/storage/blob?signature=canary" }).end();
+    });
+    const run = await fetchSet({ path: "/moved/set.zip?signature=canary", bytes });
+    expect(run.stderr).toContain("created");
+    host.server.serve("/storage/blob", bytes, { always: { kind: "status", status: 500 } });
+    const failed = await fetchSet({ path: "/moved/set.zip?signature=canary", bytes, folder: "again" });
+    expect(failed.stderr).toContain("the server answers 500");
+    expect(run.stderr + failed.stderr).not.toContain("canary");
+  });
+
+  it.skipIf(skip)("takes an empty file", async () => {
+    host.server.serve("/empty.csv", new Uint8Array());
+    const run = await fetchSet({ path: "/empty.csv", sha256: sha256("") });
+    expect(run.stderr).toContain("created");
+    expect(dataIn("set")).toEqual({ "empty.csv": "" });
+  });
+
+  it.skipIf(skip)("shows a signature in no process list", async () => {
+    const gate = Promise.withResolvers<void>();
+    host.server.serve("/set.zip", bytes, { after: gate.promise });
+    const running = host.start({ path: "/set.zip?signature=canary", bytes }, options);
+    while (host.gets().length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    const seen = execFileSync("ps", ["-eo", "args"], { encoding: "utf8" });
+    gate.resolve();
+    expect((await running.result).stderr).toContain("created");
+    expect(seen).toContain(fetcher);
+    expect(seen).not.toContain("canary");
+  });
+
+  it.skipIf(skip)("reads no configuration of the person's", async () => {
+    const home = join(scratch, `home of ${fetcher}`);
+    mkdirSync(join(home, ".config", "aria2"), { recursive: true });
+    writeFileSync(join(home, ".curlrc"), 'user-agent = "canary"\n');
+    writeFileSync(join(home, ".wgetrc"), "user_agent = canary\n");
+    for (const place of [".config/aria2/aria2.conf", ".aria2/aria2.conf"]) {
+      mkdirSync(join(home, place, ".."), { recursive: true });
+      writeFileSync(join(home, place), "user-agent=canary\n");
+    }
+    writeFileSync(join(home, ".netrc"), "machine 127.0.0.1 login me password canary\n", { mode: 0o600 });
+    const headers: string[] = [];
+    host.server.handle("/who/", (request, response) => {
+      headers.push(JSON.stringify(request.headers));
+      response.writeHead(200, { "Content-Length": 2 }).end(request.method === "HEAD" ? undefined : "hi");
+    });
+    const run = await fetchSet({ path: "/who/a.txt", sha256: sha256("hi"), more: { HOME: home } });
+    expect(run.stderr).toContain("created");
+    expect(headers.length).toBeGreaterThanOrEqual(2);
+    expect(headers.join()).not.toMatch(/canary|[Aa]uthorization/);
+  });
+
+  it.skipIf(skip || fetcher === "wget")("says how far it is every five seconds, in plain lines", async () => {
+    host.server.serve("/set.zip", large, { rate: 900_000 });
+    const run = await fetchSet({ bytes: large, more: { CONNECTIONS: "1" } });
+    expect(run.stderr).toMatch(
+      /^data set: \d\.\d MB of 6\.4 MB, (0\.[5-9]|1\.0) MB\/s, \d s left\ndata set: unpacking/m,
+    );
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: that there are none is what is tested
+    expect(run.stderr).not.toMatch(/[\x00-\x09\x0b-\x1f]/);
+    expect(dataIn("set")["a.bin"]).toBe(LARGE);
+  });
+});
