@@ -16,7 +16,7 @@ const part = (of: Uint8Array, ending: string) => at(".gpubox", "set", `${sha256(
 /** Starts the download of `large` and kills it once half of it is there; the server serves it well from then on. */
 async function killHalfway(wanted: Wanted, options: ScriptOptions, etag = '"1"'): Promise<void> {
   // Slow enough for aria2c, which opens seven connections, to note down at least once what it has: each second.
-  const rate = options.path?.includes("aria2c") ? 250_000 : 2_000_000;
+  const rate = options.path?.includes("aria2c") ? 250_000 : 6_000_000;
   host.server.serve("/set.zip", large, { rate, etag });
   const running = host.start(wanted, options);
   while (host.server.bytesSent < HALF) await new Promise((resolve) => setTimeout(resolve, 10));

@@ -143,15 +143,47 @@ describe.each(FETCHERS)("dataset.sh and a server that fails $fetcher", (row) => 
     expect(headers.length).toBeGreaterThanOrEqual(2);
     expect(headers.join()).not.toMatch(/canary|[Aa]uthorization/);
   });
+});
 
-  it.skipIf(skip || fetcher === "wget")("says how far it is every five seconds, in plain lines", async () => {
-    host.server.serve("/set.zip", large, { rate: 900_000 });
-    const run = await fetchSet({ bytes: large, more: { CONNECTIONS: "1" } });
-    expect(run.stderr).toMatch(
-      /^data set: \d\.\d MB of 6\.4 MB, (0\.[5-9]|1\.0) MB\/s, \d s left\ndata set: unpacking/m,
+describe("dataset.sh and steps that take long", () => {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: that there are none is what is tested
+  const TRICKS = /[\x00-\x09\x0b-\x1f]/;
+
+  it.skipIf(lacks(missingPrograms("aria2c"), "progress"))(
+    "says how far a download is, in plain lines",
+    async () => {
+      host.server.serve("/set.zip", large, { rate: 900_000 });
+      const runs = await Promise.all(
+        ["aria2c curl python3 flock", "curl python3 flock"].map((tools, n) => {
+          const ROOT = join(scratch, `progress ${n}`);
+          mkdirSync(join(ROOT, "data"), { recursive: true });
+          const path = pathWith(join(scratch, tools), tools);
+          return host.fetch({ bytes: large, more: { ROOT, CONNECTIONS: "1" } }, { path });
+        }),
+      );
+      for (const { stderr } of runs) {
+        expect(stderr).toMatch(
+          /^data set: \d\.\d MB of 6\.4 MB, (0\.[5-9]|1\.0) MB\/s, \d s left\ndata set: unpacking/m,
+        );
+        expect(stderr).not.toMatch(TRICKS);
+      }
+    },
+  );
+
+  it("says how far unpacking is", async () => {
+    const path = pathWith(join(scratch, "slow bsdtar"), "curl flock");
+    writeFileSync(
+      join(path, "bsdtar"),
+      '#!/bin/sh\ncase $1 in -xf) sleep 6 ;; esac\nexec /usr/bin/bsdtar "$@"\n',
+      {
+        mode: 0o755,
+      },
     );
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: that there are none is what is tested
-    expect(run.stderr).not.toMatch(/[\x00-\x09\x0b-\x1f]/);
-    expect(dataIn("set")["a.bin"]).toBe(LARGE);
+    host.server.serve("/set.zip", bytes);
+    const { stderr } = await host.fetch({ bytes }, { path });
+    expect(stderr).toMatch(
+      /unpacking 2 files, 0\.0 MB\ndata set: unpacked 0\.0 MB of 0\.0 MB, 0\.0 MB\/s\ndata set: created/,
+    );
+    expect(stderr).not.toMatch(TRICKS);
   });
 });
