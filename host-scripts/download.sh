@@ -140,20 +140,20 @@ headers() {
 }
 
 # Sets $bytes, the size of the file at $url, and $version, which is another one for another file; each empty where the
-# server does not say.
+# server does not say. The headers of an error are about its page; a file has headers without a status.
 ask() {
   answer=$(headers | tr -d '\r' | awk '
+    BEGIN { good = 1 }
     { name = tolower($1) }
     name ~ /^http\// { good = $2 == 200 || $2 == 206; length_ = tag = date = ""; total = "" }
     name == "content-length:" && $2 ~ /^[0-9]+$/ { length_ = $2 }
     name == "content-range:" && sub(/.*\//, "", $0) && $0 ~ /^[0-9]+$/ { total = $0 }
     name == "etag:" { tag = $0 }
     name == "last-modified:" { date = $0 }
-    END { print (total != "" ? total : length_ > 0 ? length_ : ""); print tag date }')
-  bytes=${answer%%
-*}
-  version=${answer#*
-}
+    END { if (good) print (total != "" ? total : length_ > 0 ? length_ : "") "|" tag date }')
+  bytes=${answer%%|*}
+  version=${answer#"$bytes"}
+  version=${version#|}
 }
 
 # --- the download -----------------------------------------------------------------------------------------------------

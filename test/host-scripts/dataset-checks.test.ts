@@ -71,6 +71,15 @@ describe("dataset.sh and its urls", () => {
     expect(host.server.bytesSent).toBe(1);
     expect((await host.fetch({ bytes: large }, { path })).stderr).toContain("(6.4 MB)");
   });
+
+  it("does not take the headers of an error for those of the file", async () => {
+    host.server.handle("/flaky/", (request, response) => {
+      const body = request.method === "HEAD" ? Buffer.from("out of order") : bytes;
+      response.writeHead(request.method === "HEAD" ? 500 : 200, { "Content-Length": body.length }).end(body);
+    });
+    const run = await host.fetch({ path: "/flaky/set.zip", more: { SIZE: String(bytes.length) } });
+    expect(run.stderr).toContain("created");
+  });
 });
 
 describe("dataset.sh and what is known of a file", () => {

@@ -111,4 +111,10 @@ describe("dataset.sh and what an earlier run left", () => {
     expect(run.stderr).toContain(`sha256: ${sha256(changed)}`);
     expect(host.server.bytesSent).toBeGreaterThanOrEqual(large.length);
   });
+
+  it("starts afresh where neither a hash nor the server tells whether it is the same file", async () => {
+    await killHalfway({}, onlyCurl(), "");
+    expect((await host.fetch({}, onlyCurl())).stderr).toContain("created");
+    expect(host.server.bytesSent).toBe(large.length);
+  });
 });

@@ -154,7 +154,7 @@ async function* answer(
   const headers = {
     "Content-Type": "application/octet-stream",
     "Content-Length": fault?.kind === "length" ? fault.claimed : stop - start,
-    ...(file.etag === undefined ? {} : { ETag: file.etag }),
+    ...(file.etag ? { ETag: file.etag } : {}),
   };
   if (range) {
     response.writeHead(206, { ...headers, "Content-Range": `bytes ${start}-${stop - 1}/${size}` });
