@@ -321,12 +321,14 @@ clean_up() {
 put_into_place() {
   read -r files <"$state/unpacked.files"
   tree=$(single_folder)
+  mkdir -p "$(dirname "$target")"
+  if [ "$KEEP_ARCHIVE" = 1 ] && [ "$kind" != plain ]; then keep_archive; fi
+  # Last of all: what changes after the marker counts as the person's, and to lose its second name is a change to a file.
+  rm -f "$file"
   printf '{"url": "%s", "sha256": "%s", "files": %s}\n' "$(shown "$url")" "$SHA256" "$files" >"$tree/.gpubox.json"
   watch "writing to the disk"
   flush "$tree"
   unwatch
-  mkdir -p "$(dirname "$target")"
-  if [ "$KEEP_ARCHIVE" = 1 ] && [ "$kind" != plain ]; then keep_archive; fi
   if [ -d "$target" ] && [ ! -L "$target" ]; then rmdir "$target" || in_the_way "$target" "was filled in the meantime"; fi
   if [ -e "$target" ] || [ -L "$target" ]; then in_the_way "$target" "was made in the meantime"; fi
   mv "$tree" "$target"

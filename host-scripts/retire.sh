@@ -10,8 +10,8 @@
 # stderr: a line for each thing, "left: ...", "kept: ..." or "removed: ...".
 # Exit: 0, even where something was kept, so that nothing of it keeps a stack from being torn down; 2 bad parameter.
 #
-# data: FOLDER, and the versions beside it (FOLDER-<8 digits of their hash>), where .gpubox.json says that they are ours. Files
-# that changed or came after that was written are the person's. While a folder is being removed the marker has another name, so
+# data: FOLDER, and the versions beside it (FOLDER-<8 digits of their hash>), where .gpubox.json says that they are ours, with
+# the archives kept in FOLDER.archive. Files that changed or came after that was written are the person's. While a folder is being removed the marker has another name, so
 # that what is left of it after a kill is not taken for a data set.
 # code: FOLDER, where .git/gpubox says that it is ours, as long as it holds nothing that the repository's server does not have.
 set -eu
@@ -99,6 +99,7 @@ purge_data() (
     exit 0
   fi
   [ "$marker" = "$REMOVING" ] || mv "$marker" "$REMOVING"
+  purge_archive "$1.archive"
   find . -xdev ! -type d ! -cnewer "$REMOVING" ! -path "./$REMOVING" -exec rm -f {} +
   find . -xdev ! -type d ! -path "./$REMOVING" >"$state/kept"
   find . -xdev -depth -type d ! -path . -exec rmdir {} + 2>/dev/null || :
@@ -111,6 +112,17 @@ purge_data() (
     kept "$1" "as something in it cannot be removed" </dev/null
   fi
 )
+
+# The download that was kept beside a data set; called where the marker is.
+purge_archive() {
+  if [ ! -d "$1" ] || [ -L "$1" ]; then return; fi
+  find "$1" -xdev -type f ! -cnewer "$REMOVING" -exec rm -f {} +
+  if rmdir "$1" 2>/dev/null; then
+    say "removed: $1"
+  else
+    find "$1" ! -type d | head -n 10 | kept "$1" "with files that you changed or added"
+  fi
+}
 
 # --- code -------------------------------------------------------------------------------------------------------------
 

@@ -79,8 +79,9 @@ async function readConfigured(
 export async function putEntries(context: Context, root: string): Promise<PutEntry[]> {
   const entries = KINDS.flatMap((kind) => {
     const own = join(root, kind, ".gpubox");
-    const names = existsSync(own) ? readdirSync(own).sort() : [];
-    return names.map(async (name): Promise<PutEntry> => {
+    const inside = existsSync(own) ? readdirSync(own, { withFileTypes: true }) : [];
+    const folders = inside.filter((each) => each.isDirectory()).map(({ name }) => name);
+    return folders.sort().map(async (name): Promise<PutEntry> => {
       const folder = name.replaceAll("%2F", "/").replaceAll("%25", "%");
       // The script knows what is gpubox's; without PURGE it only says so.
       const { lines } = await runHostScript(

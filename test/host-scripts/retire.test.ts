@@ -84,7 +84,7 @@ async function putCode(folder = "course", ref = "v1", more: Record<string, strin
 }
 
 /** A data set of `train/a` and `valid/b`, from an archive; another text makes another version. Gives its short hash. */
-async function putData(folder = "pets", text = "one"): Promise<string> {
+async function putData(folder = "pets", text = "one", more: Record<string, string> = {}): Promise<string> {
   const source = join(scratch, `source-${text}`);
   const archive = `${source}.tar.gz`;
   for (const [part, name] of [
@@ -102,6 +102,7 @@ async function putData(folder = "pets", text = "one"): Promise<string> {
     SHA256: sha256,
     FOLDER: folder,
     HOME: home,
+    ...more,
   });
   expect(run).toMatchObject({ code: 0 });
   return sha256.slice(0, 8);
@@ -173,6 +174,27 @@ describe.each(HOSTS)("retire.sh with PURGE, by $shell on a host with $tools", ({
     expect(await purge("data", "pets", options)).toMatchObject({ code: 0 });
     expect(readdirSync(at("data")).sort()).toEqual([".gpubox", "other"]);
     expect(readdirSync(at("data", ".gpubox"))).toEqual(["other"]);
+  });
+
+  it.skipIf(lacking)("removes a data set that is one plain file", async () => {
+    const file = join(scratch, "plain.bin");
+    writeFileSync(file, "plain");
+    const sha256 = createHash("sha256").update("plain").digest("hex");
+    const parameters = { ROOT: root, URLS: `file://${file}`, SHA256: sha256, FOLDER: "plain", HOME: home };
+    expect(await runScript("dataset.sh", parameters)).toMatchObject({ code: 0 });
+    expect(await purge("data", "plain", options)).toMatchObject({ code: 0 });
+    expect(readdirSync(at("data"))).toEqual([".gpubox"]);
+  });
+
+  it.skipIf(lacking)("removes the archive that was kept, and nothing that was put beside it", async () => {
+    await putData("pets", "one", { KEEP_ARCHIVE: "1" });
+    await putData("birds", "two", { KEEP_ARCHIVE: "1" });
+    writeFileSync(at("data", "birds.archive", "mine"), "mine");
+    expect(await purge("data", "pets", options)).toMatchObject({ code: 0 });
+    const { stderr } = await purge("data", "birds", options);
+    expect(readdirSync(at("data")).sort()).toEqual([".gpubox", "birds.archive"]);
+    expect(readdirSync(at("data", "birds.archive"))).toEqual(["mine"]);
+    expect(stderr).toContain(`kept: ${at("data", "birds.archive")} with files that you changed or added`);
   });
 
   it.skipIf(lacking)("keeps files of the person's in a data set, with their folders", async () => {
