@@ -50,8 +50,12 @@ function portProblem(
   { name, address, port }: HostNeeds["notebooks"][number],
 ) {
   const holder = facts.containers.find((container) => container.ports.includes(port));
-  // Our own containers are about to be replaced, or are what already serves the port.
-  if (holder?.stack === needs.stack) return undefined;
+  if (holder?.stack === needs.stack) {
+    // Our own containers are about to be replaced, or are what already serves the port.
+    if (needs.notebooks.some((notebook) => notebook.name === holder.name)) return undefined;
+    // What left the configuration is removed last, so a notebook that was renamed would wait for itself.
+    return `port ${port} is taken by the container ${holder.name}, a notebook that is no longer in the configuration: remove it first with \`docker rm -f ${holder.name}\`; files in /code and /data stay`;
+  }
   const mend = `give ${name} another \`port\`, or stop`;
   if (holder)
     return `port ${port} is taken by the container ${holder.name}: ${mend} it with \`docker stop ${holder.name}\``;

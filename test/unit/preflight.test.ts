@@ -53,6 +53,12 @@ describe("preflight", () => {
     ]);
   });
 
+  it("names our own container that left the configuration and holds a port", () => {
+    expect(preflightProblems(needs(), facts([container("renamed", "gpubox/dev", [8888])]))).toEqual([
+      "gpubox:notebooks[0].port: port 8888 is taken by the container renamed, a notebook that is no longer in the configuration: remove it first with `docker rm -f renamed`; files in /code and /data stay",
+    ]);
+  });
+
   it("reports an address the host does not have", () => {
     const [problem] = preflightProblems(needs({ address: "10.9.9.9" }), facts([], [[8888, "EADDRNOTAVAIL"]]));
     expect(problem).toContain("port 8888 of 10.9.9.9 cannot be had (EADDRNOTAVAIL)");
