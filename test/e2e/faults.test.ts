@@ -237,15 +237,13 @@ describeWithDaemon("faults", () => {
       await isBack();
     });
 
-    it.each<[string, () => Promise<unknown>]>([
-      ["stopped", () => container().stop()],
-      ["killed by hand", () => container().kill()],
-      ["paused", () => container().pause()],
-    ])("is %s, and started again by the next run", async (_, fault) => {
+    it("is stopped, killed by hand and paused, and started again by the next run each time", async () => {
       const { Id } = await container().inspect();
-      await fault();
-      await isBack();
-      expect((await container().inspect()).Id).toBe(Id);
+      for (const fault of ["stop", "kill", "pause"] as const) {
+        await container()[fault]();
+        await isBack();
+        expect((await container().inspect()).Id, fault).toBe(Id);
+      }
     });
 
     it("is removed by hand, with network, volume and image, and made again", async () => {
@@ -276,6 +274,10 @@ describeWithDaemon("faults", () => {
           { ...notebook, name: "renamed", port: 8889 },
         ],
       });
+      const refused = await person.npm("start");
+      fails(refused, /port 8889 is taken by the container second, .* no longer in the configuration/);
+      const [, command] = /`(docker rm [^`]+)`/.exec(refused.all) ?? [];
+      expect((await person.sh(command as string)).exitCode).toBe(0);
       await succeeds();
       expect((await containers()).sort()).toEqual(["container1", "renamed"]);
       person.configure({ ...CONFIG, notebooks: [{ ...notebook, name: "container1" }] });
