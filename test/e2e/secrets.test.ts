@@ -123,13 +123,18 @@ describeWithDaemon("secrets", () => {
     });
 
     it("another site's page cannot use the browser's cookie: what changes something needs the page's own word", async () => {
-      const login = await fetch(url, { redirect: "manual" });
-      const cookies = login.headers.getSetCookie().map((cookie) => cookie.replace(/;.*/, ""));
-      const page = await fetch(new URL("/lab", url), { headers: { cookie: cookies.join("; ") } });
-      cookies.push(...page.headers.getSetCookie().map((cookie) => cookie.replace(/;.*/, "")));
-      const [, xsrf] = /_xsrf=([^;]+)/.exec(cookies.join("; ")) ?? [];
+      const cookies = new Map<string, string>();
+      const header = () => [...cookies].map(([name, value]) => `${name}=${value}`).join("; ");
+      for (const page of [url, new URL("/lab", url)]) {
+        const answer = await fetch(page, { headers: { cookie: header() }, redirect: "manual" });
+        for (const set of answer.headers.getSetCookie()) {
+          const [, name, value] = /^([^=]+)=([^;]*)/.exec(set) ?? [];
+          cookies.set(name as string, value as string);
+        }
+      }
+      const cookie = header();
+      const xsrf = cookies.get("_xsrf");
       expect(xsrf).toBeDefined();
-      const cookie = cookies.join("; ");
       const post = (headers: Record<string, string>) =>
         fetch(new URL("/api/contents", url), { method: "POST", headers: { cookie, ...headers }, body: "{}" });
       const refused = await post({});
