@@ -45,7 +45,9 @@ export function createBench(folder: string, count: number, scale: number): Bench
       });
       record[name] = done;
       const taken = (performance.now() - started) / 1000;
-      say(`${name}: ${rounds} rounds, ${done.filter(({ valid }) => !valid).length} invalid (${taken.toFixed(0)} s)`);
+      say(
+        `${name}: ${rounds} rounds, ${done.filter(({ valid }) => !valid).length} invalid (${taken.toFixed(0)} s)`,
+      );
       return done;
     },
   };

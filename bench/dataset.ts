@@ -53,7 +53,11 @@ export function listFiles(count: number): DatasetFile[] {
 }
 
 /** Writes files below a folder, one after the other, each with bytes that `content` gives: the least that unpacking can cost. */
-export function writeFiles(folder: string, files: DatasetFile[], content: (bytes: number) => Uint8Array): void {
+export function writeFiles(
+  folder: string,
+  files: DatasetFile[],
+  content: (bytes: number) => Uint8Array,
+): void {
   for (const parent of new Set(files.map(({ path }) => dirname(path)))) {
     mkdirSync(join(folder, parent), { recursive: true });
   }

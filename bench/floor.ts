@@ -13,9 +13,7 @@ export async function floor(): Promise<number> {
   const cores = Array.from({ length: availableParallelism() });
   const tries: number[] = [];
   for (let index = 0; index < TRIES; index++) {
-    tries.push(
-      await seconds(() => Promise.all(cores.map(() => crypto.subtle.digest("SHA-256", BLOCK)))),
-    );
+    tries.push(await seconds(() => Promise.all(cores.map(() => crypto.subtle.digest("SHA-256", BLOCK)))));
   }
   return Math.min(...tries);
 }

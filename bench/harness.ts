@@ -3,12 +3,12 @@
  * use too; the ratio of two that were taken a moment apart does.
  */
 
-/** Measures one arm once; what it returns is in the unit of its measurement. */
-export type Arm = () => Promise<number>;
+/** Measures one arm once: one value, or several by their names, each in the unit of its measurement. */
+export type Arm = () => Promise<number | Record<string, number>>;
 
 /** One round: every arm once. */
 export interface Round {
-  /** What each arm measured, by its name. */
+  /** What was measured: by the arm's name, or by `arm value` where an arm gave several. */
   values: Record<string, number>;
   /** Seconds of the floor: before each arm, and after the last. */
   floor: number[];
@@ -24,7 +24,7 @@ export interface RoundsOptions {
   arms: Record<string, Arm>;
   rounds: number;
   /** A fixed piece of work, in seconds: varies only with the machine. */
-  floor: Arm;
+  floor: () => Promise<number>;
   /** Told of each arm before it starts. */
   onArm?: (round: number, arm: string) => void;
 }
@@ -39,12 +39,22 @@ export async function runRounds({ arms, rounds, floor, onArm }: RoundsOptions): 
     const floors = [await floor()];
     for (const [name, arm] of order) {
       onArm?.(index + 1, name);
-      values[name] = await arm();
+      Object.assign(values, named(name, await arm()));
       floors.push(await floor());
     }
     done.push({ values, floor: floors, valid: variation(floors) <= FLOOR_TOLERANCE });
   }
   return done;
+}
+
+function named(arm: string, measured: number | Record<string, number>): Round["values"] {
+  if (typeof measured === "number") return { [arm]: measured };
+  return Object.fromEntries(Object.entries(measured).map(([name, value]) => [`${arm} ${name}`, value]));
+}
+
+/** The value of one arm in every valid round. */
+export function readings(rounds: Round[], reading: Reading): number[] {
+  return rounds.filter(({ valid }) => valid).map(({ values }) => read(values, reading));
 }
 
 /** How far values are apart, as a part of the smallest. */
@@ -89,14 +99,13 @@ export type Reading = string | ((values: Round["values"]) => number);
 
 /** Compares two arms over the valid rounds. */
 export function compare(rounds: Round[], ours: Reading, theirs: Reading): Comparison {
-  const valid = rounds.filter((round) => round.valid);
-  const pairs = valid.map(({ values }) => [read(values, ours), read(values, theirs)] as const);
+  const quotient = (values: Round["values"]) => read(values, ours) / read(values, theirs);
   return {
-    ours: spread(pairs.map(([value]) => value)),
-    theirs: spread(pairs.map(([, value]) => value)),
-    ratio: spread(pairs.map(([value, reference]) => value / reference)),
+    ours: spread(readings(rounds, ours)),
+    theirs: spread(readings(rounds, theirs)),
+    ratio: spread(readings(rounds, quotient)),
     rounds: rounds.length,
-    invalid: rounds.length - valid.length,
+    invalid: rounds.filter(({ valid }) => !valid).length,
   };
 }
 
@@ -122,7 +131,11 @@ export interface Row extends Comparison {
 }
 
 /** Whether a row reaches its aim; undefined where it has none, or nothing could be measured. */
-export function isMet({ aim, ratio, counters = {} }: Pick<Row, "aim" | "ratio" | "counters">): boolean | undefined {
+export function isMet({
+  aim,
+  ratio,
+  counters = {},
+}: Pick<Row, "aim" | "ratio" | "counters">): boolean | undefined {
   if (aim === undefined || ratio === undefined) return undefined;
   return ratio.median <= aim && Object.values(counters).every(Boolean);
 }

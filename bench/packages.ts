@@ -53,7 +53,10 @@ export async function measurePackages(bench: Bench): Promise<Row[]> {
       }),
   });
   rmSync(folder, { recursive: true });
-  const { stdout: versions } = await run("sh", ["-c", `${uv} --version; ${PYTHON} -m pip --version | cut -d' ' -f1,2`]);
+  const { stdout: versions } = await run("sh", [
+    "-c",
+    `${uv} --version; ${PYTHON} -m pip --version | cut -d' ' -f1,2`,
+  ]);
   return [
     {
       measurement: 7,
@@ -69,7 +72,9 @@ export async function measurePackages(bench: Bench): Promise<Row[]> {
 
 /** An environment in which pip and uv know the index and nothing else: no wheels that lie about on this machine. */
 async function indexOnly(): Promise<Record<string, string>> {
-  const { stdout } = await execa(PYTHON, ["-m", "pip", "config", "get", "global.index-url"], { reject: false });
+  const { stdout } = await execa(PYTHON, ["-m", "pip", "config", "get", "global.index-url"], {
+    reject: false,
+  });
   const index = process.env.PIP_INDEX_URL || stdout.trim();
   const kept = Object.entries(process.env).filter(([name]) => !/^(PIP|UV|PYTHON)/.test(name));
   const certificates = process.env.PIP_CERT;

@@ -146,9 +146,16 @@ async function* send(
   link: Link | undefined,
 ): AsyncGenerator<number> {
   for (let at = start; at < end && !response.destroyed; ) {
-    const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(CHUNK), 0, Math.min(CHUNK, end - at), at);
+    const { buffer, bytesRead } = await file.read(
+      Buffer.allocUnsafe(CHUNK),
+      0,
+      Math.min(CHUNK, end - at),
+      at,
+    );
     await link?.pass(bytesRead);
-    const gone = await new Promise<unknown>((resolve) => response.write(buffer.subarray(0, bytesRead), resolve));
+    const gone = await new Promise<unknown>((resolve) =>
+      response.write(buffer.subarray(0, bytesRead), resolve),
+    );
     if (gone) return;
     at += bytesRead;
     yield bytesRead;

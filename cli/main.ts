@@ -21,6 +21,7 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   pulumi: async () => (await import("./commands/pulumi.ts")).pulumi,
   test: async () => (await import("./commands/test.ts")).test,
   check: async () => (await import("./commands/check.ts")).check,
+  bench: async () => (await import("./commands/bench.ts")).bench,
   schema: async () => (await import("./commands/schema.ts")).schema,
 };
 
