@@ -4,7 +4,6 @@ import { type Arm, type Round, runRounds } from "./harness.ts";
 
 /** Where a measurement is unlike the others. */
 export interface RoundOptions {
-  count?: number;
   /** Whether it counts something, which is the same on a busy machine: no round is invalid. */
   counted?: boolean;
 }
@@ -35,18 +34,18 @@ export function createBench(folder: string, count: number, scale: number): Bench
     scale,
     say,
     record,
-    async rounds(name, arms, { count: rounds = count, counted = false } = {}) {
+    async rounds(name, arms, { counted = false } = {}) {
       const started = performance.now();
       const done = await runRounds({
         arms,
-        rounds,
+        rounds: count,
         floor: counted ? async () => 1 : floor,
-        onArm: (round, arm) => say(`  ${name}: round ${round} of ${rounds}, ${arm}`),
+        onArm: (round, arm) => say(`  ${name}: round ${round} of ${count}, ${arm}`),
       });
       record[name] = done;
       const taken = (performance.now() - started) / 1000;
       say(
-        `${name}: ${rounds} rounds, ${done.filter(({ valid }) => !valid).length} invalid (${taken.toFixed(0)} s)`,
+        `${name}: ${count} rounds, ${done.filter(({ valid }) => !valid).length} invalid (${taken.toFixed(0)} s)`,
       );
       return done;
     },

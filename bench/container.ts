@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
 import type { Bench } from "./bench.ts";
 import { compare, median, type Row, readings, seconds } from "./harness.ts";
+import { formatValue } from "./report.ts";
 import { buildImage, expectOutcome, IMAGE, notebooks, type Stage } from "./stage.ts";
 
 const PORT = 8888;
@@ -55,19 +56,19 @@ export async function measureUp(bench: Bench, { daemon, person }: Stage): Promis
   };
   const rounds = await bench.rounds("up", { up, "docker run": byHand });
 
-  const part = (name: string) => `${median(readings(rounds, `up ${name}`)).toFixed(1)} s`;
+  const part = (name: string) => formatValue(median(readings(rounds, `up ${name}`)), "s");
   const row = { measurement: 8, against: "docker run", unit: "s" as const };
   return [
     {
       ...row,
-      what: "from container to Jupyter answering",
+      what: "container to Jupyter's answer",
       aim: 1,
       ...compare(rounds, "up container", "docker run"),
       note: `engine time, before the container is made: ${part("engine")}`,
     },
     {
       ...row,
-      what: "`npm start` to Jupyter answering",
+      what: "npm start to Jupyter's answer",
       ...compare(rounds, "up whole", "docker run"),
       note: `the command ends after ${part("prompt")}`,
     },
@@ -94,12 +95,12 @@ export async function measureRebuild(bench: Bench, { daemon, context, firstBuild
   return [
     {
       measurement: 9,
-      what: "rebuild after a changed notebook",
-      against: "full build, no cache",
+      what: "rebuild, a notebook changed",
+      against: "full build",
       unit: "s",
       aim: 0.05,
       ...compare(rounds, "rebuild", () => median(full)),
-      note: `full builds: ${full.map((taken) => taken.toFixed(0)).join(" and ")} s, the base image being there`,
+      note: `full builds: ${full.map((taken) => formatValue(taken, "s")).join(" and ")}, the base image being there`,
     },
   ];
 }

@@ -11,6 +11,7 @@ import { startScript } from "../test/support/host-script.ts";
 import type { Bench } from "./bench.ts";
 import { type Dataset, FULL_SCALE, makeDataset, TOP, writeFiles } from "./dataset.ts";
 import { compare, median, type Row, readings, seconds } from "./harness.ts";
+import { formatValue } from "./report.ts";
 import { type FileServer, serveFile } from "./server.ts";
 
 const MB = 1_000_000;
@@ -116,8 +117,8 @@ async function fresh<T>(host: Host, action: () => Promise<T>): Promise<T> {
 
 /** The links that a download is measured over. */
 const LINKS = [
-  { measurement: 1, what: "data set ready, 20 MB/s a connection", shared: false, aim: 0.2 },
-  { measurement: 2, what: "data set ready, one cap of 20 MB/s", shared: true, aim: 0.85 },
+  { measurement: 1, what: "data set, 20 MB/s a connection", shared: false, aim: 0.2 },
+  { measurement: 2, what: "data set, 20 MB/s shared by all", shared: true, aim: 0.85 },
 ];
 
 async function download(bench: Bench, host: Host, wanted: ReadonlySet<number>): Promise<Row[]> {
@@ -139,7 +140,7 @@ async function download(bench: Bench, host: Host, wanted: ReadonlySet<number>): 
     unit: "s",
     aim,
     ...compare(rounds, what, "wget; unzip"),
-    ...(shared ? { note: `the link alone takes ${(host.dataset.size / RATE).toFixed(1)} s` } : {}),
+    ...(shared ? { note: `the link alone takes ${formatValue(host.dataset.size / RATE, "s")}` } : {}),
   }));
 }
 
@@ -160,15 +161,15 @@ async function unpack(bench: Bench, host: Host): Promise<Row[]> {
   return [
     {
       ...row,
-      what: "unpacking, from the first file to the set in place",
+      what: "unpacking",
       against: "unzip -q",
       aim: 0.6,
       ...compare(rounds, "script unpacking", "unzip -q"),
-      note: `the whole script, from a file: url, hash and checks included: ${whole.toFixed(1)} s`,
+      note: `the whole script, from a file: url, hash and checks included: ${formatValue(whole, "s")}`,
     },
     {
       ...row,
-      what: "the same",
+      what: "unpacking",
       against: "writing the files",
       ...compare(rounds, "script unpacking", "writing the files"),
     },
@@ -214,8 +215,8 @@ async function resume(bench: Bench, host: Host): Promise<Row[]> {
   return [
     {
       measurement: 5,
-      what: "bytes served, all connections cut at half",
-      against: "size of the archive",
+      what: "bytes served, cut at half",
+      against: "the archive",
       unit: "bytes",
       aim: 1.02,
       ...compare(rounds, "served bytes", "archive"),

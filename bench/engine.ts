@@ -7,6 +7,7 @@ import type { Person } from "../test/support/person.ts";
 import type { Bench } from "./bench.ts";
 import { type Arm, compare, median, type Round, type Row, readings, seconds } from "./harness.ts";
 import { watchMemory } from "./memory.ts";
+import { formatValue } from "./report.ts";
 import { expectOutcome, IMAGE, notebooks, type Stage } from "./stage.ts";
 
 /** What Pulumi's own documentation asks for to run a program that is an ES module by its default settings. */
@@ -32,16 +33,25 @@ export async function measureNoOp(bench: Bench, stage: Stage): Promise<Row[]> {
   expectOutcome(await person.npm("destroy", "--yes"));
 
   const alone = median(readings(rounds, "engine"));
-  const row = { measurement: 6, what: "no-op `npm start`", unit: "s" as const };
+  const row = { measurement: 6, what: "no-op npm start", unit: "s" as const };
   return [
     {
       ...row,
-      against: "pulumi up, default settings",
+      against: "pulumi up, defaults",
       aim: 0.25,
       ...compare(rounds, "npm start", "pulumi up"),
-      note: `pulumi up --skip-preview alone: ${alone.toFixed(2)} s${compose ? "" : "; docker compose is not available here"}`,
+      note: `pulumi up --skip-preview alone: ${formatValue(alone, "s")}${compose ? "" : "; docker compose is not available here"}`,
     },
-    ...(compose ? [{ ...row, against: compose.name, ...compare(rounds, "npm start", "compose") }] : []),
+    ...(compose
+      ? [
+          {
+            ...row,
+            against: compose.name,
+            ...compare(rounds, "npm start", "compose"),
+            note: `${compose.name} ${compose.version} up -d`,
+          },
+        ]
+      : []),
   ];
 }
 
@@ -103,16 +113,13 @@ async function prepareCompose(bench: Bench, { daemon, person }: Stage) {
       execa(file, [...first, "-p", "gpubox-bench", "-f", definition, ...args], { env });
     const up = async () => void (await run("up", "-d"));
     await up();
-    return { name: `${command.join(" ")} ${stdout.trim()} up -d`, up, down: () => run("down", "-t", "1") };
+    return { name: command.join(" "), version: stdout.trim(), up, down: () => run("down", "-t", "1") };
   }
   return undefined;
 }
 
 /** Sizes of a stack, in notebooks; the first is the measure of the others. */
 const SIZES = [1, 4, 16] as const;
-
-/** Rounds of measurement 10 at most: one takes minutes. */
-const GROWTH_ROUNDS = 2;
 
 const ACTIONS = { up: ["start"], "no-op": ["start"], destroy: ["destroy", "--yes"] } as const;
 
@@ -132,7 +139,7 @@ export async function measureGrowth(bench: Bench, { person }: Stage): Promise<Ro
     return measured;
   };
   const arms = Object.fromEntries(SIZES.map((size) => [size, cycle(size)]));
-  const rounds = await bench.rounds("growth", arms, { count: Math.min(bench.count, GROWTH_ROUNDS) });
+  const rounds = await bench.rounds("growth", arms);
   return Object.keys(ACTIONS).flatMap((action) => [
     growth(rounds, action, "s"),
     growth(rounds, action, "MB"),
@@ -143,11 +150,11 @@ export async function measureGrowth(bench: Bench, { person }: Stage): Promise<Ro
 function growth(rounds: Round[], action: string, unit: "s" | "MB"): Row {
   const [one, some, many] = SIZES;
   const at = (size: number) => median(readings(rounds, `${size} ${action} ${unit}`));
-  const each = (from: number, to: number) => ((at(to) - at(from)) / (to - from)).toPrecision(2);
+  const further = (from: number, to: number) => formatValue((at(to) - at(from)) / (to - from), unit);
   return {
     measurement: 10,
     what: `${action}, ${many} notebooks${unit === "MB" ? ", memory" : ""}`,
-    against: `${many} times 1 notebook`,
+    against: `${many} × 1 notebook`,
     unit,
     aim: 1,
     ...compare(
@@ -155,6 +162,6 @@ function growth(rounds: Round[], action: string, unit: "s" | "MB"): Row {
       `${many} ${action} ${unit}`,
       (values) => many * (values[`${one} ${action} ${unit}`] ?? 0),
     ),
-    note: `1, 4, 16: ${SIZES.map((size) => at(size).toPrecision(3)).join(", ")} ${unit}; each further one ${each(one, some)} ${unit} up to 4, then ${each(some, many)}`,
+    note: `${SIZES.map((size) => `${size}: ${formatValue(at(size), unit)}`).join(", ")}; each further one ${further(one, some)}, from the fourth on ${further(some, many)}`,
   };
 }

@@ -90,8 +90,8 @@ async function measure(bench: Bench, args: BenchArgs, argv: string[]): Promise<R
 }
 
 /** Keeps a whole run as the published figures, any other where it disturbs nobody. */
-function save(results: Results, { only, scale, merge }: BenchArgs): string {
-  const whole = only.size === ALL.length && scale === 1 && results.missing.length === 0;
+function save(results: Results, { only, rounds, scale, merge }: BenchArgs): string {
+  const whole = only.size === ALL.length && rounds >= 5 && scale === 1 && results.missing.length === 0;
   const file = whole || merge ? PUBLISHED : join(ROOT, ".gpubox", "bench.json");
   const kept = merge ? mergeResults(readResults(PUBLISHED), results) : results;
   mkdirSync(dirname(file), { recursive: true });

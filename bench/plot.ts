@@ -6,13 +6,14 @@ import { formatRatio } from "./report.ts";
 type Measured = Row & { ratio: Spread };
 
 /** Pixels. */
-const SIZE = { width: 960, left: 400, right: 170, top: 64, row: 36, bottom: 64 };
+const SIZE = { width: 900, left: 290, right: 170, top: 64, row: 36, bottom: 64 };
 
 /** Ends of the axis, as powers of ten. */
-const AXIS = { from: -3, to: 1 };
+const AXIS = { from: -3, to: 2 };
 
 const COLOURS = {
   text: "#1f2328",
+  ground: "#ffffff",
   faint: "#656d76",
   grid: "#d8dee4",
   met: "#1a7f5a",
@@ -34,11 +35,11 @@ export function plot(rows: Row[], caption: string): string {
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${SIZE.width} ${height}" font-family="system-ui, sans-serif" font-size="13" fill="${COLOURS.text}">`,
     `<title>gpubox against what a person would use instead</title>`,
-    `<rect width="${SIZE.width}" height="${height}" fill="#ffffff"/>`,
+    `<rect width="${SIZE.width}" height="${height}" fill="${COLOURS.ground}"/>`,
     text(
       16,
       26,
-      "Time or bytes of gpubox, as a part of what a person would use instead",
+      "Time, bytes or memory of gpubox, as a part of what a person would use instead",
       'font-size="16" font-weight="600"',
     ),
     text(16, 46, caption, faint),
@@ -81,8 +82,8 @@ function mark(row: Measured, y: number): string[] {
   const paint = colour(row);
   return [
     text(36, y - 2, String(measurement), 'text-anchor="end" font-weight="600"'),
-    text(46, y - 2, what.replaceAll("`", "")),
-    text(46, y + 13, `against ${against.replaceAll("`", "")}`, faint),
+    text(46, y - 2, what),
+    text(46, y + 13, `against ${against}`, faint),
     line(
       position(ratio.min),
       y,
@@ -97,7 +98,9 @@ function mark(row: Measured, y: number): string[] {
 }
 
 function dot(x: number, y: number, paint: string): string {
-  return `<circle cx="${x.toFixed(1)}" cy="${y.toFixed(1)}" r="5" fill="${paint}"/>`;
+  // Hollow where the aim is missed: not everybody sees the colours.
+  const fill = paint === COLOURS.missed ? COLOURS.ground : paint;
+  return `<circle cx="${x.toFixed(1)}" cy="${y.toFixed(1)}" r="5" fill="${fill}" stroke="${paint}" stroke-width="2"/>`;
 }
 
 function tick(x: number, y: number): string {

@@ -54,7 +54,7 @@ export function mergeResults(earlier: Results, run: Results): Results {
 export async function inspectMachine(): Promise<Machine> {
   const first = async (file: string, ...args: string[]) => {
     const { stdout, exitCode } = await execa(file, args, { reject: false });
-    return exitCode === 0 ? (/\d[\w.+-]*/.exec(stdout)?.[0] ?? "") : "";
+    return exitCode === 0 ? (/\d+\.\d[\w.+-]*/.exec(stdout)?.[0] ?? "") : "";
   };
   const versions = {
     node: process.versions.node,
@@ -79,8 +79,9 @@ export async function inspectMachine(): Promise<Machine> {
   };
 }
 
-/** Three digits, and the unit: "10.1 s", "0.152 s", "748 MB". */
+/** Three digits, and the unit: "10.1 s", "0.152 s", "748 MB"; a dash where there is no valid round. */
 export function formatValue(value: number, unit: Row["unit"]): string {
+  if (Number.isNaN(value)) return "–";
   const [shown, name] = unit === "bytes" ? [value / 1e6, "MB"] : [value, unit];
   return `${shown >= 1000 ? shown.toFixed(0) : shown.toPrecision(3)} ${name}`;
 }
@@ -103,16 +104,17 @@ function cells(row: Row): string[] {
     against,
     theirs ? formatValue(theirs.median, unit) : "–",
     ratio ? formatRatio(ratio) : "no valid round",
-    aim === undefined ? "" : `≤ ${aim}`,
-    met === undefined ? "" : met ? "met" : "missed",
+    [aim === undefined ? "" : `≤${aim}`, met === undefined ? "" : met ? "met" : "missed"]
+      .filter(Boolean)
+      .join(" "),
     `${rounds - invalid}/${rounds}`,
   ];
 }
 
-const HEAD = ["#", "what", "gpubox", "against", "", "ratio (min–max)", "aim", "", "valid"];
+const HEAD = ["#", "what", "gpubox", "against", "theirs", "ratio (min–max)", "aim", "valid"];
 
 /** Columns that hold numbers are flush right. */
-const RIGHT = new Set([0, 2, 4, 8]);
+const RIGHT = new Set([0, 2, 4, 7]);
 
 /** What else a row has to say, in one line. */
 export function remarks({ counters = {}, note }: Row): string {
@@ -153,7 +155,7 @@ export function formatMarkdown(results: Results): string {
     `\`${command}\`, ${date.slice(0, 10)}, ${Math.round(seconds / 60)} minutes${scale === 1 ? "" : `, at ${scale} of the full data set`}, on ${machine.cores} cores of ${machine.cpu}, ${machine.memory} GB,`,
     `${machine.system}, Linux ${machine.kernel}; ${versions.join(", ")}.`,
     "",
-    line(["#", "what", "gpubox", "against", "that", "ratio (min–max)", "aim", "", "valid rounds"]),
+    line(HEAD),
     line(HEAD.map((_, column) => (RIGHT.has(column) ? "--:" : "---"))),
     ...rows.map((row) => line(cells(row))),
     "",

@@ -37,7 +37,6 @@ async function prepare(context: Context) {
 async function absentPackages({ env }: Context): Promise<string[]> {
   const fails = async (file: string, ...args: string[]) => (await capture(file, args, { env })).code !== 0;
   return [
-    ...(findSystemProgram("zip", env.PATH) ? [] : ["zip"]),
     ...((await fails("/usr/bin/python3", "-c", "import ensurepip")) ? ["python3-venv"] : []),
     // For comparison only; some releases have it as a plugin of docker, some by itself.
     ...((await fails("docker", "compose", "version")) && !findSystemProgram("docker-compose", env.PATH)

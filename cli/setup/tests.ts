@@ -29,6 +29,7 @@ const PROGRAMS = {
   unzip: "unzip",
   wget: "wget",
   xz: "xz-utils",
+  zip: "zip",
   zstd: "zstd",
 };
 
