@@ -1,4 +1,5 @@
 /** What every measurement is given. */
+import { Problem } from "../cli/say.ts";
 import { floor } from "./floor.ts";
 import { type Arm, type Round, runRounds } from "./harness.ts";
 
@@ -28,6 +29,13 @@ export interface Bench {
 export function createBench(folder: string, count: number, scale: number): Bench {
   const say = (message: string) => void process.stderr.write(`${message}\n`);
   const record: Bench["record"] = {};
+  let interrupted = false;
+  // Not at once: what was set up has to be removed.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.once(signal, () => {
+      interrupted = true;
+    });
+  }
   return {
     folder,
     count,
@@ -40,7 +48,10 @@ export function createBench(folder: string, count: number, scale: number): Bench
         arms,
         rounds: count,
         floor: counted ? async () => 1 : floor,
-        onArm: (round, arm) => say(`  ${name}: round ${round} of ${count}, ${arm}`),
+        onArm: (round, arm) => {
+          if (interrupted) throw new Problem("interrupted");
+          say(`  ${name}: round ${round} of ${count}, ${arm}`);
+        },
       });
       record[name] = done;
       const taken = (performance.now() - started) / 1000;

@@ -1,5 +1,5 @@
 /** `npm run bench`: measures gpubox against what a person would use instead. See docs/performance.md. */
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { ROOT } from "../cli/context.ts";
 import { formatSeconds, Problem, say } from "../cli/say.ts";
@@ -93,7 +93,7 @@ async function measure(bench: Bench, args: BenchArgs, argv: string[]): Promise<R
 function save(results: Results, { only, rounds, scale, merge }: BenchArgs): string {
   const whole = only.size === ALL.length && rounds >= 5 && scale === 1 && results.missing.length === 0;
   const file = whole || merge ? PUBLISHED : join(ROOT, ".gpubox", "bench.json");
-  const kept = merge ? mergeResults(readResults(PUBLISHED), results) : results;
+  const kept = merge && existsSync(PUBLISHED) ? mergeResults(readResults(PUBLISHED), results) : results;
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, `${JSON.stringify(kept, null, 2)}\n`);
   return file;

@@ -20,7 +20,7 @@ export type DatedRow = Row & { date: string };
 
 /** A run, or several put together. */
 export interface Results {
-  /** What was typed, last. */
+  /** What was typed. */
   command: string;
   date: string;
   /** Of the whole run. */
@@ -44,6 +44,8 @@ export function mergeResults(earlier: Results, run: Results): Results {
     entries.toSorted((a, b) => a.measurement - b.measurement);
   return {
     ...run,
+    command: [...new Set([earlier.command, run.command])].join(" and "),
+    seconds: earlier.seconds + run.seconds,
     rows: inOrder([...others(earlier.rows), ...run.rows]),
     missing: inOrder([...others(earlier.missing), ...run.missing]),
     rounds: { ...earlier.rounds, ...run.rounds },

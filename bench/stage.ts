@@ -41,7 +41,8 @@ export async function withStage<T>(bench: Bench, action: (stage: Stage) => Promi
       await person.remove();
     }
   } finally {
-    await daemon.end();
+    // Ctrl-C on a terminal has reached the daemon as well: nobody is there to remove its containers one by one.
+    await daemon.end().catch(() => daemon.stop());
     await removeDaemon(folder);
   }
 }

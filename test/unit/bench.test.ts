@@ -192,8 +192,12 @@ describe("the report", () => {
 
   it("takes over what a later run measured again", () => {
     const earlier = results([missed, met], { rounds: { a: [], b: [] } });
-    const later = results([row({ measurement: 5, aim: 1 })], { rounds: { b: [round({})] } });
+    const later = results([row({ measurement: 5, aim: 1 })], {
+      command: "npm run bench -- --only 5 --merge",
+      rounds: { b: [round({})] },
+    });
     const merged = mergeResults(earlier, later);
+    expect(merged.command).toBe("npm run bench and npm run bench -- --only 5 --merge");
     expect(merged.rows.map(({ measurement, aim }) => [measurement, aim])).toEqual([
       [1, 0.2],
       [5, 1],
