@@ -34,12 +34,20 @@ const ON_STAGE: [number, (bench: Bench, stage: Stage) => Promise<Row[]>][] = [
 async function main(argv: string[]): Promise<void> {
   const args = parseBenchArgs(argv);
   if (args.docs) return writeDocs();
+  forgetOwnStacks();
   const results = await withFolder((folder) =>
     measure(createBench(folder, args.rounds, args.scale), args, argv),
   );
   const file = save(results, args);
   process.stdout.write(`\n${formatTable(results)}\n\n`);
   say(`${formatSeconds(results.seconds)} in all; written to ${file}`);
+}
+
+/** The stacks that are measured have a state of their own, wherever this person keeps theirs. */
+function forgetOwnStacks(): void {
+  for (const name of Object.keys(process.env)) {
+    if (/^PULUMI_(BACKEND|CONFIG|STACK|ACCESS)/.test(name)) delete process.env[name];
+  }
 }
 
 /** Makes a folder for everything that is measured, and removes it. */
