@@ -10,25 +10,21 @@ import * as pulumi from "@pulumi/pulumi";
 import Docker from "dockerode";
 import { type GpuFindings, gpuInventory, NVIDIA_SMI_ARGS } from "./gpus.ts";
 import type { DockerHost, GpuInventory, HostRun, HostScriptArgs } from "./host.ts";
-import { scriptCommand, scriptText } from "./host.ts";
-import { type ExistingContainer, type HostFacts, type HostNeeds, preflightProblems } from "./preflight.ts";
+import { lastLine, scriptCommand, scriptText } from "./host.ts";
+import { architecture, type Machine } from "./inspection.ts";
+import {
+  type ExistingContainer,
+  type HostFacts,
+  type HostNeeds,
+  preflightProblems,
+  refuse,
+} from "./preflight.ts";
 
 /** What a `LocalHost` is made from. */
 export interface LocalHostArgs {
   /** Folder that holds `code/` and `data/`; may start with `~/`. */
   root: string;
-  machine: LocalMachine;
-}
-
-/** What was found out about this machine. */
-export interface LocalMachine {
-  /** Identity of the Docker daemon. */
-  id: string;
-  /** Platform of its images, e.g. `linux/amd64`. */
-  platform: string;
-  /** `uid:gid` of the person. */
-  user: string;
-  gpus: GpuInventory;
+  machine: Machine;
 }
 
 /** The machine Pulumi runs on. */
@@ -41,6 +37,7 @@ export class LocalHost extends pulumi.ComponentResource implements DockerHost {
   readonly platform: pulumi.Output<string>;
   readonly gpus: pulumi.Output<GpuInventory>;
   readonly lifetime = {};
+  readonly labels = {};
 
   constructor(name: string, args: LocalHostArgs, opts?: pulumi.ComponentResourceOptions) {
     super("gpubox:host:LocalHost", name, {}, opts);
@@ -74,13 +71,13 @@ export class LocalHost extends pulumi.ComponentResource implements DockerHost {
     return { resource, result: resource.stdout.apply(lastLine) };
   }
 
-  dockerCommand(args: string): string {
-    return `docker ${args}`;
+  dockerCommand(args: string): pulumi.Output<string> {
+    return pulumi.output(`docker ${args}`);
   }
-}
 
-function lastLine(text: string): string {
-  return text.trimEnd().split("\n").at(-1) ?? "";
+  tunnelCommand(): undefined {
+    return undefined;
+  }
 }
 
 /**
@@ -88,7 +85,7 @@ function lastLine(text: string): string {
  *
  * @throws pulumi.RunError naming everything that keeps it from serving the stack
  */
-export async function inspectLocalMachine(needs: HostNeeds): Promise<LocalMachine> {
+export async function inspectLocalMachine(needs: HostNeeds): Promise<Machine> {
   const daemon = new Docker();
   const [info, containers, driver, toolkitHook, listenErrors] = await Promise.all([
     daemon.info().catch((error: Error) => {
@@ -108,19 +105,12 @@ export async function inspectLocalMachine(needs: HostNeeds): Promise<LocalMachin
       device.ID?.startsWith("nvidia.com/gpu"),
     ),
   });
-  refuse(preflightProblems(needs, { gpus, containers: containers.map(existingContainer), listenErrors }));
+  refuse(
+    "this machine",
+    preflightProblems(needs, { gpus, containers: containers.map(existingContainer), listenErrors }),
+  );
   const { uid, gid } = userInfo();
   return { id: info.ID, platform: `linux/${architecture(info.Architecture)}`, user: `${uid}:${gid}`, gpus };
-}
-
-function refuse(problems: string[]): void {
-  if (problems.length === 0) return;
-  throw new pulumi.RunError(
-    [
-      "this machine cannot serve the stack; nothing was created:",
-      ...problems.map((line) => `  ${line}`),
-    ].join("\n"),
-  );
 }
 
 function existingContainer(info: Docker.ContainerInfo): ExistingContainer {
@@ -129,11 +119,6 @@ function existingContainer(info: Docker.ContainerInfo): ExistingContainer {
     stack: info.Labels["gpubox.stack"],
     ports: info.Ports.flatMap(({ PublicPort }) => (PublicPort ? [PublicPort] : [])),
   };
-}
-
-/** Docker's name for what the daemon's kernel calls its architecture. */
-function architecture(machine: string): string {
-  return { x86_64: "amd64", aarch64: "arm64" }[machine] ?? machine;
 }
 
 async function askDriver(): Promise<GpuFindings["driver"]> {
