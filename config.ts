@@ -345,7 +345,12 @@ const sshHost = z.strictObject({
     .regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]*$/, "must be the name of a user")
     .optional()
     .describe("Who you are there. Default: as ~/.ssh/config says, else your name here."),
-  port: z.int().min(1).max(65535).optional().describe("Port of its SSH server. Default: as ~/.ssh/config says, else 22."),
+  port: z
+    .int()
+    .min(1)
+    .max(65535)
+    .optional()
+    .describe("Port of its SSH server. Default: as ~/.ssh/config says, else 22."),
   key: sshFile
     .optional()
     .describe(

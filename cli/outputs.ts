@@ -23,6 +23,8 @@ export interface StackOutputs {
   dataFolder?: string;
   accelerator?: string;
   image?: string;
+  /** Command that brings the notebooks of a machine elsewhere here. */
+  tunnel?: string;
 }
 
 /** The outputs of the session's stack, secrets in clear. */
@@ -49,13 +51,16 @@ export async function findNotebook(session: Session, name?: string): Promise<Not
 
 /** What the person is told when a stack is up. */
 export function summary(outputs: StackOutputs, stack: string): string {
-  const { notebooks = [], codeFolder, dataFolder } = outputs;
+  const { notebooks = [], codeFolder, dataFolder, tunnel } = outputs;
   const option = stack === "dev" ? "" : ` -- -s ${stack}`;
   const blocks = notebooks.map(({ name, url, gpus, shell, logs }) =>
     [`${name} (${gpus})`, `  open   ${url}`, `  shell  ${shell}`, `  logs   ${logs}`].join("\n"),
   );
   return [
     ...blocks,
+    ...(tunnel
+      ? [`the urls answer while a tunnel is open: npm run tunnel${option}`, `  which is: ${tunnel}`]
+      : []),
     ...(codeFolder && dataFolder ? [`files: ${codeFolder} is /code, ${dataFolder} is /data`] : []),
     `stop for now: npm run stop${option} · tear down, keeping your files: npm run destroy${option}`,
   ].join("\n");

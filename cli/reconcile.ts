@@ -1,9 +1,9 @@
 /** Where the Docker daemon and the state disagree: after a run that was killed, a stop, or a hand at work. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type Docker from "dockerode";
-import { readOutputs } from "./outputs.ts";
+import { type NotebookOutput, readOutputs } from "./outputs.ts";
 import { say, step } from "./say.ts";
-import { isLocal, type Session } from "./session.ts";
+import { hasDaemon, type Session } from "./session.ts";
 import { dockerClient } from "./setup/daemon.ts";
 import {
   readState,
@@ -43,9 +43,11 @@ export function nameOf(container: Docker.ContainerInfo): string {
 export async function finishInterrupted(session: Session): Promise<State> {
   const state = await readState(session);
   const rest = withoutUnfinished(state);
-  if (!rest || !isLocal(session)) return state;
-  const docker = dockerClient(session.docker.host);
-  for (const resource of unfinished(state)) await removeHalfMade(docker, session.label, resource);
+  if (!rest) return state;
+  if (hasDaemon(session)) {
+    const docker = dockerClient(session.docker.host);
+    for (const resource of unfinished(state)) await removeHalfMade(docker, session.label, resource);
+  }
   await writeState(session, rest);
   say(`stack ${session.stack}: cleared away what an earlier run was making when it was killed`);
   return rest;
@@ -76,8 +78,8 @@ async function ifThere<T>(ask: () => Promise<T>): Promise<T | undefined> {
 
 /** Starts the stack's containers that are stopped, and waits until their notebooks answer. */
 export async function startStopped(session: Session, state: State): Promise<void> {
-  if (!isLocal(session)) return;
-  const ours = ids(state, CONTAINER);
+  if (!hasDaemon(session)) return;
+  const ours = containerIds(state);
   const docker = dockerClient(session.docker.host);
   const stopped = (await stackContainers(docker, session.label)).filter(
     ({ Id, State }) => ours.has(Id) && State !== "running",
@@ -89,13 +91,20 @@ export async function startStopped(session: Session, state: State): Promise<void
     await step(`${name}: starting it again`, async () => {
       await docker.getContainer(container.Id).start();
       const notebook = notebooks.find((each) => each.name === name);
-      if (notebook) await untilItAnswers(notebook.url);
+      if (notebook) await untilItAnswers(session, notebook);
     });
   }
 }
 
 /** Waits for Jupyter; where it stays silent the engine's own look at it says so. */
-async function untilItAnswers(url: string): Promise<void> {
+async function untilItAnswers(
+  { docker, settings, stack }: Session,
+  { url, name, port }: NotebookOutput,
+): Promise<void> {
+  if (docker.from === "ssh" && settings) {
+    const { waitForNotebook } = await import("./remote.ts");
+    return await waitForNotebook(settings, stack, { name, port, patience: START_PATIENCE });
+  }
   const api = new URL("/api", url);
   const deadline = Date.now() + START_PATIENCE * 1000;
   while (Date.now() < deadline) {
@@ -109,6 +118,9 @@ async function untilItAnswers(url: string): Promise<void> {
   }
 }
 
+/** Ids of the stack's containers, which tell them from those of another person's stack of the same name. */
+export const containerIds = (state: State): Set<string> => ids(state, CONTAINER);
+
 function ids(state: State, type: string): Set<string> {
   const found = (state.deployment.resources ?? []).filter((resource) => resource.type === type);
   return new Set(found.flatMap(({ id }) => id ?? []));
@@ -121,7 +133,7 @@ function ids(state: State, type: string): Set<string> {
  * @returns arguments for `pulumi up` and `pulumi preview`; none where all is there
  */
 export async function argsForMissing(session: Session, state: State): Promise<string[]> {
-  if (!isLocal(session)) return [];
+  if (!hasDaemon(session)) return [];
   const docker = dockerClient(session.docker.host);
   const gone: StateResource[] = [];
   for (const resource of state.deployment.resources ?? []) {
@@ -147,8 +159,8 @@ function lookup(docker: Docker, { type, id, outputs }: StateResource): (() => Pr
 
 /** Containers with the stack's label that the state knows nothing of: another person's, or left behind. */
 export async function strangers(session: Session): Promise<string[]> {
-  if (!isLocal(session)) return [];
-  const ours = ids(await readState(session), CONTAINER);
+  if (!hasDaemon(session)) return [];
+  const ours = containerIds(await readState(session));
   const containers = await stackContainers(dockerClient(session.docker.host), session.label);
   return containers.filter(({ Id }) => !ours.has(Id)).map(nameOf);
 }

@@ -38,14 +38,14 @@ async function runToEnd([file = "", ...args]: string[], stdin = ""): Promise<End
 /**
  * Runs a script of `host-scripts/` on a machine and gives what it printed.
  *
- * @param stackFile name of the file of configuration, for the message
+ * @param stack name of the stack, for the message
  * @throws pulumi.RunError naming the step that failed when the machine cannot be reached
  */
 export async function runOnMachine(
   connection: SshConnection,
   script: "inspect.sh" | "wait-for-notebook.sh",
   environment: Record<string, string>,
-  stackFile: string,
+  stack: string,
 ): Promise<string> {
   const line = remoteScript(connection);
   const ended = await runToEnd(["/bin/sh", "-c", line], exportLines(environment) + scriptText(script));
@@ -59,7 +59,7 @@ export async function runOnMachine(
       : explainSsh(connection, ended.stderr);
   const tell =
     failure.step === "host key"
-      ? explainHostKey(connection, failure, await offeredKey(connection), stackFile)
+      ? explainHostKey(connection, failure, await offeredKey(connection), `Pulumi.${stack}.yaml`)
       : failure.tell;
   throw new pulumi.RunError(unreachable(connection, failure.step, tell));
 }
@@ -85,6 +85,28 @@ async function endConnection(connection: SshConnection): Promise<void> {
 }
 
 /**
+ * Finds out what a machine has.
+ *
+ * @param stack name of the stack, for messages
+ * @throws pulumi.RunError naming the step that failed, when its Docker daemon cannot be used
+ */
+export async function reachSshMachine(
+  connection: SshConnection,
+  root: string,
+  stack: string,
+): Promise<Inspection> {
+  const environment = { ROOT: root, NVIDIA_SMI_ARGS: NVIDIA_SMI_ARGS.join(" ") };
+  const printed = await runOnMachine(connection, "inspect.sh", environment, stack);
+  // A login shell may print a greeting first.
+  const inspection: Inspection = JSON.parse(lastLine(printed));
+  const problem = dockerProblem(inspection);
+  if (problem === undefined) return inspection;
+  // Membership of a group counts from the next login on.
+  await endConnection(connection);
+  throw new pulumi.RunError(unreachable(connection, problem.step, [problem.tell]));
+}
+
+/**
  * Looks a machine over.
  *
  * @throws pulumi.RunError naming everything that keeps it from serving the stack
@@ -94,17 +116,7 @@ export async function inspectSshMachine(
   root: string,
   needs: HostNeeds,
 ): Promise<Machine> {
-  const stackFile = `Pulumi.${needs.stack.split("/").at(-1)}.yaml`;
-  const environment = { ROOT: root, NVIDIA_SMI_ARGS: NVIDIA_SMI_ARGS.join(" ") };
-  const printed = await runOnMachine(connection, "inspect.sh", environment, stackFile);
-  // A login shell may print a greeting first.
-  const inspection: Inspection = JSON.parse(lastLine(printed));
-  const problem = dockerProblem(inspection);
-  if (problem) {
-    // Membership of a group counts from the next login on.
-    await endConnection(connection);
-    throw new pulumi.RunError(unreachable(connection, problem.step, [problem.tell]));
-  }
+  const inspection = await reachSshMachine(connection, root, needs.stack.split("/").at(-1) ?? "");
   refuse(connection.address, preflightProblems(needs, factsOf(inspection, needs)));
   return machineOf(inspection);
 }

@@ -57,7 +57,7 @@ export function dockerProblem({ docker }: Inspection): { step: string; tell: str
   if (/permission denied/i.test(said)) {
     return {
       step: "Docker not allowed",
-      tell: "you may not use its Docker daemon: run `sudo usermod -aG docker $USER` there, wait a minute (the shared connection must end) and run the same again",
+      tell: "you may not use its Docker daemon: run `sudo usermod -aG docker $USER` there, and the same again here",
     };
   }
   return {

@@ -1,0 +1,99 @@
+/** The machine of a stack whose host is of kind `ssh`, as the commands see it. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { RunError } from "@pulumi/pulumi";
+import { reachSshMachine, runOnMachine } from "../components/host/inspect-ssh.ts";
+import { type SshConnection, sshCommand } from "../components/host/ssh-command.ts";
+import { parseHost } from "../config.ts";
+import { Problem, step } from "./say.ts";
+import type { DockerAddress } from "./setup/daemon.ts";
+import { type StackSettings, shortName } from "./setup/stack.ts";
+
+/** A machine that answered. */
+export interface Remote {
+  connection: SshConnection;
+  /** A socket on this machine that leads to its Docker daemon, for as long as this process runs. */
+  docker: DockerAddress;
+}
+
+/** How the machine of a stack is reached. @throws Problem when its configuration is wrong, or it is none of kind ssh */
+export function connectionOf({ hostConfig }: StackSettings, stack: string): SshConnection {
+  const { kind, ...connection } = told(() => parseHost(hostConfig, shortName(stack)));
+  if (kind === "ssh") return connection as SshConnection;
+  throw new Problem(`stack ${stack} is not on a host of kind ssh, so there is nothing to reach by SSH`);
+}
+
+/** Makes sure that a stack's machine and its Docker daemon answer, and opens a way to the daemon. @throws Problem */
+export async function openRemote(settings: StackSettings, stack: string): Promise<Remote> {
+  const connection = await reach(settings, stack);
+  return { connection, docker: { host: await relay(connection), from: "ssh" } };
+}
+
+/** Makes sure that a stack's machine and its Docker daemon answer. @throws Problem naming the step that failed */
+export async function reach(settings: StackSettings, stack: string): Promise<SshConnection> {
+  const connection = connectionOf(settings, stack);
+  await step(`${connection.address}: looking it over by SSH`, () =>
+    toldLater(reachSshMachine(connection, settings.root, shortName(stack))),
+  );
+  return connection;
+}
+
+/** Waits until a notebook answers on its machine. @throws Problem when it does not, after `patience` seconds */
+export async function waitForNotebook(
+  settings: StackSettings,
+  stack: string,
+  { name, port, patience }: { name: string; port: number; patience: number },
+): Promise<void> {
+  const environment = { URL: `http://127.0.0.1:${port}`, CONTAINER: name, TIMEOUT: String(patience) };
+  const connection = connectionOf(settings, stack);
+  await toldLater(runOnMachine(connection, "wait-for-notebook.sh", environment, shortName(stack)));
+}
+
+/** What the program says of a host is for the person as it is. */
+function asProblem(error: unknown): unknown {
+  return error instanceof RunError ? new Problem(error.message) : error;
+}
+
+function told<T>(action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    throw asProblem(error);
+  }
+}
+
+async function toldLater<T>(result: Promise<T>): Promise<T> {
+  return await result.catch((error) => {
+    throw asProblem(error);
+  });
+}
+
+/**
+ * Lets programs here speak to the daemon over there: each connection to the socket is one to `docker system dial-stdio`.
+ * Nothing of it keeps this process alive.
+ *
+ * @returns the socket, as in DOCKER_HOST
+ */
+async function relay(connection: SshConnection): Promise<string> {
+  // For its owner alone, as whoever may use the socket may use the daemon.
+  const folder = mkdtempSync(join(tmpdir(), "gpubox-docker-"));
+  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  const [file = "", ...args] = sshCommand(connection, "docker system dial-stdio");
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    const ssh = spawn(file, args, { stdio: ["pipe", "pipe", "inherit"] });
+    socket.pipe(ssh.stdin).on("error", () => {});
+    ssh.stdout.pipe(socket);
+    socket.on("error", () => {}).on("close", () => ssh.kill());
+    ssh.on("error", (error) => socket.destroy(error));
+    for (const part of [socket, ssh, ssh.stdin, ssh.stdout]) (part as { unref?(): void }).unref?.();
+  });
+  const path = join(folder, "docker.sock");
+  server.listen(path);
+  await once(server, "listening");
+  server.unref();
+  return `unix://${path}`;
+}
