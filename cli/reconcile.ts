@@ -98,12 +98,12 @@ export async function startStopped(session: Session, state: State): Promise<void
 
 /** Waits for Jupyter; where it stays silent the engine's own look at it says so. */
 async function untilItAnswers(
-  { docker, settings, stack }: Session,
+  { docker, context, stack }: Session,
   { url, name, port }: NotebookOutput,
 ): Promise<void> {
-  if (docker.from === "ssh" && settings) {
+  if (docker.from === "ssh") {
     const { waitForNotebook } = await import("./remote.ts");
-    return await waitForNotebook(settings, stack, { name, port, patience: START_PATIENCE });
+    return await waitForNotebook(context.root, stack, { name, port, patience: START_PATIENCE });
   }
   const api = new URL("/api", url);
   const deadline = Date.now() + START_PATIENCE * 1000;

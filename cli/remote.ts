@@ -1,17 +1,18 @@
 /** The machine of a stack whose host is of kind `ssh`, as the commands see it. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { RunError } from "@pulumi/pulumi";
+import { parseDocument } from "yaml";
 import { reachSshMachine, runOnMachine } from "../components/host/inspect-ssh.ts";
 import { type SshConnection, sshCommand } from "../components/host/ssh-command.ts";
 import { parseHost } from "../config.ts";
 import { Problem, step } from "./say.ts";
 import type { DockerAddress } from "./setup/daemon.ts";
-import { type StackSettings, shortName } from "./setup/stack.ts";
+import { shortName, stackFile } from "./setup/stack.ts";
 
 /** A machine that answered. */
 export interface Remote {
@@ -20,36 +21,42 @@ export interface Remote {
   docker: DockerAddress;
 }
 
-/** How the machine of a stack is reached. @throws Problem when its configuration is wrong, or it is none of kind ssh */
-export function connectionOf({ hostConfig }: StackSettings, stack: string): SshConnection {
-  const { kind, ...connection } = told(() => parseHost(hostConfig, shortName(stack)));
-  if (kind === "ssh") return connection as SshConnection;
-  throw new Problem(`stack ${stack} is not on a host of kind ssh, so there is nothing to reach by SSH`);
+/** What a stack's file says of the machine, checked. @throws Problem when that is wrong, or it is none of kind ssh */
+function readMachine(root: string, stack: string): { connection: SshConnection; folder: string } {
+  const { config = {} } = parseDocument(readFileSync(stackFile(root, stack), "utf8")).toJS() ?? {};
+  const { kind, ...connection } = told(() => parseHost(config["gpubox:host"], shortName(stack)));
+  if (kind !== "ssh") throw new Problem(`stack ${stack} is not on a machine that is reached by SSH`);
+  return { connection: connection as SshConnection, folder: String(config["gpubox:root"] ?? "~") };
 }
 
-/** Makes sure that a stack's machine and its Docker daemon answer, and opens a way to the daemon. @throws Problem */
-export async function openRemote(settings: StackSettings, stack: string): Promise<Remote> {
-  const connection = await reach(settings, stack);
+/**
+ * Makes sure that a stack's machine and its Docker daemon answer, and opens a way to the daemon.
+ *
+ * @param root the checkout
+ * @throws Problem naming the step that failed
+ */
+export async function openRemote(root: string, stack: string): Promise<Remote> {
+  const connection = await reach(root, stack);
   return { connection, docker: { host: await relay(connection), from: "ssh" } };
 }
 
 /** Makes sure that a stack's machine and its Docker daemon answer. @throws Problem naming the step that failed */
-export async function reach(settings: StackSettings, stack: string): Promise<SshConnection> {
-  const connection = connectionOf(settings, stack);
+export async function reach(root: string, stack: string): Promise<SshConnection> {
+  const { connection, folder } = readMachine(root, stack);
   await step(`${connection.address}: looking it over by SSH`, () =>
-    toldLater(reachSshMachine(connection, settings.root, shortName(stack))),
+    toldLater(reachSshMachine(connection, folder, shortName(stack))),
   );
   return connection;
 }
 
 /** Waits until a notebook answers on its machine. @throws Problem when it does not, after `patience` seconds */
 export async function waitForNotebook(
-  settings: StackSettings,
+  root: string,
   stack: string,
   { name, port, patience }: { name: string; port: number; patience: number },
 ): Promise<void> {
   const environment = { URL: `http://127.0.0.1:${port}`, CONTAINER: name, TIMEOUT: String(patience) };
-  const connection = connectionOf(settings, stack);
+  const { connection } = readMachine(root, stack);
   await toldLater(runOnMachine(connection, "wait-for-notebook.sh", environment, shortName(stack)));
 }
 

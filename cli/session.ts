@@ -122,7 +122,7 @@ async function prepareHost(session: Session, settings: StackSettings): Promise<D
     await prepareDocker(context);
   } else if (settings.host === "ssh") {
     const { openRemote } = await import("./remote.ts");
-    const remote = await openRemote(settings, stack);
+    const remote = await openRemote(context.root, stack);
     docker = remote.docker;
     where = remote.connection.address;
   } else {

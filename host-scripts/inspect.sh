@@ -20,10 +20,8 @@ briefly() {
 
 # Standard input as a JSON string.
 json_string() {
-  tr '\t\r' '  ' | tr -d '\000-\011\013-\037\177' | awk '
-    BEGIN { printf "\"" }
-    { gsub(/\\/, "\\\\"); gsub(/"/, "\\\""); printf "%s%s", sep, $0; sep = "\\n" }
-    END { printf "\"" }'
+  tr '\t\r' '  ' | tr -d '\000-\011\013-\037\177' | sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' |
+    awk 'BEGIN { printf "\"" } { printf "%s%s", sep, $0; sep = "\\n" } END { printf "\"" }'
 }
 
 # Lines of JSON as a list.

@@ -34,7 +34,7 @@ async function stopBySsh(context: Context, args: string[]): Promise<number> {
   const session = await openSession(context, args);
   await requireStack(session);
   const ours = containerIds(await readState(session));
-  const remote = await openRemote(readStack(context.root, session.stack), session.stack);
+  const remote = await openRemote(context.root, session.stack);
   const docker = dockerClient(remote.docker.host);
   const containers = (await stackContainers(docker, session.label)).filter(({ Id }) => ours.has(Id));
   await stopThem(docker, session.stack, containers);

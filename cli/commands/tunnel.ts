@@ -12,23 +12,21 @@ import { findProgram } from "../path.ts";
 import { reach } from "../remote.ts";
 import { capture, type Env, handOver } from "../run.ts";
 import { Problem, say } from "../say.ts";
-import { openSession, requireStack } from "../session.ts";
-import { readStack } from "../setup/stack.ts";
+import { isLocal, openSession, requireStack } from "../session.ts";
 
 /** How long ssh may take until the tunnel is there, in milliseconds. */
 const PATIENCE = 30_000;
 
 export async function tunnel(context: Context, args: string[]): Promise<number> {
   const session = await openSession(context, args);
-  const settings = readStack(context.root, session.stack);
-  if (settings.host === "local") {
+  if (isLocal(session.settings)) {
     throw new Problem(`stack ${session.stack} is on this machine: its urls answer without a tunnel`);
   }
   await requireStack(session);
   const { notebooks = [] } = await readOutputs(session);
   const elsewhere = notebooks.filter(({ url }) => new URL(url).hostname === "127.0.0.1");
   if (elsewhere.length === 0) throw new Problem(`stack ${session.stack} has no notebook that needs a tunnel`);
-  const connection = await reach(settings, session.stack);
+  const connection = await reach(context.root, session.stack);
   const ends = await Promise.all(
     elsewhere.map(async (notebook) => ({ notebook, port: await freePort(notebook) })),
   );

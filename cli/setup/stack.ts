@@ -69,10 +69,6 @@ export function projectName(root: string): string {
 export interface StackSettings {
   /** Kind of host, `local` by default. */
   host: string;
-  /** What the file says of the host, unchecked. */
-  hostConfig: unknown;
-  /** Folder on the host. */
-  root: string;
   image: unknown;
 }
 
@@ -88,13 +84,7 @@ export function readStack(root: string, stack: string): StackSettings {
   const [error] = document.errors;
   if (error) throw new Problem(`${file} is not valid YAML: ${error.message}`);
   const config = document.toJS()?.config ?? {};
-  const hostConfig = config["gpubox:host"];
-  return {
-    host: hostConfig?.kind ?? "local",
-    hostConfig,
-    root: String(config["gpubox:root"] ?? "~"),
-    image: config["gpubox:image"],
-  };
+  return { host: config["gpubox:host"]?.kind ?? "local", image: config["gpubox:image"] };
 }
 
 function noSuchFile(root: string, stack: string, file: string): Problem {

@@ -53,8 +53,8 @@ export function dockerProblem({ docker }: Inspection): { step: string; tell: str
     };
   }
   if (docker.info?.ID) return undefined;
-  const said = docker.info?.ServerErrors?.[0] ?? docker.error.trim();
-  if (/permission denied/i.test(said)) {
+  const said = docker.info?.ServerErrors?.[0] ?? docker.error.trim().split("\n")[0];
+  if (/permission denied/i.test(said ?? "")) {
     return {
       step: "Docker not allowed",
       tell: "you may not use its Docker daemon: run `sudo usermod -aG docker $USER` there, and the same again here",

@@ -80,9 +80,9 @@ export function sshOptions(connection: SshConnection): string[] {
     ...option("BatchMode", "yes"),
     ...identityOptions(connection),
     ...option("ConnectTimeout", CONNECT_TIMEOUT),
-    // A machine that is gone ends the shared connection after half a minute.
+    // Half a minute after a machine went away the shared connection ends; with one more attempt that is within the minute.
     ...option("ServerAliveInterval", 10),
-    ...option("ServerAliveCountMax", 3),
+    ...option("ServerAliveCountMax", 2),
     ...option("ControlMaster", "auto"),
     ...option("ControlPath", `${CONTROL_FOLDER}/${name}`),
     ...option("ControlPersist", 60),

@@ -106,6 +106,8 @@ export async function startSshMachine(daemonFolder: string): Promise<SshMachine>
       `HostKey ${folder}/host_key`,
       `AuthorizedKeysFile ${folder}/authorized_keys`,
       "PidFile none",
+      // Its files are below /tmp, where everybody may write.
+      "StrictModes no",
       "UsePAM no",
       "PasswordAuthentication no",
       "KbdInteractiveAuthentication no",
