@@ -1,5 +1,4 @@
 /** The machine of a stack whose host is of kind `ssh`, as the commands see it. */
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
@@ -7,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { RunError } from "@pulumi/pulumi";
 import { parseDocument } from "yaml";
+import { dialStdio } from "../components/host/dial-stdio.ts";
 import { reachSshMachine, runOnMachine } from "../components/host/inspect-ssh.ts";
 import { type SshConnection, sshCommand } from "../components/host/ssh-command.ts";
 import { parseHost } from "../config.ts";
@@ -89,14 +89,13 @@ async function relay(connection: SshConnection): Promise<string> {
   // For its owner alone, as whoever may use the socket may use the daemon.
   const folder = mkdtempSync(join(tmpdir(), "gpubox-docker-"));
   process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
-  const [file = "", ...args] = sshCommand(connection, "docker system dial-stdio");
-  const server = createServer({ allowHalfOpen: true }, (socket) => {
-    const ssh = spawn(file, args, { stdio: ["pipe", "pipe", "inherit"] });
-    socket.pipe(ssh.stdin).on("error", () => {});
-    ssh.stdout.pipe(socket);
-    socket.on("error", () => {}).on("close", () => ssh.kill());
-    ssh.on("error", (error) => socket.destroy(error));
-    for (const part of [socket, ssh, ssh.stdin, ssh.stdout]) (part as { unref?(): void }).unref?.();
+  const server = createServer((here) => {
+    const there = dialStdio(sshCommand(connection, "docker system dial-stdio"));
+    here.pipe(there).pipe(here);
+    here.on("error", () => there.destroy()).on("close", () => there.destroy());
+    there.on("error", () => here.destroy());
+    here.unref();
+    there.unref();
   });
   const path = join(folder, "docker.sock");
   server.listen(path);

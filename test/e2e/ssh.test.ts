@@ -1,4 +1,5 @@
 /** The same stack on a machine that is reached by SSH: a real sshd and a Docker daemon in a network of their own. */
+import { createHash } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -175,8 +176,14 @@ describeWithDaemon("a stack on a machine reached by SSH", () => {
 
   it("removes one notebook alone, and says where data stays that leaves the configuration", async () => {
     const file = join(machine.home, "signals.txt");
-    writeFileSync(file, "1 2 3\n");
-    const data = (purge: boolean) => ({ url: `file://${file}`, folder: purge ? "purged" : "kept", purge });
+    writeFileSync(file, "1 2 3\n", { mode: 0o644 });
+    const sha256 = createHash("sha256").update("1 2 3\n").digest("hex");
+    const data = (purge: boolean) => ({
+      url: `file://${file}`,
+      sha256,
+      folder: purge ? "purged" : "kept",
+      purge,
+    });
     const notebooks = [{ name: "container1", gpus: "none" }];
     configure({ hostKey: machine.hostKey }, { data: [data(true), data(false)], notebooks });
     succeeds(await person.npm("start"));
