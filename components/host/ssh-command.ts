@@ -78,6 +78,10 @@ export function sshOptions(connection: SshConnection): string[] {
   return [
     // There is nobody to answer a question.
     ...option("BatchMode", "yes"),
+    // What ~/.ssh/config may want of a person's own sessions there, and its silence about what is wrong.
+    ...option("RemoteCommand", "none"),
+    ...option("ClearAllForwardings", "yes"),
+    ...option("LogLevel", "INFO"),
     ...identityOptions(connection),
     ...option("ConnectTimeout", CONNECT_TIMEOUT),
     // Half a minute after a machine went away the shared connection ends; with one more attempt that is within the minute.

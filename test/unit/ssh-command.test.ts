@@ -62,6 +62,9 @@ describe("words for a shell", () => {
 describe("a connection", () => {
   it.each([
     ["never asks a question", "BatchMode", "yes"],
+    ["runs what it is told", "RemoteCommand", "none"],
+    ["takes no port that a person's own session has", "ClearAllForwardings", "yes"],
+    ["says what is wrong", "LogLevel", "INFO"],
     ["never trusts a new host key", "StrictHostKeyChecking", "yes"],
     ["trusts the pinned host key", "KnownHostsCommand", `/bin/echo %H ${KEY}`],
     ["and no other of the person's", "UserKnownHostsFile", "/dev/null"],
@@ -159,6 +162,7 @@ describe("what a person types", () => {
     ]);
     expect(command).toContain("-N -L 8888:127.0.0.1:8888 -L 40000:127.0.0.1:8889");
     expect(command).toContain("ExitOnForwardFailure=yes");
+    expect(command).not.toContain("ClearAllForwardings");
     expect(command).toMatch(/ gpu\.example\.org$/);
   });
 });
