@@ -18,7 +18,7 @@ export function fingerprint(hostKey: string): string {
 /** Lines of ssh's that say nothing by themselves. */
 const NOISE = /^(@+$|@ {4}WARNING|Warning: Permanently added|Shared connection|ControlSocket|mux_client)/;
 
-/** What a failed ssh said, as a failure of a step; `undefined` as the step's host key is not asked for here. */
+/** The step at which an ssh failed that said this; what to do about a host key is for `explainHostKey` to say. */
 export function explainSsh(connection: SshConnection, stderr: string): SshFailure {
   const { address, user, key } = connection;
   const said = stderr.split("\n").flatMap((line) => (line.trim() && !NOISE.test(line) ? [line.trim()] : []));
