@@ -1,10 +1,14 @@
 /** The same stack on a machine that is reached by SSH: a real sshd and a Docker daemon in a network of their own. */
 import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdtempSync, readFileSync, rmdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, expect, inject, it } from "vitest";
+import { stringify } from "yaml";
+import { createContext } from "../../cli/context.ts";
+import { openRemote } from "../../cli/remote.ts";
+import { prepareBaseImage } from "../../cli/setup/base-image.ts";
 import { execute, status } from "../support/jupyter.ts";
 import { createPerson, type Outcome, type Person } from "../support/person.ts";
 import { describeWithDaemon } from "../support/requirements.ts";
@@ -20,16 +24,16 @@ describeWithDaemon("a stack on a machine reached by SSH", () => {
   let machine: SshMachine;
   let person: Person;
 
-  const configure = (host: Record<string, unknown>, more: Record<string, unknown> = {}) =>
+  const host = () => ({
+    kind: "ssh",
+    address: machine.address,
+    user: REMOTE.user,
+    port: machine.port,
+    key: "~/id_gpu",
+  });
+  const configure = (changes: Record<string, unknown>, more: Record<string, unknown> = {}) =>
     person.configure({
-      host: {
-        kind: "ssh",
-        address: machine.address,
-        user: REMOTE.user,
-        port: machine.port,
-        key: "~/id_gpu",
-        ...host,
-      },
+      host: { ...host(), ...changes },
       root: "~/docker_mount",
       image: { target: "lab" },
       notebooks: [
@@ -78,7 +82,10 @@ describeWithDaemon("a stack on a machine reached by SSH", () => {
   });
 
   afterAll(async () => {
-    await person?.sh('for at in "$HOME"/.gpubox/ssh/*; do ssh -o ControlPath="$at" -O exit x || :; done');
+    const endConnections =
+      'for at in "$HOME"/.gpubox/ssh/*; do ssh -F none -o ControlPath="$at" -O exit x || :; done';
+    await person?.sh(endConnections);
+    await execa("sh", ["-c", endConnections], { env: { HOME: keys } });
     await machine?.end();
     await person?.remove();
     rmSync(keys, { recursive: true, force: true });
@@ -129,6 +136,31 @@ describeWithDaemon("a stack on a machine reached by SSH", () => {
     configure({ hostKey, user: undefined, address: "-oProxyCommand=x" });
     fails(await person.npm("start"), /gpubox:host\.address: must be a name or an address/);
     expect(await containers()).toEqual([]);
+  });
+
+  it("gets its base image by way of ssh", async () => {
+    const tag = "debian:bookworm";
+    const stack = {
+      config: { "gpubox:host": { ...host(), key: join(keys, "id"), hostKey: machine.hostKey } },
+    };
+    writeFileSync(join(keys, "Pulumi.dev.yaml"), stringify(stack));
+    const context = createContext();
+    const { HOME } = process.env;
+    const sshFolder = join(userInfo().homedir, ".ssh");
+    const hadFolder = existsSync(sshFolder);
+    // The sockets of this process's own connections are kept below it.
+    process.env.HOME = keys;
+    try {
+      const remote = await openRemote(keys, "dev");
+      await prepareBaseImage(context, remote.docker.host, tag, remote.connection.address);
+      const image = machine.daemon.client.getImage(tag);
+      expect((await image.inspect()).Os).toBe("linux");
+      await image.remove();
+    } finally {
+      process.env.HOME = HOME;
+      // ssh makes one where there is none.
+      if (!hadFolder) rmdirSync(sshFolder);
+    }
   });
 
   it("comes up with the line that was asked for, without a Docker daemon here", async () => {
