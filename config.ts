@@ -330,12 +330,62 @@ const sameFolder = (a: { folder: string }, b: { folder: string }) =>
     ? `wants folder ${a.folder}, which ${b.folder} of another entry takes: give it a \`folder\` of its own`
     : undefined;
 
+/** A file on the machine of the person, whose path an option of ssh can carry. */
+const sshFile = z
+  .string()
+  .regex(/^(~\/|\/)/, "must be absolute, or start with ~/")
+  .refine((path) => !/["\\$]|\p{Cc}/u.test(path), 'must not contain ", \\ or $');
+
+const localHost = z.strictObject({ kind: z.literal("local").describe("This machine.") });
+
+const sshHost = z.strictObject({
+  kind: z.literal("ssh").describe("A machine that you reach by SSH."),
+  address: z
+    .string()
+    .regex(
+      /^[A-Za-z0-9_:][A-Za-z0-9_.:-]*$/,
+      "must be a name or an address, without `user@` and `ssh://`: those are `user` and `port`",
+    )
+    .describe("Its name or address, or a `Host` of ~/.ssh/config."),
+  user: z
+    .string()
+    .regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]*$/, "must be the name of a user")
+    .optional()
+    .describe("Who you are there. Default: as ~/.ssh/config says, else your name here."),
+  port: z
+    .int()
+    .min(1)
+    .max(65535)
+    .optional()
+    .describe("Port of its SSH server. Default: as ~/.ssh/config says, else 22."),
+  key: sshFile
+    .optional()
+    .describe(
+      "Private key file on your machine. Default: your agent's keys and those that ssh tries by itself.",
+    ),
+  hostKey: z
+    .string()
+    .regex(
+      /^(ssh-(ed25519|rsa)|ecdsa-sha2-nistp(256|384|521)|sk-[a-z0-9@.-]+) [A-Za-z0-9+/]{40,}={0,3}( .*)?$/,
+      "must be a public host key, as in /etc/ssh/ssh_host_ed25519_key.pub there: `ssh-ed25519 AAAA…`",
+    )
+    .optional()
+    .describe("The one host key it is known by: `ssh-ed25519 AAAA…`."),
+  knownHosts: sshFile
+    .optional()
+    .describe("Instead of `hostKey`: file of host keys on your machine. Default: ~/.ssh/known_hosts."),
+});
+
+const oneWayToKnow = (host: z.output<typeof localHost> | z.output<typeof sshHost>) =>
+  host.kind !== "ssh" || host.hostKey === undefined || host.knownHosts === undefined;
+
+const host = z
+  .discriminatedUnion("kind", [localHost, sshHost])
+  .refine(oneWayToKnow, "takes either `hostKey` or `knownHosts`, not both");
+
 const schema = z
   .strictObject({
-    host: z
-      .discriminatedUnion("kind", [z.strictObject({ kind: z.literal("local").describe("This machine.") })])
-      .default({ kind: "local" })
-      .describe("Where the stack lands."),
+    host: host.default({ kind: "local" }).describe("Where the stack lands."),
     root: hostPath
       .default("~/docker_mount")
       .describe("Folder on the host that holds code/ and data/, the notebooks' /code and /data."),
@@ -383,7 +433,7 @@ const schema = z
 
 /** The whole configuration, defaults filled in. */
 export type Config = z.output<typeof schema>;
-export type HostConfig = Config["host"];
+export type HostConfig = z.output<typeof host>;
 export type ImageConfig = Config["image"];
 export type CodeConfig = Config["code"][number];
 export type DatasetConfig = Config["data"][number];
@@ -452,6 +502,15 @@ export function parseConfig(raw: Record<string, unknown>, stack: string): Config
       `Mend ${lines.length === 1 ? "it" : "them"} in Pulumi.${stack}.yaml; README.md has the table of keys.`,
     ].join("\n"),
   );
+}
+
+/**
+ * Checks the part of a configuration that says where the stack lands, for those who need no more of it.
+ *
+ * @throws ConfigError naming every bad key
+ */
+export function parseHost(raw: unknown, stack: string): HostConfig {
+  return parseConfig({ ...(raw === undefined ? {} : { host: raw }) }, stack).host;
 }
 
 /** Structured values reach a program as JSON, plain strings as they are. */

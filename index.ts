@@ -1,7 +1,7 @@
 /** A fast.ai / PyTorch notebook on a GPU: configuration, then the host it lands on, then what runs there. */
 import * as pulumi from "@pulumi/pulumi";
 import { createHost } from "./components/host/index.ts";
-import { homeVolume, stackSlug } from "./components/workspace/container.ts";
+import { homeVolume, stackSlug, tunnelPorts } from "./components/workspace/container.ts";
 import { Workspace } from "./components/workspace/workspace.ts";
 import { loadConfig } from "./config.ts";
 
@@ -29,3 +29,5 @@ export const codeFolder = workspace.codeFolder;
 export const dataFolder = workspace.dataFolder;
 /** What the notebooks compute on: "CPU", or their GPUs. */
 export const accelerator = workspace.accelerator;
+/** The command that brings the notebooks of a machine elsewhere to this one's loopback; not there for this machine. */
+export const tunnel = host.tunnelCommand(tunnelPorts(config.notebooks));

@@ -17,6 +17,7 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   url: async () => (await import("./commands/notebook.ts")).url,
   shell: async () => (await import("./commands/notebook.ts")).shell,
   logs: async () => (await import("./commands/notebook.ts")).logs,
+  tunnel: async () => (await import("./commands/tunnel.ts")).tunnel,
   env: async () => (await import("./commands/env.ts")).env,
   pulumi: async () => (await import("./commands/pulumi.ts")).pulumi,
   test: async () => (await import("./commands/test.ts")).test,

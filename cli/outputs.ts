@@ -8,6 +8,8 @@ import { stackOption } from "./setup/stack.ts";
 export interface StackOutputs extends PlainOutputs {
   /** Their urls hold the tokens: printed for the person, never written anywhere. */
   notebooks?: NotebookInfo[];
+  /** Command that brings the notebooks of a machine elsewhere here. */
+  tunnel?: string;
 }
 
 /** The outputs of the session's stack, secrets in clear. The engine is asked only where nobody else knows. */
@@ -20,13 +22,16 @@ export async function readOutputs(session: Session): Promise<StackOutputs> {
 
 /** What the person is told when a stack is up. */
 export function summary(outputs: StackOutputs, stack: string): string {
-  const { notebooks = [], codeFolder, dataFolder } = outputs;
+  const { notebooks = [], codeFolder, dataFolder, tunnel } = outputs;
   const option = stackOption(stack);
   const blocks = notebooks.map(({ name, url, gpus, shell, logs }) =>
     [`${name} (${gpus})`, `  open   ${url}`, `  shell  ${shell}`, `  logs   ${logs}`].join("\n"),
   );
   return [
     ...blocks,
+    ...(tunnel
+      ? [`the urls answer while a tunnel is open: npm run tunnel${option}`, `  which is: ${tunnel}`]
+      : []),
     ...(codeFolder && dataFolder ? [`files: ${codeFolder} is /code, ${dataFolder} is /data`] : []),
     `stop for now: npm run stop${option} · tear down, keeping your files: npm run destroy${option}`,
   ].join("\n");

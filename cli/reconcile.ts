@@ -1,11 +1,13 @@
 /** Where the Docker daemon and the state disagree: after a run that was killed, a stop, or a hand at work. */
+
 import { existsSync } from "node:fs";
 import { isAbsolute } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type Docker from "dockerode";
+import type { NotebookInfo } from "../components/workspace/notebook.ts";
 import { readOutputs } from "./outputs.ts";
 import { say, step } from "./say.ts";
-import { isLocal, type Session } from "./session.ts";
+import { hasDaemon, isLocal, type Session } from "./session.ts";
 import { askDocker, dockerClient } from "./setup/daemon.ts";
 import {
   readState,
@@ -47,9 +49,11 @@ export function nameOf(container: Docker.ContainerInfo): string {
 export async function finishInterrupted(session: Session): Promise<State> {
   const state = await readState(session);
   const rest = withoutUnfinished(state);
-  if (!rest || !isLocal(session)) return state;
-  const docker = dockerClient(session.docker.host);
-  for (const resource of unfinished(state)) await removeHalfMade(docker, session.label, resource);
+  if (!rest) return state;
+  if (hasDaemon(session)) {
+    const docker = dockerClient(session.docker.host);
+    for (const resource of unfinished(state)) await removeHalfMade(docker, session.label, resource);
+  }
   await writeState(session, rest);
   say(`stack ${session.stack}: cleared away what an earlier run was making when it was killed`);
   return rest;
@@ -80,8 +84,8 @@ async function ifThere<T>(ask: () => Promise<T>): Promise<T | undefined> {
 
 /** Starts the stack's containers that are stopped, and waits until their notebooks answer. */
 export async function startStopped(session: Session, state: State): Promise<void> {
-  if (!isLocal(session)) return;
-  const ours = ids(state, CONTAINER);
+  if (!hasDaemon(session)) return;
+  const ours = containerIds(state);
   const stopped = (await stackContainers(session.docker.host, session.label)).filter(
     ({ Id, State }) => ours.has(Id) && State !== "running",
   );
@@ -94,13 +98,20 @@ export async function startStopped(session: Session, state: State): Promise<void
       const handle = docker.getContainer(container.Id);
       await (container.State === "paused" ? handle.unpause() : handle.start());
       const notebook = notebooks.find((each) => each.name === name);
-      if (notebook) await untilItAnswers(notebook.url);
+      if (notebook) await untilItAnswers(session, notebook);
     });
   }
 }
 
 /** Waits for Jupyter; where it stays silent the engine's own look at it says so. */
-async function untilItAnswers(url: string): Promise<void> {
+async function untilItAnswers(
+  { docker, context, stack }: Session,
+  { url, name, port }: NotebookInfo,
+): Promise<void> {
+  if (docker.from === "ssh") {
+    const { waitForNotebook } = await import("./remote.ts");
+    return await waitForNotebook(context.root, stack, { name, port, patience: START_PATIENCE });
+  }
   const api = new URL("/api", url);
   const deadline = Date.now() + START_PATIENCE * 1000;
   while (Date.now() < deadline) {
@@ -114,6 +125,9 @@ async function untilItAnswers(url: string): Promise<void> {
   }
 }
 
+/** Ids of the stack's containers, which tell them from those of another person's stack of the same name. */
+export const containerIds = (state: State): Set<string> => ids(state, CONTAINER);
+
 function ids(state: State, type: string): Set<string> {
   const found = (state.deployment.resources ?? []).filter((resource) => resource.type === type);
   return new Set(found.flatMap(({ id }) => id ?? []));
@@ -125,9 +139,10 @@ function ids(state: State, type: string): Set<string> {
  * @returns arguments for `pulumi up` and `pulumi preview`; none where all is there
  */
 export async function argsForMissing(session: Session, state: State): Promise<string[]> {
-  if (!isLocal(session)) return [];
+  if (!hasDaemon(session)) return [];
   const resources = state.deployment.resources ?? [];
-  const folders = missingFolders(resources);
+  // The folders of a machine elsewhere cannot be looked at from here.
+  const folders = isLocal(session.settings) ? missingFolders(resources) : [];
   if (folders.length > 0) {
     say(`gone since the last run: ${folders.map(({ folder }) => folder).join(", ")}; fetched again`);
   }
@@ -180,8 +195,8 @@ export function missingFolders(
 
 /** Containers with the stack's label that the state knows nothing of: another person's, or left behind. */
 export async function strangers(session: Session): Promise<string[]> {
-  if (!isLocal(session)) return [];
-  const ours = ids(await readState(session), CONTAINER);
+  if (!hasDaemon(session)) return [];
+  const ours = containerIds(await readState(session));
   const containers = await stackContainers(session.docker.host, session.label);
   return containers.filter(({ Id }) => !ours.has(Id)).map(nameOf);
 }

@@ -64,7 +64,7 @@ export interface Session extends Toolchain {
   label: string;
   /** What the set-up needs to know of its configuration; undefined without a file. */
   settings: StackSettings | undefined;
-  /** Where the Docker daemon of this machine is, whether it runs or not. */
+  /** Where the stack's Docker daemon is: that of this machine, whether it runs or not, or the way to another's. */
   docker: DockerAddress;
   /** Arguments for the engine, without those that are ours. */
   rest: string[];
@@ -109,25 +109,43 @@ export async function prepareStack(context: Context, args: string[]): Promise<Se
   const settings = readStack(context.root, stack);
   const session = await openSession(context, args);
   sayStandIns(session);
-  await prepareHost(session, settings);
+  session.docker = await prepareHost(session, settings);
   if (!(await isStackThere(session))) {
     await createStack(context.root, session.stack, session.engine.file, session);
   }
   return session;
 }
 
-async function prepareHost({ context, docker }: Session, settings: StackSettings): Promise<void> {
-  if (settings.host !== "local") return;
-  // Not needed before this point, and slow to load.
-  const { prepareDocker } = await import("./setup/docker.ts");
+/** Sees to it that the stack's Docker daemon is there, with what a build starts from. @returns where it is */
+async function prepareHost(session: Session, settings: StackSettings): Promise<DockerAddress> {
+  const { context, stack } = session;
+  let docker = session.docker;
+  let where = "this machine";
+  // None is needed before this point, and all are slow to load.
+  if (settings.host === "local") {
+    const { prepareDocker } = await import("./setup/docker.ts");
+    await prepareDocker(context);
+  } else if (settings.host === "ssh") {
+    const { openRemote } = await import("./remote.ts");
+    const remote = await openRemote(context.root, stack);
+    docker = remote.docker;
+    where = remote.connection.address;
+  } else {
+    return docker;
+  }
   const { dockerfileBase, neededBase, prepareBaseImage } = await import("./setup/base-image.ts");
-  await prepareDocker(context);
   const base = neededBase(settings.image, () => dockerfileBase(context.root));
-  if (base) await prepareBaseImage(context, docker.host, base);
+  if (base) await prepareBaseImage(context, docker.host, base, where);
+  return docker;
 }
 
-/** Whether what the stack made is on this machine's Docker daemon. */
-export function isLocal({ settings }: Session): boolean {
+/** Whether the stack's Docker daemon can be asked: that of this machine, or one that a way to was opened for. */
+export function hasDaemon({ settings, docker }: Session): boolean {
+  return isLocal(settings) || docker.from === "ssh";
+}
+
+/** Whether a stack is on this machine's Docker daemon. */
+export function isLocal(settings: StackSettings | undefined): boolean {
   return settings === undefined || settings.host === "local";
 }
 

@@ -21,7 +21,7 @@ export async function destroy(context: Context, args: string[]): Promise<number>
     return 0;
   }
   sayStandIns(session);
-  if (isLocal(session)) await requireDaemon(session);
+  if (isLocal(session.settings)) await requireDaemon(session);
   await recover(session);
   await finishInterrupted(session);
   const outputs = await readOutputs(session);
@@ -46,8 +46,9 @@ async function requireDaemon(session: Session): Promise<void> {
   }
 }
 
-function whatStays({ codeFolder, dataFolder, image }: StackOutputs, { stack }: Session): string {
+function whatStays({ codeFolder, dataFolder, image }: StackOutputs, { stack, settings }: Session): string {
+  const where = isLocal(settings) ? "" : " (on its host)";
   const files = codeFolder && dataFolder ? `your files in ${codeFolder} and ${dataFolder}` : "your files";
   const left = image ? `${files}, and the image (\`docker rmi ${image}\` removes it)` : files;
-  return `stack ${stack} is torn down. What stays: ${left}.`;
+  return `stack ${stack} is torn down. What stays${where}: ${left}.`;
 }

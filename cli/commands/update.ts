@@ -15,7 +15,7 @@ export async function update(context: Context, args: string[]): Promise<number> 
   const { stack, rest: names } = session;
   const option = names.find((name) => name.startsWith("-"));
   if (option) throw new Problem(`there is no option ${option}; it takes the folders of \`code\` entries`);
-  if (!isLocal(session)) {
+  if (!isLocal(session.settings)) {
     throw new Problem(`stack ${stack} is not on this machine: \`npm run update\` is for local stacks only`);
   }
   const entries = (await isStackThere(session)) ? codeEntries(await readState(session)) : [];

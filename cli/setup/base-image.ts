@@ -36,11 +36,17 @@ export function dockerfileBase(root: string): string {
  * @param context who asks
  * @param dockerHost the daemon, as in DOCKER_HOST
  * @param tag for example debian:bookworm-slim
+ * @param where the machine of the daemon, by which what is found out about registries is remembered
  * @throws Problem when the image can neither be pulled nor made
  */
-export async function prepareBaseImage(context: Context, dockerHost: string, tag: string): Promise<void> {
+export async function prepareBaseImage(
+  context: Context,
+  dockerHost: string,
+  tag: string,
+  where = "this machine",
+): Promise<void> {
   if (await hasImage(dockerHost, tag)) return;
-  const key = `registry of ${tag}`;
+  const key = where === "this machine" ? `registry of ${tag}` : `registry of ${tag} from ${where}`;
   const isDebian = /(^|\/)debian:[a-z]+(-slim)?$/.test(tag);
   // What can be made instead is not waited for at every run; for the others there is nothing else to try.
   let failure = isDebian ? context.findings.get(key) : undefined;
@@ -89,8 +95,10 @@ async function pull(dockerHost: string, tag: string): Promise<string | undefined
 }
 
 async function make(context: Context, machine: Machine, dockerHost: string, tag: string): Promise<void> {
-  if (!findSystemProgram("debootstrap", context.env.PATH)) {
-    await installPackages(context, machine, ["debootstrap"]);
+  const absent = ["debootstrap", "docker"].filter((name) => !findSystemProgram(name, context.env.PATH));
+  if (absent.length > 0) {
+    const packages = absent.flatMap((name) => (name === "docker" ? ["docker-cli", "docker.io"] : name));
+    await installPackages(context, machine, packages);
   }
   await step(`base image ${tag}: making a stand-in out of Debian's packages (about 40 s)`, async () => {
     const script = join(context.root, "offline", "base-image", "make.sh");

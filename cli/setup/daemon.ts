@@ -14,7 +14,7 @@ export interface DockerAddress {
   /** As in DOCKER_HOST. */
   host: string;
   /** Who says so: a daemon that somebody names is theirs to start. */
-  from: "DOCKER_HOST" | "context" | "default";
+  from: "DOCKER_HOST" | "context" | "default" | "ssh";
 }
 
 /** What a daemon says when it is asked whether it is there. */

@@ -16,6 +16,7 @@ const PROGRAMS = {
   debootstrap: "debootstrap",
   ip: "iproute2",
   ps: "procps",
+  sshd: "openssh-server",
   // What host-scripts/ may find on a host, or not: each is tried with and without.
   aria2c: "aria2",
   bsdtar: "libarchive-tools",
@@ -25,7 +26,6 @@ const PROGRAMS = {
   "git-lfs": "git-lfs",
   perl: "perl",
   python3: "python3",
-  sshd: "openssh-server",
   unzip: "unzip",
   wget: "wget",
   xz: "xz-utils",

@@ -31,7 +31,14 @@ export interface GpuInventory {
 }
 
 /** A script of `host-scripts/`. */
-export type HostScript = "prepare.sh" | "code.sh" | "dataset.sh" | "retire.sh" | "wait-for-notebook.sh";
+export type HostScript =
+  | "inspect.sh"
+  | "prepare.sh"
+  | "code.sh"
+  | "dataset.sh"
+  | "retire.sh"
+  | "teardown.sh"
+  | "wait-for-notebook.sh";
 
 /** How to run a script of `host-scripts/` on a host. */
 export interface HostScriptArgs {
@@ -70,12 +77,16 @@ export interface DockerHost {
   platform: pulumi.Output<string>;
   /** What is known about the host's GPUs. */
   gpus: pulumi.Output<GpuInventory>;
-  /** What ties a resource to the machine's life; empty for a machine that the stack did not make. */
+  /** What ties a resource on the Docker daemon to the machine's life; empty where each is removed by itself. */
   lifetime: Pick<pulumi.CustomResourceOptions, "replaceWith" | "deletedWith">;
+  /** Labels by which the host tells what is this stack's on its Docker daemon, beside `gpubox.stack`. */
+  labels: Record<string, pulumi.Input<string>>;
   /** Runs a script on the host, as the person. */
   run(name: string, args: HostScriptArgs, opts: pulumi.ComponentResourceOptions): HostRun;
   /** The command the person types to run `docker ARGUMENTS` on this host. */
-  dockerCommand(args: string): string;
+  dockerCommand(args: string): pulumi.Output<string>;
+  /** The command that brings ports of the host's loopback to the person's own; undefined where they are there already. */
+  tunnelCommand(ports: number[]): pulumi.Output<string> | undefined;
 }
 
 /**
@@ -90,4 +101,9 @@ export function scriptCommand(script: HostScript): string {
 export function scriptText(script: string): string {
   const text = readFileSync(new URL(`../../host-scripts/${script}`, import.meta.url), "utf8");
   return text.replace(/^\. \.\/(.+)$/gm, (_, name: string) => scriptText(name));
+}
+
+/** The last line of what a script printed: its result. */
+export function lastLine(text: string): string {
+  return text.trimEnd().split("\n").at(-1) ?? "";
 }

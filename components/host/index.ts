@@ -1,7 +1,9 @@
 import type { HostConfig } from "../../config.ts";
 import type { DockerHost } from "./host.ts";
+import { inspectSshMachine } from "./inspect-ssh.ts";
 import { inspectLocalMachine, LocalHost } from "./local.ts";
 import type { HostNeeds } from "./preflight.ts";
+import { SshHost } from "./ssh.ts";
 
 export type { DockerHost } from "./host.ts";
 
@@ -23,5 +25,10 @@ export async function createHost({ host, root, needs }: CreateHostArgs): Promise
   switch (host.kind) {
     case "local":
       return new LocalHost("local", { root, machine: await inspectLocalMachine(needs) });
+    case "ssh": {
+      const { kind: _, ...connection } = host;
+      const machine = await inspectSshMachine(connection, root, needs);
+      return new SshHost("ssh", { connection, root, stack: needs.stack, machine });
+    }
   }
 }

@@ -11,31 +11,22 @@ import type Docker from "dockerode";
 import { askDocker, ownDockerHost } from "./docker-api.ts";
 import { type GpuFindings, gpuInventory, NVIDIA_SMI_ARGS } from "./gpus.ts";
 import type { DockerHost, GpuInventory, HostRun, HostScriptArgs } from "./host.ts";
-import { scriptCommand, scriptText } from "./host.ts";
+import { lastLine, scriptCommand, scriptText } from "./host.ts";
+import { architecture, type Machine } from "./inspection.ts";
 import {
   type Existing,
   type ExistingContainer,
   type HostFacts,
   type HostNeeds,
   preflightProblems,
+  refuse,
 } from "./preflight.ts";
 
 /** What a `LocalHost` is made from. */
 export interface LocalHostArgs {
   /** Folder that holds `code/` and `data/`; may start with `~/`. */
   root: string;
-  machine: LocalMachine;
-}
-
-/** What was found out about this machine. */
-export interface LocalMachine {
-  /** Identity of the Docker daemon. */
-  id: string;
-  /** Platform of its images, e.g. `linux/amd64`. */
-  platform: string;
-  /** `uid:gid` of the person. */
-  user: string;
-  gpus: GpuInventory;
+  machine: Machine;
 }
 
 /** What is read of the daemon's account of itself. */
@@ -57,6 +48,7 @@ export class LocalHost extends pulumi.ComponentResource implements DockerHost {
   readonly platform: pulumi.Output<string>;
   readonly gpus: pulumi.Output<GpuInventory>;
   readonly lifetime = {};
+  readonly labels = {};
 
   constructor(name: string, args: LocalHostArgs, opts?: pulumi.ComponentResourceOptions) {
     super("gpubox:host:LocalHost", name, {}, opts);
@@ -90,13 +82,13 @@ export class LocalHost extends pulumi.ComponentResource implements DockerHost {
     return { resource, result: resource.stdout.apply(lastLine) };
   }
 
-  dockerCommand(args: string): string {
-    return `docker ${args}`;
+  dockerCommand(args: string): pulumi.Output<string> {
+    return pulumi.output(`docker ${args}`);
   }
-}
 
-function lastLine(text: string): string {
-  return text.trimEnd().split("\n").at(-1) ?? "";
+  tunnelCommand(): undefined {
+    return undefined;
+  }
 }
 
 /**
@@ -104,7 +96,7 @@ function lastLine(text: string): string {
  *
  * @throws pulumi.RunError naming everything that keeps it from serving the stack
  */
-export async function inspectLocalMachine(needs: HostNeeds): Promise<LocalMachine> {
+export async function inspectLocalMachine(needs: HostNeeds): Promise<Machine> {
   const daemon = ownDockerHost();
   const [info, containers, networks, volumes, driver, toolkitHook, listenErrors] = await Promise.all([
     askInfo(daemon).catch((error: Error) => {
@@ -125,6 +117,7 @@ export async function inspectLocalMachine(needs: HostNeeds): Promise<LocalMachin
     cdi: (info.DiscoveredDevices ?? []).some(({ ID }) => ID?.startsWith("nvidia.com/gpu")),
   });
   refuse(
+    "this machine",
     preflightProblems(needs, {
       gpus,
       containers: (containers ?? []).map(existingContainer),
@@ -143,16 +136,6 @@ async function askInfo(daemon: string) {
   return info;
 }
 
-function refuse(problems: string[]): void {
-  if (problems.length === 0) return;
-  throw new pulumi.RunError(
-    [
-      "this machine cannot serve the stack; nothing was created:",
-      ...problems.map((line) => `  ${line}`),
-    ].join("\n"),
-  );
-}
-
 /** The daemon has null in place of no labels. */
 function existing({ Name, Labels }: { Name: string; Labels?: Record<string, string> | null }): Existing {
   return { name: Name, stack: Labels?.["gpubox.stack"] };
@@ -164,11 +147,6 @@ function existingContainer(info: Docker.ContainerInfo): ExistingContainer {
     stack: info.Labels["gpubox.stack"],
     ports: info.Ports.flatMap(({ PublicPort }) => (PublicPort ? [PublicPort] : [])),
   };
-}
-
-/** Docker's name for what the daemon's kernel calls its architecture. */
-function architecture(machine: string): string {
-  return { x86_64: "amd64", aarch64: "arm64" }[machine] ?? machine;
 }
 
 async function askDriver(): Promise<GpuFindings["driver"]> {

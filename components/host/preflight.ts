@@ -1,6 +1,7 @@
 /**
  * What a host must offer before anything is pulled or built on it. Pure: the facts come from the host.
  */
+import { RunError } from "@pulumi/pulumi";
 import type { GpuSelection } from "../../config.ts";
 import { gpuProblem } from "./gpus.ts";
 import type { GpuInventory } from "./host.ts";
@@ -42,6 +43,18 @@ export interface HostFacts {
   volumes: Existing[];
   /** Ports the stack wants and cannot have, with the code of the error that says so, e.g. EADDRINUSE. */
   listenErrors: Map<number, string>;
+  /** Free megabytes where Docker keeps images and volumes; undefined where that is not known. */
+  freeMegabytes?: number;
+}
+
+/** Less than this is not enough to build the smallest image. */
+const MINIMUM_FREE_MEGABYTES = 2048;
+
+function diskProblem(needs: HostNeeds, { freeMegabytes, containers }: HostFacts): string | undefined {
+  // A stack that is there needs little more than it has.
+  if (containers.some(({ stack }) => stack === needs.stack)) return undefined;
+  if (freeMegabytes === undefined || freeMegabytes >= MINIMUM_FREE_MEGABYTES) return undefined;
+  return `gpubox:host: only ${freeMegabytes} MB are free where Docker keeps its images, and it takes ${MINIMUM_FREE_MEGABYTES} at the very least: \`docker system df\` shows what takes them, \`docker system prune\` removes what is unused`;
 }
 
 function portProblem(
@@ -107,7 +120,9 @@ function nameProblem(needs: HostNeeds, facts: HostFacts, { name }: HostNeeds["no
 
 /** Everything that keeps a host from serving a stack, each with the config key and the command that mends it. */
 export function preflightProblems(needs: HostNeeds, facts: HostFacts): string[] {
-  const network = networkProblem(needs, facts);
+  const ofStack = [networkProblem(needs, facts), diskProblem(needs, facts)].filter(
+    (problem) => problem !== undefined,
+  );
   const ofNotebooks = needs.notebooks.flatMap((notebook, index) => {
     const found: [string, string | undefined][] = [
       ["gpus", gpuProblem(notebook.gpus, facts.gpus)],
@@ -119,5 +134,20 @@ export function preflightProblems(needs: HostNeeds, facts: HostFacts): string[] 
       problem ? [`gpubox:notebooks[${index}].${key}: ${problem}`] : [],
     );
   });
-  return network ? [network, ...ofNotebooks] : ofNotebooks;
+  return [...ofStack, ...ofNotebooks];
+}
+
+/**
+ * Refuses a host that has problems.
+ *
+ * @param where the host, as the message names it
+ * @throws pulumi.RunError with a line for each problem
+ */
+export function refuse(where: string, problems: string[]): void {
+  if (problems.length === 0) return;
+  throw new RunError(
+    [`${where} cannot serve the stack; nothing was created:`, ...problems.map((line) => `  ${line}`)].join(
+      "\n",
+    ),
+  );
 }

@@ -55,8 +55,8 @@ const pulledCommand = [
 /** Labels as the provider takes them: `gpubox.stack` on everything, and those given. */
 export function stackLabels(
   stack: string,
-  others: Record<string, string> = {},
-): { label: string; value: string }[] {
+  others: Record<string, pulumi.Input<string>> = {},
+): { label: string; value: pulumi.Input<string> }[] {
   return Object.entries({ "gpubox.stack": stack, ...others }).map(([label, value]) => ({ label, value }));
 }
 
@@ -113,14 +113,23 @@ export function environment(
   return Object.entries(variables).map(([key, value]) => `${key}=${value}`);
 }
 
+const LOOPBACK = "127.0.0.1";
+
 /** Whether an address is only reachable from the host itself. */
 export function isLoopback(address: string): boolean {
   return address.startsWith("127.");
 }
 
+/** Ports that only the host itself reaches: where that is elsewhere, a tunnel must bring them to the person. */
+export function tunnelPorts(notebooks: Pick<NotebookConfig, "address" | "port">[]): number[] {
+  return notebooks.flatMap(({ address, port }) =>
+    addressForPerson(address, LOOPBACK) === LOOPBACK ? [port] : [],
+  );
+}
+
 /** Address under which the host itself reaches a port bound to `address`. */
 export function addressOnHost(address: string): string {
-  return address === "0.0.0.0" ? "127.0.0.1" : address;
+  return address === "0.0.0.0" ? LOOPBACK : address;
 }
 
 /** Address under which the person reaches a port bound to `address` of a host they reach at `hostAddress`. */

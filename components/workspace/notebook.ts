@@ -62,7 +62,7 @@ export class Notebook extends pulumi.ComponentResource {
     const { host, image, imageConfig, notebook, stack } = args;
     const { port, address } = notebook;
     const onHost = { parent: this, provider: host.provider, ...host.lifetime };
-    const labels = stackLabels(stack, { "gpubox.notebook": notebook.name });
+    const labels = stackLabels(stack, { ...host.labels, "gpubox.notebook": notebook.name });
 
     const gpus = host.gpus.apply((inventory) => gpuRequest(notebook.name, notebook.gpus, inventory));
     this.accelerator = gpus.apply(({ accelerator }) => accelerator);
@@ -137,14 +137,21 @@ export class Notebook extends pulumi.ComponentResource {
 
     this.info = pulumi.secret(
       pulumi
-        .all([this.accelerator, token, host.address, ready.result])
-        .apply(([accelerator, secret, hostAddress]) => ({
+        .all([
+          this.accelerator,
+          token,
+          host.address,
+          host.dockerCommand(`exec -it ${notebook.name} bash`),
+          host.dockerCommand(`logs -f ${notebook.name}`),
+          ready.result,
+        ])
+        .apply(([accelerator, secret, hostAddress, shell, logs]) => ({
           name: notebook.name,
           url: `http://${addressForPerson(address, hostAddress)}:${port}/?token=${secret}`,
           gpus: accelerator,
           port,
-          shell: host.dockerCommand(`exec -it ${notebook.name} bash`),
-          logs: host.dockerCommand(`logs -f ${notebook.name}`),
+          shell,
+          logs,
         })),
     );
     this.registerOutputs({ info: this.info });

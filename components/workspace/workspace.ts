@@ -51,7 +51,7 @@ export class Workspace extends pulumi.ComponentResource {
     }
     const network = new docker.Network(
       "network",
-      { name: stackSlug(stack), labels: stackLabels(stack) },
+      { name: stackSlug(stack), labels: stackLabels(stack, host.labels) },
       { ...child, provider: host.provider, ...host.lifetime },
     );
     const notebooks = args.notebooks.map(

@@ -31,13 +31,20 @@ export interface DaemonOptions {
   group?: string;
   /** Put before the daemon's PATH. */
   path?: string;
+  /** Words before the commands that make it, such as those that enter a network namespace; none by default. */
+  prefix?: string[];
 }
 
 const SUBNETS = { bridge: "192.168.213.1/24", pools: "base=192.168.214.0/23,size=27" };
 const BRIDGE = "gpubox-test0";
 
 /** Starts a private daemon. Needs root, `dockerd` and iptables. */
-export async function startDaemon({ folder, group = "root", path }: DaemonOptions): Promise<Daemon> {
+export async function startDaemon({
+  folder,
+  group = "root",
+  path,
+  prefix = [],
+}: DaemonOptions): Promise<Daemon> {
   mkdirSync(folder, { recursive: true });
   // Whoever is in the socket's group must get to it.
   chmodSync(folder, 0o711);
@@ -48,9 +55,11 @@ export async function startDaemon({ folder, group = "root", path }: DaemonOption
 
   async function start(): Promise<void> {
     const output = openSync(log, "a");
+    const [file = "", ...before] = [...prefix, "dockerd"];
     child = spawn(
-      "dockerd",
+      file,
       [
+        ...before,
         `--host=unix://${socket}`,
         `--group=${group}`,
         `--data-root=${join(folder, "data")}`,
@@ -110,9 +119,13 @@ export async function startDaemon({ folder, group = "root", path }: DaemonOption
     for (const { Name } of (await client.listVolumes()).Volumes ?? []) await client.getVolume(Name).remove();
   }
 
-  await execa("ip", ["link", "add", BRIDGE, "type", "bridge"], { reject: false });
-  await execa("ip", ["address", "replace", SUBNETS.bridge, "dev", BRIDGE]);
-  await execa("ip", ["link", "set", BRIDGE, "up"]);
+  const ip = (...args: string[]) => {
+    const [file = "", ...before] = [...prefix, "ip"];
+    return execa(file, [...before, ...args], { reject: args[1] !== "add" });
+  };
+  await ip("link", "add", BRIDGE, "type", "bridge");
+  await ip("address", "replace", SUBNETS.bridge, "dev", BRIDGE);
+  await ip("link", "set", BRIDGE, "up");
   await start();
   return {
     host: `unix://${socket}`,

@@ -43,6 +43,8 @@ export interface Person {
 /** Who a person is. */
 export interface PersonOptions {
   daemon: Daemon;
+  /** Their DOCKER_HOST; the daemon's address by default. */
+  dockerHost?: string;
   /** Their uid and gid. */
   uid?: number;
   /** Further environment. */
@@ -52,7 +54,13 @@ export interface PersonOptions {
 }
 
 /** Makes a person with a fresh clone. Needs root, to become somebody else. */
-export async function createPerson({ daemon, uid = 1000, env = {}, path }: PersonOptions): Promise<Person> {
+export async function createPerson({
+  daemon,
+  dockerHost = daemon.host,
+  uid = 1000,
+  env = {},
+  path,
+}: PersonOptions): Promise<Person> {
   const home = mkdtempSync(join(tmpdir(), "gpubox-person-"));
   const project = join(home, "gpubox");
   const root = join(home, "docker_mount");
@@ -77,7 +85,7 @@ export async function createPerson({ daemon, uid = 1000, env = {}, path }: Perso
     ...process.env,
     ...env,
     HOME: home,
-    DOCKER_HOST: daemon.host,
+    DOCKER_HOST: dockerHost,
     PATH: path ? `${path}:${ownPath}` : ownPath,
     // As a person's machine is, which the tests' own environment may not be.
     CI: undefined,

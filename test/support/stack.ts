@@ -2,6 +2,8 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { DockerHost, GpuInventory } from "../../components/host/host.ts";
 import { LocalHost } from "../../components/host/local.ts";
+import { SshHost } from "../../components/host/ssh.ts";
+import type { SshConnection } from "../../components/host/ssh-command.ts";
 import { Workspace } from "../../components/workspace/workspace.ts";
 import { parseConfig } from "../../config.ts";
 import { record, resolved } from "./recorder.ts";
@@ -25,12 +27,25 @@ export const HOSTS: Record<
   string,
   (root: string, gpus: GpuInventory) => DockerHost & pulumi.ComponentResource
 > = {
-  local: (root, gpus) =>
-    new LocalHost("local", {
-      root,
-      machine: { id: "daemon-1", platform: "linux/amd64", user: "1000:1000", gpus },
-    }),
+  local: (root, gpus) => new LocalHost("local", { root, machine: machine(gpus) }),
+  ssh: (root, gpus) =>
+    new SshHost("ssh", { connection: SSH, root, stack: "gpubox/dev", machine: machine(gpus) }),
 };
+
+/** How the host of kind ssh is reached. */
+export const SSH: SshConnection = {
+  address: "gpu.example.org",
+  user: "ada",
+  port: 2222,
+  hostKey: `ssh-ed25519 AAAA${"C".repeat(64)}`,
+};
+
+const machine = (gpus: GpuInventory) => ({
+  id: "daemon-1",
+  platform: "linux/amd64",
+  user: "1000:1000",
+  gpus,
+});
 
 /** Records the stack that a configuration declares on a host, and its outputs. */
 export function recordStack(raw: Record<string, unknown>, gpus = NO_GPU, kind = "local") {

@@ -15,6 +15,10 @@ const refusal = (raw: Record<string, unknown>): string => {
 };
 
 const sha256 = "a".repeat(64);
+const hostKey = `ssh-ed25519 AAAA${"C".repeat(64)}`;
+const ssh = (keys: Record<string, unknown>) => ({
+  host: { kind: "ssh", address: "gpu.example.org", ...keys },
+});
 const documentation = readFileSync(new URL("../../docs/data.md", import.meta.url), "utf8");
 
 describe("defaults", () => {
@@ -39,6 +43,18 @@ describe("defaults", () => {
         },
       ],
     });
+  });
+
+  it("leave a machine reached by SSH to the person's own ssh", () => {
+    expect(parseConfig(ssh({}), "dev").host).toEqual({ kind: "ssh", address: "gpu.example.org" });
+    const all = {
+      address: "fd00::2",
+      user: "ada",
+      port: 2222,
+      key: "~/.ssh/id",
+      hostKey: `${hostKey} root@gpu`,
+    };
+    expect(parseConfig(ssh(all), "dev").host).toEqual({ kind: "ssh", ...all });
   });
 
   it("read a plain string as the image to pull", () => {
@@ -142,6 +158,48 @@ describe("refusals", () => {
       "a user of the image that is built",
       { image: { user: "host" } },
       "gpubox:image: takes `command` and `user` only with `pull`",
+    ],
+    ["a machine without an address", { host: { kind: "ssh" } }, "gpubox:host.address:"],
+    [
+      "an address with a user in it",
+      ssh({ address: "ada@gpu" }),
+      "gpubox:host.address: must be a name or an address",
+    ],
+    [
+      "an address that is a url",
+      ssh({ address: "ssh://gpu" }),
+      "gpubox:host.address: must be a name or an address",
+    ],
+    ["an address that is an option", ssh({ address: "-oProxyCommand=x" }), "gpubox:host.address:"],
+    ["a user that is an option", ssh({ user: "-l" }), "gpubox:host.user: must be the name of a user"],
+    ["a port that is none", ssh({ port: 0 }), "gpubox:host.port:"],
+    [
+      "a relative key file",
+      ssh({ key: "id_ed25519" }),
+      "gpubox:host.key: must be absolute, or start with ~/",
+    ],
+    ["a key file with a variable in it", ssh({ key: "/keys/$USER" }), "gpubox:host.key: must not contain"],
+    [
+      "a private key for a host key",
+      ssh({ hostKey: "-----BEGIN" }),
+      "gpubox:host.hostKey: must be a public host key",
+    ],
+    [
+      "a fingerprint for a host key",
+      ssh({ hostKey: "SHA256:abc" }),
+      "gpubox:host.hostKey: must be a public host key",
+    ],
+    [
+      "a host key with more after it than a comment on its line",
+      ssh({ hostKey: `${hostKey}\nx` }),
+      "gpubox:host.hostKey: must be a public host key",
+    ],
+    ["two ways to know a machine", ssh({ hostKey, knownHosts: "~/hosts" }), "gpubox:host: takes either"],
+    ["a password", ssh({ password: "secret" }), "gpubox:host.password: there is no such key"],
+    [
+      "a key of ssh for this machine",
+      { host: { kind: "local", user: "ada" } },
+      "gpubox:host.user: there is no such",
     ],
     ["an unknown host", { host: { kind: "moon" } }, "gpubox:host.kind:"],
     ["a relative root", { root: "mount" }, 'gpubox:root: must be absolute, or start with ~/ (found "mount")'],

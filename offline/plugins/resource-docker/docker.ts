@@ -1,10 +1,10 @@
-import { spawn } from "node:child_process";
 import { Agent } from "node:http";
+import type { Socket } from "node:net";
 import { homedir } from "node:os";
-import { Duplex } from "node:stream";
 import { setTimeout as after } from "node:timers/promises";
 import Docker from "dockerode";
 import { z } from "zod";
+import { dialStdio } from "../../../components/host/dial-stdio.ts";
 
 /** Arguments of docker.Provider. */
 export const providerSchema = z.strictObject({
@@ -75,12 +75,11 @@ function clientOf(host: string, sshOpts: string[]): Docker {
 /** Speaks to a daemon through `docker system dial-stdio` on its machine, over the person's own ssh. */
 class SshAgent extends Agent {
   readonly #command: string[];
-  readonly #host: string;
 
   constructor({ hostname, port, username }: URL, options: string[]) {
     super({ keepAlive: true });
-    this.#host = hostname;
     this.#command = [
+      "ssh",
       ...(username ? ["-l", decodeURIComponent(username)] : []),
       ...(port ? ["-p", port] : []),
       ...options,
@@ -88,37 +87,9 @@ class SshAgent extends Agent {
     ];
   }
 
-  override createConnection(): Duplex {
-    const ssh = spawn("ssh", this.#command);
-    let said = "";
-    const connection = new Duplex({
-      // A write that fails because ssh has ended says less than ssh does when it ends.
-      write: (chunk, _, done) => ssh.stdin.write(chunk, () => done()),
-      final: (done) => ssh.stdin.end(done),
-      read: () => ssh.stdout.resume(),
-      destroy: (error, done) => {
-        ssh.kill();
-        done(error);
-      },
-    });
-    ssh.stdin.on("error", () => {});
-    ssh.stdout.on("data", (chunk) => connection.push(chunk) || ssh.stdout.pause());
-    ssh.stderr.setEncoding("utf8").on("data", (chunk: string) => {
-      said = (said + chunk).slice(-2000);
-    });
-    ssh.on("error", (error) => connection.destroy(error));
-    ssh.on("close", (code) => {
-      if (code === 0) connection.push(null);
-      else connection.destroy(new Error(`ssh to ${this.#host} ended with status ${code}: ${said.trim()}`));
-    });
-    return connection;
+  override createConnection(): Socket {
+    return dialStdio(this.#command);
   }
-
-  // The defaults set socket options, which pipes do not have.
-  override keepSocketAlive(): boolean {
-    return true;
-  }
-  override reuseSocket(): void {}
 }
 
 /** The HTTP status of the daemon's answer, when the error is one. */

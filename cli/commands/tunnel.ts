@@ -1,0 +1,101 @@
+/** `npm run tunnel`: brings the notebooks of a machine elsewhere to this one's loopback, until it is ended. */
+
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { connect, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { tunnelCommand } from "../../components/host/ssh-command.ts";
+import type { NotebookInfo } from "../../components/workspace/notebook.ts";
+import type { Context } from "../context.ts";
+import { readOutputs } from "../outputs.ts";
+import { findProgram } from "../path.ts";
+import { reach } from "../remote.ts";
+import { capture, type Env, handOver } from "../run.ts";
+import { Problem, say } from "../say.ts";
+import { isLocal, openSession, requireStack } from "../session.ts";
+
+/** How long ssh may take until the tunnel is there, in milliseconds. */
+const PATIENCE = 30_000;
+
+export async function tunnel(context: Context, args: string[]): Promise<number> {
+  const session = await openSession(context, args);
+  if (isLocal(session.settings)) {
+    throw new Problem(`stack ${session.stack} is on this machine: its urls answer without a tunnel`);
+  }
+  await requireStack(session);
+  const { notebooks = [] } = await readOutputs(session);
+  const elsewhere = notebooks.filter(({ url }) => new URL(url).hostname === "127.0.0.1");
+  if (elsewhere.length === 0) throw new Problem(`stack ${session.stack} has no notebook that needs a tunnel`);
+  const connection = await reach(context.root, session.stack);
+  const ends = await Promise.all(
+    elsewhere.map(async (notebook) => ({ notebook, port: await freePort(notebook) })),
+  );
+  const command = tunnelCommand(
+    connection,
+    ends.map(({ notebook, port }) => [port, notebook.port]),
+  );
+  const ended = handOver(`exec ${command}`, [], { env: session.env, shell: true });
+  const urls = ends.map(({ notebook, port }) => urlAt(notebook.url, port));
+  if (await Promise.race([untilOpen(ends[0]?.port ?? 0), ended.then(() => false)])) {
+    process.stdout.write(`${urls.join("\n")}\n`);
+    say(`the tunnel to ${connection.address} is open until you end it with Ctrl-C`);
+    if (context.interactive) await openBrowser(urls[0] as string, session.env);
+  }
+  return await ended;
+}
+
+/** The notebook's url by way of another port. */
+export function urlAt(url: string, port: number): string {
+  const at = new URL(url);
+  at.port = String(port);
+  return at.href;
+}
+
+/** The notebook's own port where it is free here, else any. */
+async function freePort({ name, port }: NotebookInfo): Promise<number> {
+  for (const wanted of [port, 0]) {
+    const server = createServer().listen(wanted, "127.0.0.1");
+    try {
+      await once(server, "listening");
+      const { port: got } = server.address() as { port: number };
+      if (got !== port) say(`${name}: port ${port} is taken here, so it is brought to ${got}`);
+      return got;
+    } catch {
+      // Taken; the next one is the system's choice.
+    } finally {
+      server.close();
+    }
+  }
+  throw new Problem("no port of 127.0.0.1 is free on this machine");
+}
+
+async function untilOpen(port: number): Promise<boolean> {
+  const deadline = Date.now() + PATIENCE;
+  while (Date.now() < deadline) {
+    const socket = connect(port, "127.0.0.1");
+    try {
+      await once(socket, "connect");
+      return true;
+    } catch {
+      await sleep(100);
+    } finally {
+      socket.destroy();
+    }
+  }
+  return false;
+}
+
+/** Shows a page in the person's browser, where there is one to show it in. */
+async function openBrowser(url: string, env: Env): Promise<void> {
+  const name = process.platform === "darwin" ? "open" : env.DISPLAY || env.WAYLAND_DISPLAY ? "xdg-open" : "";
+  const program = name && findProgram(name, env.PATH);
+  if (!program) return;
+  // By way of a file of the person's alone: what a program is started with, everybody on the machine can see.
+  const folder = mkdtempSync(join(tmpdir(), "gpubox-open-"));
+  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  const page = join(folder, "notebook.html");
+  writeFileSync(page, `<meta http-equiv="refresh" content="0; url=${url}">\n`, { mode: 0o600 });
+  await capture(program, [page], { env });
+}

@@ -1,0 +1,105 @@
+/** The machine of a stack whose host is of kind `ssh`, as the commands see it. */
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { RunError } from "@pulumi/pulumi";
+import { parseDocument } from "yaml";
+import { dialStdio } from "../components/host/dial-stdio.ts";
+import { reachSshMachine, runOnMachine } from "../components/host/inspect-ssh.ts";
+import { type SshConnection, sshCommand } from "../components/host/ssh-command.ts";
+import { parseHost } from "../config.ts";
+import { Problem, step } from "./say.ts";
+import type { DockerAddress } from "./setup/daemon.ts";
+import { shortName, stackFile } from "./setup/stack.ts";
+
+/** A machine that answered. */
+export interface Remote {
+  connection: SshConnection;
+  /** A socket on this machine that leads to its Docker daemon, for as long as this process runs. */
+  docker: DockerAddress;
+}
+
+/** What a stack's file says of the machine, checked. @throws Problem when that is wrong, or it is none of kind ssh */
+function readMachine(root: string, stack: string): { connection: SshConnection; folder: string } {
+  const { config = {} } = parseDocument(readFileSync(stackFile(root, stack), "utf8")).toJS() ?? {};
+  const { kind, ...connection } = told(() => parseHost(config["gpubox:host"], shortName(stack)));
+  if (kind !== "ssh") throw new Problem(`stack ${stack} is not on a machine that is reached by SSH`);
+  return { connection: connection as SshConnection, folder: String(config["gpubox:root"] ?? "~") };
+}
+
+/**
+ * Makes sure that a stack's machine and its Docker daemon answer, and opens a way to the daemon.
+ *
+ * @param root the checkout
+ * @throws Problem naming the step that failed
+ */
+export async function openRemote(root: string, stack: string): Promise<Remote> {
+  const connection = await reach(root, stack);
+  return { connection, docker: { host: await relay(connection), from: "ssh" } };
+}
+
+/** Makes sure that a stack's machine and its Docker daemon answer. @throws Problem naming the step that failed */
+export async function reach(root: string, stack: string): Promise<SshConnection> {
+  const { connection, folder } = readMachine(root, stack);
+  await step(`${connection.address}: looking it over by SSH`, () =>
+    toldLater(reachSshMachine(connection, folder, shortName(stack))),
+  );
+  return connection;
+}
+
+/** Waits until a notebook answers on its machine. @throws Problem when it does not, after `patience` seconds */
+export async function waitForNotebook(
+  root: string,
+  stack: string,
+  { name, port, patience }: { name: string; port: number; patience: number },
+): Promise<void> {
+  const environment = { URL: `http://127.0.0.1:${port}`, CONTAINER: name, TIMEOUT: String(patience) };
+  const { connection } = readMachine(root, stack);
+  await toldLater(runOnMachine(connection, "wait-for-notebook.sh", environment, shortName(stack)));
+}
+
+/** What the program says of a host is for the person as it is. */
+function asProblem(error: unknown): unknown {
+  return error instanceof RunError ? new Problem(error.message) : error;
+}
+
+function told<T>(action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    throw asProblem(error);
+  }
+}
+
+async function toldLater<T>(result: Promise<T>): Promise<T> {
+  return await result.catch((error) => {
+    throw asProblem(error);
+  });
+}
+
+/**
+ * Lets programs here speak to the daemon over there: each connection to the socket is one to `docker system dial-stdio`.
+ * Nothing of it keeps this process alive.
+ *
+ * @returns the socket, as in DOCKER_HOST
+ */
+async function relay(connection: SshConnection): Promise<string> {
+  // For its owner alone, as whoever may use the socket may use the daemon.
+  const folder = mkdtempSync(join(tmpdir(), "gpubox-docker-"));
+  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  const server = createServer((here) => {
+    const there = dialStdio(sshCommand(connection, "docker system dial-stdio"));
+    here.pipe(there).pipe(here);
+    here.on("error", () => there.destroy()).on("close", () => there.destroy());
+    there.on("error", () => here.destroy());
+    here.unref();
+    there.unref();
+  });
+  const path = join(folder, "docker.sock");
+  server.listen(path);
+  await once(server, "listening");
+  server.unref();
+  return `unix://${path}`;
+}

@@ -1,0 +1,122 @@
+/** Looking over a machine that is reached by SSH, before anything is made on it. */
+import { spawn } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import * as pulumi from "@pulumi/pulumi";
+import { NVIDIA_SMI_ARGS } from "./gpus.ts";
+import { lastLine, scriptText } from "./host.ts";
+import { dockerProblem, factsOf, type Inspection, type Machine, machineOf } from "./inspection.ts";
+import { type HostNeeds, preflightProblems, refuse } from "./preflight.ts";
+import { exportLines } from "./shell.ts";
+import { keyscanCommand, remoteScript, type SshConnection, sshCommand } from "./ssh-command.ts";
+import { explainHostKey, explainSsh, unreachable } from "./ssh-failure.ts";
+
+/** What a program that was run to its end left behind. */
+interface Ended {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** Longest look at a machine, in milliseconds: a run that cannot begin says so within a minute. */
+const PATIENCE = 50_000;
+
+async function runToEnd([file = "", ...args]: string[], stdin = ""): Promise<Ended> {
+  const child = spawn(file, args, { timeout: PATIENCE });
+  // A program that ends without reading is not at fault.
+  child.stdin.on("error", () => {}).end(stdin);
+  const ended = new Promise<number | null>((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", resolve);
+  });
+  const [code, stdout, stderr] = await Promise.all([ended, text(child.stdout), text(child.stderr)]);
+  return { code, stdout, stderr };
+}
+
+/**
+ * Runs a script of `host-scripts/` on a machine and gives what it printed.
+ *
+ * @param stack name of the stack, for the message
+ * @throws pulumi.RunError naming the step that failed when the machine cannot be reached
+ */
+export async function runOnMachine(
+  connection: SshConnection,
+  script: "inspect.sh" | "wait-for-notebook.sh",
+  environment: Record<string, string>,
+  stack: string,
+): Promise<string> {
+  const line = remoteScript(connection);
+  const ended = await runToEnd(["/bin/sh", "-c", line], exportLines(environment) + scriptText(script));
+  if (ended.code === 0) return ended.stdout;
+  const failure =
+    ended.code === null
+      ? {
+          step: "connect",
+          tell: [`it said nothing for ${PATIENCE / 1000} s`, ...ended.stderr.trim().split("\n")],
+        }
+      : explainSsh(connection, ended.stderr);
+  const tell =
+    failure.step === "host key"
+      ? explainHostKey(connection, failure, await offeredKey(connection), `Pulumi.${stack}.yaml`)
+      : failure.tell;
+  throw new pulumi.RunError(unreachable(connection, failure.step, tell));
+}
+
+/** The key that a machine shows, as its configuration would have it; undefined where it shows none. */
+async function offeredKey(connection: SshConnection): Promise<string | undefined> {
+  const folder = await mkdtemp(join(tmpdir(), "gpubox-key-"));
+  try {
+    const file = join(folder, "known_hosts");
+    await runToEnd(keyscanCommand(connection, file));
+    const [, type, key] = (await readFile(file, "utf8")).trim().split(/\s+/);
+    return type && key && `${type} ${key}`;
+  } catch {
+    return undefined;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Ends the shared connection, so that the next one is a new login. */
+async function endConnection(connection: SshConnection): Promise<void> {
+  await runToEnd(sshCommand(connection, "", ["-O", "exit"])).catch(() => {});
+}
+
+/**
+ * Finds out what a machine has.
+ *
+ * @param stack name of the stack, for messages
+ * @throws pulumi.RunError naming the step that failed, when its Docker daemon cannot be used
+ */
+export async function reachSshMachine(
+  connection: SshConnection,
+  root: string,
+  stack: string,
+): Promise<Inspection> {
+  const environment = { ROOT: root, NVIDIA_SMI_ARGS: NVIDIA_SMI_ARGS.join(" ") };
+  const printed = await runOnMachine(connection, "inspect.sh", environment, stack);
+  // A login shell may print a greeting first.
+  const inspection: Inspection = JSON.parse(lastLine(printed));
+  const problem = dockerProblem(inspection);
+  if (problem === undefined) return inspection;
+  // Membership of a group counts from the next login on.
+  await endConnection(connection);
+  throw new pulumi.RunError(unreachable(connection, problem.step, [problem.tell]));
+}
+
+/**
+ * Looks a machine over.
+ *
+ * @throws pulumi.RunError naming everything that keeps it from serving the stack
+ */
+export async function inspectSshMachine(
+  connection: SshConnection,
+  root: string,
+  needs: HostNeeds,
+): Promise<Machine> {
+  const inspection = await reachSshMachine(connection, root, needs.stack.split("/").at(-1) ?? "");
+  refuse(connection.address, preflightProblems(needs, factsOf(inspection, needs)));
+  return machineOf(inspection);
+}

@@ -1,0 +1,156 @@
+/** Reading what `host-scripts/inspect.sh` says of a machine. Pure. */
+import { type GpuFindings, gpuInventory } from "./gpus.ts";
+import type { GpuInventory } from "./host.ts";
+import type { Existing, ExistingContainer, HostFacts, HostNeeds } from "./preflight.ts";
+
+/** What was found out about a machine that can serve a stack. */
+export interface Machine {
+  /** Identity of the Docker daemon. */
+  id: string;
+  /** Platform of its images, e.g. `linux/amd64`. */
+  platform: string;
+  /** `uid:gid` of the person. */
+  user: string;
+  gpus: GpuInventory;
+}
+
+/** What of `docker info` is read here. */
+interface DockerInfo {
+  ID?: string;
+  Architecture?: string;
+  Runtimes?: Record<string, unknown> | null;
+  DiscoveredDevices?: { ID?: string }[] | null;
+  ServerErrors?: string[];
+}
+
+/** The line that `inspect.sh` prints. */
+export interface Inspection {
+  user: string;
+  docker:
+    | { missing: true }
+    | {
+        info: DockerInfo | null;
+        containers: { name: string; stack: string; ports: string }[];
+        networks: { name: string; stack: string }[];
+        volumes: { name: string; stack: string }[];
+        /** What the docker command said is wrong. */
+        error: string;
+      };
+  driver: GpuFindings["driver"];
+  toolkitHook: boolean;
+  /** Sockets that listen, as in /proc/net/tcp: `0100007F:22B8`. */
+  listening: string[];
+  /** IPv4 addresses of the machine; null where that cannot be found out. */
+  addresses: string[] | null;
+  /** Free megabytes where Docker and where the stack's root keep their files. */
+  free: { docker: number | null; root: number | null };
+}
+
+/** Why the Docker daemon of an inspected machine cannot be used, with the step that failed; undefined when it can. */
+export function dockerProblem({ docker }: Inspection): { step: string; tell: string } | undefined {
+  if ("missing" in docker) {
+    return {
+      step: "Docker not there",
+      tell: "there is no `docker` command on it: install Docker Engine there, on Debian and Ubuntu with `sudo apt-get install docker.io`",
+    };
+  }
+  if (docker.info?.ID) return undefined;
+  const said = docker.info?.ServerErrors?.[0] ?? docker.error.trim().split("\n")[0];
+  if (/permission denied/i.test(said ?? "")) {
+    return {
+      step: "Docker not allowed",
+      tell: "you may not use its Docker daemon: run `sudo usermod -aG docker $USER` there, and the same again here",
+    };
+  }
+  return {
+    step: "Docker not there",
+    tell: `its Docker daemon does not answer (${said || "no answer"}): start it there with \`sudo systemctl start docker\``,
+  };
+}
+
+/** The machine that an inspection found. @throws when its Docker daemon cannot be used; see `dockerProblem` */
+export function machineOf(inspection: Inspection): Machine {
+  const problem = dockerProblem(inspection);
+  if (problem) throw new Error(problem.tell);
+  const { user, docker, driver, toolkitHook } = inspection;
+  const { ID = "", Architecture = "", Runtimes, DiscoveredDevices } = (docker as { info: DockerInfo }).info;
+  const gpus = gpuInventory({
+    driver,
+    toolkit: toolkitHook || "nvidia" in (Runtimes ?? {}),
+    cdi: (DiscoveredDevices ?? []).some((device) => device.ID?.startsWith("nvidia.com/gpu")),
+  });
+  return { id: ID, platform: `linux/${architecture(Architecture)}`, user, gpus };
+}
+
+/** Docker's name for what the daemon's kernel calls its architecture. */
+export function architecture(machine: string): string {
+  return { x86_64: "amd64", aarch64: "arm64" }[machine] ?? machine;
+}
+
+/** What the preflight needs to know. */
+export function factsOf(inspection: Inspection, needs: HostNeeds): HostFacts {
+  const { docker, addresses, free } = inspection;
+  const listening = inspection.listening.map(decodeSocket);
+  const listenErrors = needs.notebooks.flatMap(({ address, port }): [number, string][] => {
+    if (addresses && address !== "0.0.0.0" && !address.startsWith("127.") && !addresses.includes(address)) {
+      return [[port, "EADDRNOTAVAIL"]];
+    }
+    const taken = listening.some((socket) => socket.port === port && collide(socket.address, address));
+    return taken ? [[port, "EADDRINUSE"]] : [];
+  });
+  return {
+    gpus: machineOf(inspection).gpus,
+    containers: "missing" in docker ? [] : docker.containers.map(existingContainer),
+    networks: "missing" in docker ? [] : docker.networks.map(existing),
+    volumes: "missing" in docker ? [] : docker.volumes.map(existing),
+    listenErrors: new Map(listenErrors),
+    freeMegabytes: free.docker ?? undefined,
+  };
+}
+
+const EVERY = "0.0.0.0";
+
+function collide(one: string, other: string): boolean {
+  return one === EVERY || other === EVERY || one === other;
+}
+
+/** A socket as the kernel writes it: 32-bit words in the machine's byte order, then the port. */
+function decodeSocket(text: string): { address: string; port: number } {
+  const [hex = "", port = ""] = text.split(":");
+  // The last word of an IPv6 address that stands for an IPv4 one; `::` takes IPv4 connections as well.
+  const bytes = hex.slice(-8).match(/../g) ?? [];
+  return {
+    address: bytes
+      .map((byte) => Number.parseInt(byte, 16))
+      .reverse()
+      .join("."),
+    port: Number.parseInt(port, 16),
+  };
+}
+
+function existing({ name, stack }: { name: string; stack: string }): Existing {
+  return { name, stack: stack || undefined };
+}
+
+function existingContainer({
+  name,
+  stack,
+  ports,
+}: {
+  name: string;
+  stack: string;
+  ports: string;
+}): ExistingContainer {
+  return {
+    name: name.split(",")[0] ?? name,
+    stack: stack || undefined,
+    // As in `127.0.0.1:8888->8888/tcp, :::9000-9001->9000-9001/tcp`.
+    ports: [...ports.matchAll(/:(\d+)(?:-(\d+))?->/g)].flatMap(([, first, last]) =>
+      range(Number(first), Number(last ?? first)),
+    ),
+  };
+}
+
+function range(first: number, last: number): number[] {
+  return Array.from({ length: last - first + 1 }, (_, index) => first + index);
+}

@@ -1,0 +1,187 @@
+/** The ssh command line: the only place that knows ssh's options. Pure. */
+import { createHash } from "node:crypto";
+import { shellLine } from "./shell.ts";
+
+/** How a machine is reached by SSH. What is left out is as the person's ~/.ssh/config and agent have it. */
+export interface SshConnection {
+  /** Name or address of the machine, or a `Host` of ~/.ssh/config. */
+  address: string;
+  user?: string;
+  port?: number;
+  /** Private key file; absolute, or `~/…`. */
+  key?: string;
+  /** The machine's only valid host key, as in its `/etc/ssh/ssh_host_ed25519_key.pub`: `ssh-ed25519 AAAA…`. */
+  hostKey?: string;
+  /** Instead of `hostKey`: file in the format of ~/.ssh/known_hosts, which is used when both are left out. */
+  knownHosts?: string;
+}
+
+/**
+ * Folder of the sockets of shared connections. HOME is left to ssh and the shell, so that the same command is in the state
+ * on whichever machine the stack is run from; the path is short, as a unix socket's may have 104 bytes on some systems.
+ */
+// biome-ignore lint/suspicious/noTemplateCurlyInString: for ssh, which knows the variable in this form alone
+const CONTROL_FOLDER = "${HOME}/.gpubox/ssh";
+
+/** Shell command that makes the folder of the sockets: ssh fails without it. */
+const MAKE_CONTROL_FOLDER = `(umask 077 && mkdir -p "${CONTROL_FOLDER}")`;
+
+/** Seconds until an attempt to connect is given up. */
+const CONNECT_TIMEOUT = 15;
+
+const option = (name: string, value: string | number): string[] => ["-o", `${name}=${value}`];
+
+/** A file in an option: quoted for ssh, with what ssh would take for a token escaped, and independent of who runs it. */
+function optionFile(path: string): string {
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: for ssh
+  return `"${path.replaceAll("%", "%%").replace(/^~(?=\/)/, "${HOME}")}"`;
+}
+
+/** What decides whether it is the right machine, and who we are to it. */
+function identityOptions({ key, hostKey, knownHosts }: SshConnection): string[] {
+  return [
+    ...option("StrictHostKeyChecking", "yes"),
+    ...(hostKey === undefined
+      ? knownHosts === undefined
+        ? []
+        : option("UserKnownHostsFile", optionFile(knownHosts))
+      : [
+          // No file to lose, to share or to clean up: ssh asks a command what it may trust, and that says the pinned key.
+          ...option("KnownHostsCommand", `/bin/echo %H ${hostKey.split(/\s+/).slice(0, 2).join(" ")}`),
+          ...option("UserKnownHostsFile", "/dev/null"),
+          ...option("GlobalKnownHostsFile", "/dev/null"),
+        ]),
+    ...(key === undefined
+      ? []
+      : // Else an agent with many keys uses up the attempts that a server allows.
+        [...option("IdentityFile", optionFile(key)), ...option("IdentitiesOnly", "yes")]),
+  ];
+}
+
+const remoteOptions = ({ user, port }: SshConnection): string[] => [
+  ...(user === undefined ? [] : ["-l", user]),
+  ...(port === undefined ? [] : ["-p", String(port)]),
+];
+
+/**
+ * Options of every connection that the program opens, without user, port and address: the docker provider's `sshOpts`.
+ *
+ * All of them share one connection. Its socket is named after all that decides whom it was made with, so that a
+ * configuration with another host key never goes on with what was checked against the old one.
+ */
+export function sshOptions(connection: SshConnection): string[] {
+  const { address, user, port, key, hostKey, knownHosts } = connection;
+  const name = createHash("sha256")
+    .update(JSON.stringify([address, user, port, key, hostKey, knownHosts]))
+    .digest("hex")
+    .slice(0, 12);
+  return [
+    // There is nobody to answer a question.
+    ...option("BatchMode", "yes"),
+    // What ~/.ssh/config may want of a person's own sessions there, and its silence about what is wrong.
+    ...option("RemoteCommand", "none"),
+    ...option("ClearAllForwardings", "yes"),
+    ...option("LogLevel", "INFO"),
+    ...identityOptions(connection),
+    ...option("ConnectTimeout", CONNECT_TIMEOUT),
+    // Half a minute after a machine went away the shared connection ends; with one more attempt that is within the minute.
+    ...option("ServerAliveInterval", 10),
+    ...option("ServerAliveCountMax", 2),
+    ...option("ControlMaster", "auto"),
+    ...option("ControlPath", `${CONTROL_FOLDER}/${name}`),
+    ...option("ControlPersist", 60),
+  ];
+}
+
+/** Words of the command that runs `remote`, a command line, on the machine. */
+export function sshCommand(
+  connection: SshConnection,
+  remote: string,
+  extra: readonly string[] = [],
+): string[] {
+  return [
+    ...["ssh", ...remoteOptions(connection), ...sshOptions(connection), ...extra, "-T"],
+    ...["--", connection.address, remote],
+  ];
+}
+
+/** The `host` of the docker provider. */
+export function dockerUrl({ address, user, port }: SshConnection): string {
+  const host = address.includes(":") ? `[${address}]` : address;
+  return `ssh://${user === undefined ? "" : `${user}@`}${host}${port === undefined ? "" : `:${port}`}`;
+}
+
+/** Remote command line that runs the script on its standard input, whatever the login shell is. */
+const RUN_STDIN = `sh -c 'eval "$(cat)"'`;
+
+/** Shell line that runs the script on its standard input on the machine. */
+export function remoteScript(connection: SshConnection): string {
+  return `${MAKE_CONTROL_FOLDER} && exec ${shellLine(sshCommand(connection, RUN_STDIN))}`;
+}
+
+/** What ssh says when it is the machine that is missing, and not its trust in us or ours in it. */
+const REFUSED = "Permission denied|Host key verification failed|Too many authentication failures";
+
+/**
+ * Like `remoteScript`, for what is done when a resource is deleted: succeeds where the machine does not answer, and says
+ * what was therefore left, so that what is gone for good can still be forgotten.
+ *
+ * @param left lines to say then
+ */
+export function forgivingScript(connection: SshConnection, left: readonly string[]): string {
+  // With -E what ssh itself says goes to a file, apart from what the script says.
+  return [
+    `${MAKE_CONTROL_FOLDER} && log=$(mktemp) || exit 1`,
+    `trap 'rm -f "$log"' EXIT`,
+    `ssh -E "$log" ${shellLine(sshCommand(connection, RUN_STDIN).slice(1))}`,
+    "status=$?",
+    // 255 is ssh's own; no script of ours ends with it.
+    'if [ "$status" -ne 255 ]; then exit "$status"; fi',
+    'cat "$log" >&2',
+    `if grep -Eq ${shellLine([REFUSED])} "$log"; then exit 1; fi`,
+    ...left.map((line) => `printf '%s\\n' ${shellLine([line])} >&2`),
+  ].join("\n");
+}
+
+/** The command a person types to run something on the machine. */
+export function personCommand(
+  connection: SshConnection,
+  remote: string | undefined,
+  options: readonly string[] = [],
+): string {
+  const words = ["ssh", ...options, ...remoteOptions(connection), ...identityOptions(connection)];
+  return [
+    shellLine([...words, connection.address]),
+    ...(remote === undefined ? [] : [shellLine([remote])]),
+  ].join(" ");
+}
+
+/** The command a person types to reach ports of the machine's loopback: `[local, remote]` each. */
+export function tunnelCommand(
+  connection: SshConnection,
+  ports: readonly (readonly [number, number])[],
+): string {
+  const forwards = ports.flatMap(([local, remote]) => ["-L", `${local}:127.0.0.1:${remote}`]);
+  return personCommand(connection, undefined, [
+    ...["-N", ...forwards],
+    ...option("ExitOnForwardFailure", "yes"),
+    ...option("ServerAliveInterval", 15),
+  ]);
+}
+
+/**
+ * Words of a command that has ssh write the key that the machine offers into a file, by the very way it would connect
+ * (aliases and jump hosts included, which ssh-keyscan knows nothing of), and trust nothing: it does not log in.
+ */
+export function keyscanCommand(connection: SshConnection, file: string): string[] {
+  const { hostKey: _, knownHosts: __, ...rest } = connection;
+  return [
+    ...["ssh", ...option("StrictHostKeyChecking", "accept-new")],
+    ...option("UserKnownHostsFile", optionFile(file)),
+    ...option("GlobalKnownHostsFile", "/dev/null"),
+    ...option("HashKnownHosts", "no"),
+    ...option("PreferredAuthentications", "none"),
+    ...option("ControlPath", "none"),
+    ...sshCommand(rest, "true").slice(1),
+  ];
+}

@@ -1,0 +1,117 @@
+/** What went wrong when a machine could not be reached by SSH: which step, and what mends it. Pure. */
+import { createHash } from "node:crypto";
+import { personCommand, type SshConnection } from "./ssh-command.ts";
+
+/** A step of reaching a machine that failed. */
+export interface SshFailure {
+  step: "ssh itself" | "resolve" | "connect" | "host key" | "authentication" | "login shell";
+  /** What is wrong and what mends it, a line each. */
+  tell: string[];
+}
+
+/** Fingerprint of a host key (`ssh-ed25519 AAAA…`), as ssh shows it. */
+export function fingerprint(hostKey: string): string {
+  const blob = Buffer.from(hostKey.split(/\s+/)[1] ?? "", "base64");
+  return `SHA256:${createHash("sha256").update(blob).digest("base64").replace(/=+$/, "")}`;
+}
+
+/** Lines of ssh's that say nothing by themselves. */
+const NOISE = /^(@+$|@ {4}WARNING|Warning: Permanently added|Shared connection|ControlSocket|mux_client)/;
+
+/** The step at which an ssh failed that said this; what to do about a host key is for `explainHostKey` to say. */
+export function explainSsh(connection: SshConnection, stderr: string): SshFailure {
+  const { address, user, key } = connection;
+  const said = stderr.split("\n").flatMap((line) => (line.trim() && !NOISE.test(line) ? [line.trim()] : []));
+  const first = (pattern: RegExp) => said.find((line) => pattern.test(line));
+  const who = `${user ?? "you"} on ${address}`;
+
+  const bad = first(/Bad configuration option|command-line line/i);
+  if (bad) return { step: "ssh itself", tell: [bad, "gpubox needs OpenSSH 8.5 or newer here: see `ssh -V`"] };
+  const unresolved = first(/Could not resolve hostname/);
+  if (unresolved) {
+    return {
+      step: "resolve",
+      tell: [
+        unresolved,
+        `is the name right, and does \`ssh ${address}\` know it? Mend gpubox:host.address, or add a \`Host\` to ~/.ssh/config`,
+      ],
+    };
+  }
+  const changed = first(/REMOTE HOST IDENTIFICATION HAS CHANGED|has changed and you have requested strict/);
+  if (changed || first(/Host key verification failed|host key is known/)) {
+    return { step: "host key", tell: said.filter((line) => /Offending|host key is known/.test(line)) };
+  }
+  const denied = first(/Permission denied|Too many authentication failures|No supported authentication/);
+  if (denied) {
+    const keyTrouble = said.filter((line) => /identity|Load key|UNPROTECTED|passphrase|agent/i.test(line));
+    return {
+      step: "authentication",
+      tell: [
+        denied,
+        ...keyTrouble,
+        `none of your keys lets in ${who}, and gpubox never asks for a password: run \`ssh-add\` for a key with a passphrase, name its file as gpubox:host.key, or bring it there once with \`ssh-copy-id ${key ? `-i ${key} ` : ""}${user ? `${user}@` : ""}${address}\``,
+      ],
+    };
+  }
+  const silent = first(
+    /connect to host|timed out|Connection (closed|reset|refused)|kex_exchange|No route|unreachable/i,
+  );
+  if (silent) {
+    return {
+      step: "connect",
+      tell: [
+        silent,
+        "is the machine on, and does its SSH server listen on that port? A firewall or a VPN may be in between",
+      ],
+    };
+  }
+  return { step: "login shell", tell: said.length > 0 ? said.slice(-5) : ["it ended without a word"] };
+}
+
+/** What to say of a host key that is not trusted. `offered` is the key that the machine shows, where that was found out. */
+export function explainHostKey(
+  connection: SshConnection,
+  { tell }: Pick<SshFailure, "tell">,
+  offered: string | undefined,
+  stackFile: string,
+): string[] {
+  const { address, hostKey } = connection;
+  const changed = hostKey !== undefined || tell.some((line) => line.startsWith("Offending"));
+  const shown = offered ? `${offered.split(" ")[0]} ${fingerprint(offered)}` : "a key that could not be read";
+  const path = `/etc/ssh/ssh_host_${keyName(offered)}_key.pub`;
+  const ask = `Ask the machine itself, at its console or from its provider: ssh-keygen -lf ${path}`;
+  if (changed) {
+    return [
+      `THE HOST KEY OF ${address} IS NOT THE ONE THAT IS TRUSTED. Either the machine was installed anew, or somebody is between you and it.`,
+      `  it shows   ${shown}`,
+      `  trusted    ${hostKey ? `${hostKey.split(" ")[0]} ${fingerprint(hostKey)} (gpubox:host.hostKey in ${stackFile})` : tell.join("; ")}`,
+      "Nothing was sent to it, and it stays refused until you change what is trusted.",
+      ask,
+      ...(offered && hostKey
+        ? [`Only if it says the same, put in ${stackFile}, in the place of the old one:`, line(offered)]
+        : []),
+    ];
+  }
+  return [
+    `nothing vouches for the host key of ${address}, so it is not trusted.`,
+    `  it shows   ${shown}`,
+    ask,
+    ...(offered ? [`If it says the same, add to gpubox:host in ${stackFile}:`, line(offered)] : []),
+  ];
+}
+
+const line = (offered: string) => `    hostKey: ${offered}`;
+
+function keyName(offered = "ssh-ed25519"): string {
+  if (offered.startsWith("ecdsa")) return "ecdsa";
+  return offered.startsWith("ssh-rsa") ? "rsa" : "ed25519";
+}
+
+/** The whole message. */
+export function unreachable(connection: SshConnection, step: string, tell: readonly string[]): string {
+  return [
+    `${connection.address} cannot be used (step that failed: ${step}); nothing was created:`,
+    ...tell.map((each) => `  ${each}`),
+    `  Try it: ${personCommand(connection, "docker info")}`,
+  ].join("\n");
+}

@@ -1,0 +1,158 @@
+/** A machine that the person reaches by SSH as a host: its Docker daemon, and the folders of the person there. */
+import * as command from "@pulumi/command";
+import * as docker from "@pulumi/docker";
+import * as pulumi from "@pulumi/pulumi";
+import * as random from "@pulumi/random";
+import {
+  type DockerHost,
+  type GpuInventory,
+  type HostRun,
+  type HostScriptArgs,
+  lastLine,
+  scriptText,
+} from "./host.ts";
+import type { Machine } from "./inspection.ts";
+import { exportLines } from "./shell.ts";
+import {
+  dockerUrl,
+  forgivingScript,
+  personCommand,
+  remoteScript,
+  type SshConnection,
+  sshOptions,
+  tunnelCommand,
+} from "./ssh-command.ts";
+
+/** What an `SshHost` is made from. All of it may be known only once a machine was made. */
+export interface SshHostArgs {
+  connection: pulumi.Input<SshConnection>;
+  /** Folder there that holds `code/` and `data/`; may start with `~/`. */
+  root: string;
+  /** `<project>/<stack>`: the label on everything the stack owns. */
+  stack: string;
+  /** What was found out about the machine. */
+  machine: pulumi.Input<Machine>;
+}
+
+/**
+ * A machine reached by SSH.
+ *
+ * Docker resources are not removed one by one when the stack goes: they are deleted with the machine's own entry, which
+ * removes what carries the stack's labels, or, where the machine does not answer, says what it left there.
+ */
+export class SshHost extends pulumi.ComponentResource implements DockerHost {
+  readonly provider: docker.Provider;
+  readonly id: pulumi.Output<string>;
+  /** Its notebooks are on its loopback, which the tunnel brings here. */
+  readonly address = pulumi.output("127.0.0.1");
+  readonly root: pulumi.Output<string>;
+  readonly user: pulumi.Output<string>;
+  readonly platform: pulumi.Output<string>;
+  readonly gpus: pulumi.Output<GpuInventory>;
+  readonly labels: Record<string, pulumi.Input<string>>;
+  readonly lifetime: DockerHost["lifetime"];
+  readonly #connection: pulumi.Output<SshConnection>;
+
+  constructor(name: string, args: SshHostArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("gpubox:host:SshHost", name, {}, opts);
+    const child = { parent: this };
+    const machine = pulumi.output(args.machine);
+    this.#connection = pulumi.output(args.connection);
+    this.id = machine.id;
+    this.user = machine.user;
+    this.platform = machine.platform;
+    this.gpus = machine.gpus;
+
+    // On a daemon that people share, another's stack may have the same name, and with it the same `gpubox.stack`.
+    const owner = new random.RandomPassword(`${name}-owner`, { length: 16, special: false }, child);
+    const ownerId = pulumi.unsecret(owner.result);
+    this.labels = { "gpubox.owner": ownerId };
+
+    const entry = this.#machineEntry(`${name}-machine`, args.stack, ownerId);
+    this.lifetime = { deletedWith: entry, replaceWith: [entry] };
+    this.provider = new docker.Provider(
+      `${name}-docker`,
+      { host: this.#connection.apply(dockerUrl), sshOpts: this.#connection.apply(sshOptions) },
+      child,
+    );
+    this.root = this.run(
+      `${name}-root`,
+      { script: "prepare.sh", environment: { ROOT: args.root } },
+      child,
+    ).result;
+    this.registerOutputs({ root: this.root });
+  }
+
+  /** Makes nothing; when it is deleted, takes along what the stack has on the Docker daemon. */
+  #machineEntry(name: string, stack: string, owner: pulumi.Output<string>): command.local.Command {
+    const left = pulumi.all([this.#connection, owner]).apply(([{ address }, id]) => [
+      `${address} does not answer, so what stack ${stack} has there stays, and is forgotten here. To remove it once ${address} is back, run there:`,
+      ...["ps -aq|rm -fv", "network ls -q|network rm", "volume ls -q|volume rm"].map((pair) => {
+        const [list, remove] = pair.split("|");
+        return `  docker ${list} --filter label=gpubox.owner=${id} | xargs -r docker ${remove}`;
+      }),
+      "If it is gone for good, there is nothing to do.",
+    ]);
+    return new command.local.Command(
+      name,
+      {
+        stdin: scriptWith("teardown.sh", { STACK: stack, OWNER: owner, DAEMON: this.id }),
+        interpreter: ["/bin/sh", "-c"],
+        delete: pulumi.all([this.#connection, left]).apply(([to, lines]) => forgivingScript(to, lines)),
+        triggers: [this.id, owner],
+      },
+      { parent: this },
+    );
+  }
+
+  run(name: string, args: HostScriptArgs, opts: pulumi.ComponentResourceOptions): HostRun {
+    const onDelete = args.on === "delete";
+    const resource = new command.local.Command(
+      name,
+      {
+        stdin: scriptWith(args.script, args.environment),
+        interpreter: ["/bin/sh", "-c"],
+        // A replacement deletes as well, and what runs on delete must run only when its entry is gone: no triggers.
+        ...(onDelete
+          ? {
+              delete: pulumi
+                .all([this.#connection, pulumi.all(args.environment)])
+                .apply(([to, environment]) => forgivingScript(to, [notRun(to, args.script, environment)])),
+            }
+          : {
+              create: this.#connection.apply(remoteScript),
+              triggers: [this.id, ...(args.triggers ?? [])],
+            }),
+      },
+      opts,
+    );
+    return { resource, result: resource.stdout.apply(lastLine) };
+  }
+
+  dockerCommand(args: string): pulumi.Output<string> {
+    const terminal = args.startsWith("exec -it ") ? ["-t"] : [];
+    return this.#connection.apply((to) => personCommand(to, `docker ${args}`, terminal));
+  }
+
+  tunnelCommand(ports: number[]): pulumi.Output<string> {
+    return this.#connection.apply((to) =>
+      tunnelCommand(
+        to,
+        ports.map((port) => [port, port] as const),
+      ),
+    );
+  }
+}
+
+/** A script that sets its own parameters: ssh hands no environment over. */
+function scriptWith(
+  script: HostScriptArgs["script"],
+  environment: HostScriptArgs["environment"],
+): pulumi.Output<string> {
+  return pulumi.all(environment).apply((known) => exportLines(known) + scriptText(script));
+}
+
+function notRun({ address }: SshConnection, script: string, environment: Record<string, string>): string {
+  const about = Object.entries(environment).flatMap(([key, value]) => (value ? [`${key}=${value}`] : []));
+  return `${address} does not answer, so ${script} did not run there (${about.join(", ")}): what it is about stays as it is`;
+}

@@ -1,0 +1,113 @@
+#!/bin/sh
+# Says what a machine has that a stack may need, without changing anything.
+#
+#   ROOT              of the stack: absolute, or "~/..."; need not be there
+#   NVIDIA_SMI_ARGS   what nvidia-smi is asked, separated by spaces
+#
+# stdout: one line of JSON; components/host/inspection.ts reads it. Exit: 0 done, 2 bad parameter.
+# What cannot be found out is null, or says why; that is for the reader to judge.
+set -eu
+topic=inspect
+# shellcheck source=host-scripts/common.sh
+. ./common.sh
+
+absolute_root
+
+# A driver or a daemon in trouble can hang for minutes.
+briefly() {
+  if have timeout; then timeout 15 "$@"; else "$@"; fi
+}
+
+# Standard input as a JSON string.
+json_string() {
+  tr '\t\r' '  ' | tr -d '\000-\011\013-\037\177' | sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' |
+    awk 'BEGIN { printf "\"" } { printf "%s%s", sep, $0; sep = "\\n" } END { printf "\"" }'
+}
+
+# Lines of JSON as a list.
+json_list() { awk 'BEGIN { printf "[" } NF { printf "%s%s", sep, $0; sep = "," } END { printf "]" }'; }
+
+# What a program writes to stderr is kept for the reader in $errors; the folder is the only thing made, and goes again.
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+errors=$scratch/errors
+
+docker_facts() {
+  if ! have docker; then
+    printf '{"missing":true}'
+    return
+  fi
+  # Older clients end well without a daemon, and say so inside what they print.
+  briefly docker info --format '{{json .}}' >"$scratch/info" 2>"$errors" || :
+  for kind in ps network volume; do : >"$scratch/$kind"; done
+  if [ "$(wc -l <"$scratch/info")" -ne 1 ]; then
+    # A daemon that hangs would be waited for with each of the others.
+    printf 'null\n' >"$scratch/info"
+  else
+    briefly docker ps --all --no-trunc --format \
+      '{"name":{{json .Names}},"stack":{{json (.Label "gpubox.stack")}},"ports":{{json .Ports}}}' \
+      >"$scratch/ps" 2>>"$errors" || :
+    for kind in network volume; do
+      briefly docker "$kind" ls --format '{"name":{{json .Name}},"stack":{{json (.Label "gpubox.stack")}}}' \
+        >"$scratch/$kind" 2>>"$errors" || :
+    done
+  fi
+  printf '{"info":%s,"containers":%s,"networks":%s,"volumes":%s,"error":%s}' "$(cat "$scratch/info")" \
+    "$(json_list <"$scratch/ps")" "$(json_list <"$scratch/network")" "$(json_list <"$scratch/volume")" \
+    "$(json_string <"$errors")"
+}
+
+driver_facts() {
+  if ! have nvidia-smi; then
+    printf '{"missing":true}'
+    return
+  fi
+  # shellcheck disable=SC2086 # several words
+  if briefly nvidia-smi $NVIDIA_SMI_ARGS >"$scratch/csv" 2>"$errors"; then
+    printf '{"csv":%s}' "$(json_string <"$scratch/csv")"
+  else
+    status=$?
+    cat "$errors" >>"$scratch/csv"
+    if [ ! -s "$scratch/csv" ]; then printf 'exit status %s\n' "$status" >"$scratch/csv"; fi
+    printf '{"failed":%s}' "$(head -n 1 "$scratch/csv" | json_string)"
+  fi
+}
+
+# dockerd looks for the hook in folders that only root's PATH has.
+toolkit_hook() {
+  if (PATH="$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin" && have nvidia-container-runtime-hook); then
+    printf true
+  else
+    printf false
+  fi
+}
+
+# Local addresses of the sockets that listen, as the kernel writes them: 0100007F:22B8.
+listening() {
+  cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk '$4 == "0A" { printf "\"%s\"\n", $2 }' | json_list
+}
+
+addresses() {
+  if have ip; then
+    ip -4 -o address show 2>/dev/null | awk '{ sub(/\/.*/, "", $4); printf "\"%s\"\n", $4 }' | json_list
+  else
+    printf null
+  fi
+}
+
+# Free megabytes where a path is, or would be.
+free_megabytes() {
+  path=$1
+  until [ -e "$path" ]; do path=$(dirname "$path"); done
+  free=$(df -Pk "$path" 2>/dev/null | awk 'NR == 2 { printf "%d", $4 / 1024 }')
+  printf '%s' "${free:-null}"
+}
+
+disk_facts() {
+  folder=$(sed -n 's/.*"DockerRootDir":"\([^"\\]*\)".*/\1/p' "$scratch/info" 2>/dev/null || :)
+  printf '{"docker":%s,"root":%s}' "$(if [ -n "$folder" ]; then free_megabytes "$folder"; else printf null; fi)" \
+    "$(free_megabytes "$ROOT")"
+}
+
+printf '{"user":"%s:%s","docker":%s,"driver":%s,"toolkitHook":%s,"listening":%s,"addresses":%s,"free":%s}\n' \
+  "$(id -u)" "$(id -g)" "$(docker_facts)" "$(driver_facts)" "$(toolkit_hook)" "$(listening)" "$(addresses)" "$(disk_facts)"

@@ -1,0 +1,51 @@
+#!/bin/sh
+# Removes the containers, networks and volumes of one stack from this machine's Docker daemon. Images, code and data stay.
+#
+#   STACK    value of the label gpubox.stack
+#   OWNER    value of the label gpubox.owner: what another stack of the same name does not have
+#   DAEMON   identity of the daemon that the stack was put on; any other is left alone
+#
+# stderr says what was removed. Exit: 0 done or nothing there, 1 failed, 2 bad parameter.
+set -eu
+topic="stack ${STACK-}"
+# shellcheck source=host-scripts/common.sh
+. ./common.sh
+
+for value in "${STACK-}" "${OWNER-}" "${DAEMON-}"; do
+  # An empty value would be a filter that lets everything through.
+  if [ -z "$value" ]; then fail 2 "STACK, OWNER and DAEMON must be set"; fi
+done
+
+if ! have docker; then
+  say "docker is not installed here any more; nothing to remove"
+  exit 0
+fi
+if ! found=$(docker info --format '{{.ID}}' 2>&1) || [ -z "$found" ]; then
+  fail 1 "the Docker daemon does not answer, so nothing was removed:" "  $(printf '%s' "$found" | tail -n 1)" \
+    "  start it and run the same again:  sudo systemctl start docker"
+fi
+if [ "$found" != "$DAEMON" ]; then
+  say "this is another Docker daemon ($found) than the one the stack was put on ($DAEMON); nothing was removed"
+  exit 0
+fi
+
+# ours KIND...: ids of what carries both labels.
+ours() { docker "$@" --quiet --filter "label=gpubox.stack=$STACK" --filter "label=gpubox.owner=$OWNER"; }
+
+count() { printf '%s' "$1" | grep -c . || :; }
+
+containers=$(ours ps --all --no-trunc)
+if [ -n "$containers" ]; then
+  # Jupyter gets the time to stop its kernels.
+  # shellcheck disable=SC2086 # one word each
+  docker stop --time 20 $containers >/dev/null || :
+  # shellcheck disable=SC2086
+  docker rm --force --volumes $containers >/dev/null
+fi
+networks=$(ours network ls)
+# shellcheck disable=SC2086
+if [ -n "$networks" ]; then docker network rm $networks >/dev/null; fi
+volumes=$(ours volume ls)
+# shellcheck disable=SC2086
+if [ -n "$volumes" ]; then docker volume rm $volumes >/dev/null; fi
+say "removed: $(count "$containers") containers, $(count "$networks") networks, $(count "$volumes") volumes"

@@ -1,0 +1,97 @@
+import { once } from "node:events";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { NVIDIA_SMI_ARGS } from "../../components/host/gpus.ts";
+import { dockerProblem, factsOf, type Inspection, machineOf } from "../../components/host/inspection.ts";
+import {
+  lacks,
+  missingPrograms,
+  pathWith,
+  removeFolder,
+  runScript,
+  temporaryPath,
+} from "../support/host-script.ts";
+
+vi.setConfig({ testTimeout: 60_000 });
+
+const scratch = temporaryPath();
+beforeAll(() => mkdirSync(scratch, { recursive: true }));
+afterAll(() => removeFolder(scratch));
+
+const INFO = { ID: "D1", Architecture: "x86_64", DockerRootDir: "/", Runtimes: { nvidia: {} } };
+const CONTAINER = '{"name":"web","stack":"gpubox/lab","ports":"127.0.0.1:8888->8888/tcp"}';
+const DOCKER = `case $1 in info) echo '${JSON.stringify(INFO)}' ;; ps) echo '${CONTAINER}'; echo '${CONTAINER}' ;; network | volume) echo '{"name":"gpubox-lab","stack":""}' ;; esac`;
+const NVIDIA_SMI = `[ "$1 $2" = '${NVIDIA_SMI_ARGS.join(" ")}' ] && echo '0, GPU-1, NVIDIA L4, 23034'`;
+
+describe.each(["dash", "bash --posix"])("inspect.sh by %s", (command) => {
+  const shell = command.split(" ");
+  const skip = lacks(missingPrograms(shell[0] as string), "inspect.sh");
+  let count = 0;
+
+  /** Looks at a machine that has these programs besides the base ones. */
+  async function inspect(programs: Record<string, string>): Promise<Inspection> {
+    const path = pathWith(join(scratch, `${shell[0]}-${count++}`), "");
+    for (const [name, body] of Object.entries(programs)) {
+      writeFileSync(join(path, name), `#!/bin/sh\n${body}\n`, { mode: 0o755 });
+    }
+    const environment = {
+      ROOT: "~/not there/yet",
+      NVIDIA_SMI_ARGS: NVIDIA_SMI_ARGS.join(" "),
+      TMPDIR: scratch,
+    };
+    const { code, stdout, stderr } = await runScript("inspect.sh", environment, { path, shell });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout.split("\n"), "one line").toHaveLength(2);
+    return JSON.parse(stdout);
+  }
+
+  it.skipIf(skip)("finds what there is, and leaves nothing behind", async () => {
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as { port: number };
+    const hook = "nvidia-container-runtime-hook";
+    const found = await inspect({ docker: DOCKER, "nvidia-smi": NVIDIA_SMI, [hook]: "exit 0" });
+    server.close();
+    expect(machineOf(found)).toMatchObject({
+      id: "D1",
+      platform: "linux/amd64",
+      user: `${process.getuid?.()}:${process.getgid?.()}`,
+      gpus: { runtime: "nvidia", gpus: [{ index: 0, uuid: "GPU-1", name: "NVIDIA L4", memory: 23034 }] },
+    });
+    const needs = {
+      stack: "x",
+      network: "x",
+      notebooks: [{ name: "a", gpus: "none" as const, address: "127.0.0.1", port }],
+    };
+    const facts = factsOf(found, needs);
+    expect(facts.containers).toEqual([
+      { name: "web", stack: "gpubox/lab", ports: [8888] },
+      { name: "web", stack: "gpubox/lab", ports: [8888] },
+    ]);
+    expect(facts.networks).toEqual([{ name: "gpubox-lab", stack: undefined }]);
+    expect(facts.volumes).toEqual([{ name: "gpubox-lab", stack: undefined }]);
+    expect(facts.listenErrors.get(port)).toBe("EADDRINUSE");
+    expect(facts.freeMegabytes).toBeGreaterThan(0);
+    expect(found).toMatchObject({ toolkitHook: true, free: { root: expect.any(Number) } });
+    expect(readdirSync(scratch).filter((name) => name.startsWith("tmp."))).toEqual([]);
+  });
+
+  it.skipIf(skip)("finds that there is nothing", async () => {
+    const found = await inspect({});
+    expect(found).toMatchObject({ docker: { missing: true }, driver: { missing: true }, addresses: null });
+    expect(dockerProblem(found)?.step).toBe("Docker not there");
+  });
+
+  it.skipIf(skip)("passes on what a daemon and a driver in trouble say, whatever is in it", async () => {
+    const found = await inspect({
+      docker: `printf 'permission denied\\twhile "trying" \\\\ to \\033[1mconnect\\n%s' more >&2; exit 1`,
+      "nvidia-smi": `echo "NVIDIA-SMI has failed: it's \\"off\\""; exit 9`,
+    });
+    expect(found.docker).toMatchObject({ info: null, containers: [] });
+    expect((found.docker as { error: string }).error).toContain('permission denied while "trying" \\ to ');
+    expect(dockerProblem(found)?.step).toBe("Docker not allowed");
+    expect(found.driver).toEqual({ failed: `NVIDIA-SMI has failed: it's "off"` });
+  });
+});
