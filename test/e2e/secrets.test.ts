@@ -125,25 +125,29 @@ describeWithDaemon("secrets", () => {
     it("another site's page cannot use the browser's cookie: what changes something needs the page's own word", async () => {
       const cookies = new Map<string, string>();
       const header = () => [...cookies].map(([name, value]) => `${name}=${value}`).join("; ");
-      for (const page of [url, new URL("/lab", url)]) {
-        const answer = await fetch(page, { headers: { cookie: header() }, redirect: "manual" });
-        for (const set of answer.headers.getSetCookie()) {
-          const [, name, value] = /^([^=]+)=([^;]*)/.exec(set) ?? [];
-          cookies.set(name as string, value as string);
+      const keep = ({ headers }: Response) => {
+        for (const set of headers.getSetCookie()) {
+          const [, name = "", value = ""] = /^([^=]+)=([^;]*)/.exec(set) ?? [];
+          cookies.set(name, value);
         }
-      }
+      };
+      const login = new URL("/login", url);
+      keep(await fetch(login));
+      const xsrf = cookies.get("_xsrf") ?? "";
+      const form = new URLSearchParams({ _xsrf: xsrf, password: token });
+      keep(
+        await fetch(login, { method: "POST", redirect: "manual", headers: { cookie: header() }, body: form }),
+      );
       const cookie = header();
-      const xsrf = cookies.get("_xsrf");
-      expect(xsrf).toBeDefined();
       const post = (headers: Record<string, string>) =>
         fetch(new URL("/api/contents", url), { method: "POST", headers: { cookie, ...headers }, body: "{}" });
       const refused = await post({});
       expect(refused.status).toBe(403);
       expect(await refused.text()).toMatch(/xsrf/i);
       expect((await post({ "x-xsrftoken": "guessed" })).status).toBe(403);
-      const other = await post({ origin: "http://other.example", "x-xsrftoken": xsrf as string });
+      const other = await post({ origin: "http://other.example", "x-xsrftoken": xsrf });
       expect(other.status, "another site that knows it").toBe(404);
-      expect((await post({ "x-xsrftoken": xsrf as string })).status).toBe(201);
+      expect((await post({ "x-xsrftoken": xsrf })).status).toBe(201);
     });
 
     it("no other address of the machine answers", async () => {
