@@ -99,8 +99,8 @@ export async function measureRebuild(bench: Bench, { daemon, context, firstBuild
       against: "full build",
       unit: "s",
       aim: 0.05,
-      ...compare(rounds, "rebuild", () => median(full)),
-      note: `full builds: ${full.map((taken) => formatValue(taken, "s")).join(" and ")}, the base image being there`,
+      ...compare(rounds, "rebuild", () => Math.min(...full)),
+      note: `full builds: ${full.map((taken) => formatValue(taken, "s")).join(" and ")}, the base image being there; the shorter counts`,
     },
   ];
 }
