@@ -61,14 +61,14 @@ export async function measureUp(bench: Bench, { daemon, person }: Stage): Promis
   return [
     {
       ...row,
-      what: "container to Jupyter's answer",
+      what: "container to Jupyter",
       aim: 1,
       ...compare(rounds, "up container", "docker run"),
       note: `engine time, before the container is made: ${part("engine")}`,
     },
     {
       ...row,
-      what: "npm start to Jupyter's answer",
+      what: "npm start to Jupyter",
       ...compare(rounds, "up whole", "docker run"),
       note: `the command ends after ${part("prompt")}`,
     },
@@ -95,7 +95,7 @@ export async function measureRebuild(bench: Bench, { daemon, context, firstBuild
   return [
     {
       measurement: 9,
-      what: "rebuild, a notebook changed",
+      what: "rebuild, notebook changed",
       against: "full build",
       unit: "s",
       aim: 0.05,

@@ -124,8 +124,8 @@ async function fresh<T>(host: Host, action: () => Promise<T>): Promise<T> {
 
 /** The links that a download is measured over. */
 const LINKS = [
-  { measurement: 1, what: "data set, 20 MB/s a connection", shared: false, aim: 0.2 },
-  { measurement: 2, what: "data set, 20 MB/s shared by all", shared: true, aim: 0.85 },
+  { measurement: 1, what: "data, 20 MB/s a connection", shared: false, aim: 0.2 },
+  { measurement: 2, what: "data, 20 MB/s for all", shared: true, aim: 0.85 },
 ];
 
 async function download(bench: Bench, host: Host, wanted: ReadonlySet<number>): Promise<Row[]> {
@@ -195,7 +195,7 @@ async function rerun(bench: Bench, host: Host): Promise<Row[]> {
   return [
     {
       measurement: 4,
-      what: "rerun with everything there",
+      what: "rerun, everything there",
       against: "sha256sum",
       unit: "s",
       aim: 0.05,

@@ -37,7 +37,7 @@ export async function measureNoOp(bench: Bench, stage: Stage): Promise<Row[]> {
   return [
     {
       ...row,
-      against: "pulumi up, defaults",
+      against: "pulumi's defaults",
       aim: 0.25,
       ...compare(rounds, "npm start", "pulumi up"),
       note: `pulumi up --skip-preview alone: ${formatValue(alone, "s")}${compose ? "" : "; docker compose is not available here"}`,
@@ -153,7 +153,7 @@ function growth(rounds: Round[], action: string, unit: "s" | "MB"): Row {
   const further = (from: number, to: number) => formatValue((at(to) - at(from)) / (to - from), unit);
   return {
     measurement: 10,
-    what: `${action}, ${many} notebooks${unit === "MB" ? ", memory" : ""}`,
+    what: `${action} of ${many}${unit === "MB" ? ", memory" : ""}`,
     against: `${many} × 1 notebook`,
     unit,
     aim: 1,
