@@ -1,12 +1,15 @@
 /**
  * The configuration of a stack: what `Pulumi.<stack>.yaml` may say, read once and refused as a whole.
  *
- * This is the only file that reads Pulumi's configuration. Every default is written here and nowhere else;
+ * This is the only file that reads Pulumi's configuration. Every default is written here (those of an AWS host in
+ * components/host/aws/args.ts) and nowhere else;
  * `npm run schema` makes `schema/stack.json` from it, which editors check the stack files with.
  */
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import { CATALOGUE, type CatalogueEntry } from "./catalogue.ts";
+import { awsHostArgs } from "./components/host/aws/args.ts";
+import { sshFile } from "./components/host/ssh-file.ts";
 
 const NAMESPACE = "gpubox";
 
@@ -323,12 +326,6 @@ const sameFolder = (a: { folder: string }, b: { folder: string }) =>
     ? `wants folder ${a.folder}, which ${b.folder} of another entry takes: give it a \`folder\` of its own`
     : undefined;
 
-/** A file on the machine of the person, whose path an option of ssh can carry. */
-const sshFile = z
-  .string()
-  .regex(/^(~\/|\/)/, "must be absolute, or start with ~/")
-  .refine((path) => !/["\\$]|\p{Cc}/u.test(path), 'must not contain ", \\ or $');
-
 const localHost = z.strictObject({ kind: z.literal("local").describe("This machine.") });
 
 const sshHost = z.strictObject({
@@ -369,12 +366,27 @@ const sshHost = z.strictObject({
     .describe("Instead of `hostKey`: file of host keys on your machine. Default: ~/.ssh/known_hosts."),
 });
 
-const oneWayToKnow = (host: z.output<typeof localHost> | z.output<typeof sshHost>) =>
+type AnyHost = z.output<typeof localHost> | z.output<typeof sshHost> | z.output<typeof awsHostArgs>;
+
+const oneWayToKnow = (host: AnyHost) =>
   host.kind !== "ssh" || host.hostKey === undefined || host.knownHosts === undefined;
 
 const host = z
-  .discriminatedUnion("kind", [localHost, sshHost])
+  .discriminatedUnion("kind", [localHost, sshHost, awsHostArgs])
   .refine(oneWayToKnow, "takes either `hostKey` or `knownHosts`, not both");
+
+/** The root of a machine on AWS is a disk of its own, which would hide what else is in the folder. */
+function rootProblem({ host, root }: { host: AnyHost; root: string }): Problem[] {
+  const folder = root.replace(/\/+$/, "");
+  const hides = ["", "~", "/home", "/root"].includes(folder) || /^\/home\/[^/]+$/.test(folder);
+  if (host.kind !== "aws" || !hides) return [];
+  return [
+    {
+      path: ["root"],
+      message: "must be a folder of its own on an AWS host: the data volume is mounted there",
+    },
+  ];
+}
 
 const schema = z
   .strictObject({
@@ -402,6 +414,7 @@ const schema = z
   })
   .superRefine((config, context) => {
     const problems = [
+      ...rootProblem(config),
       ...clashes("code", config.code, sameFolder),
       ...clashes("data", config.data, sameFolder),
       ...clashes("notebooks", config.notebooks, (a, b) =>

@@ -30,5 +30,10 @@ export async function createHost({ host, root, needs }: CreateHostArgs): Promise
       const machine = await inspectSshMachine(connection, root, needs);
       return new SshHost("ssh", { connection, root, stack: needs.stack, machine });
     }
+    case "aws": {
+      // Nobody else has to load what speaks to AWS.
+      const { createAwsHost } = await import("./aws.ts");
+      return await createAwsHost("aws", { host, root, s3: [], stack: needs.stack });
+    }
   }
 }

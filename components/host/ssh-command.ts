@@ -119,6 +119,22 @@ export function remoteScript(connection: SshConnection): string {
   return `${MAKE_CONTROL_FOLDER} && exec ${shellLine(sshCommand(connection, RUN_STDIN))}`;
 }
 
+/** A login of its own: ssh takes the first of two settings of an option. */
+const NOT_SHARED = [...option("ControlMaster", "no"), ...option("ControlPath", "none")];
+
+const ownLogin = (connection: SshConnection, remote: string): string =>
+  shellLine(["ssh", ...NOT_SHARED, ...sshCommand(connection, remote).slice(1)]);
+
+/** Like `remoteScript`, by a login of its own. */
+export function newLoginScript(connection: SshConnection): string {
+  return `exec ${ownLogin(connection, RUN_STDIN)}`;
+}
+
+/** Shell line that logs in, by a login of its own, and out again. */
+export function loginCommand(connection: SshConnection): string {
+  return ownLogin(connection, "true");
+}
+
 /** What ssh says when it is the machine that is missing, and not its trust in us or ours in it. */
 const REFUSED = "Permission denied|Host key verification failed|Too many authentication failures";
 

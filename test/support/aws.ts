@@ -3,6 +3,7 @@ import { type AwsHostArgs, awsHostArgs } from "../../components/host/aws/args.ts
 import { type AwsFindings, inspectAws } from "../../components/host/aws/inspect.ts";
 import { AwsMachine, awsProvider } from "../../components/host/aws/machine.ts";
 import type { S3Prefix } from "../../components/host/aws/permissions.ts";
+import { AwsHost, type AwsHostArgs as AwsHostParts } from "../../components/host/aws.ts";
 import { type Invokes, type Recording, record } from "./recorder.ts";
 
 /** The least that a stack file must say. */
@@ -88,4 +89,26 @@ export function recordMachine(
     },
     { ...ACCOUNT, ...answers },
   );
+}
+
+/** What is found in the account. */
+export const FOUND: AwsFindings = {
+  instanceType: "g6.xlarge",
+  zone: "us-east-1a",
+  subnet: "subnet-us-east-1a",
+  vpc: "vpc-1",
+  ami: "ami-0123456789abcdef0",
+  architecture: "amd64",
+  imageSize: 75,
+  gpu: true,
+  adoptedSize: undefined,
+  sshCidr: "203.0.113.7/32",
+};
+
+/** A host in the account, without asking it. */
+export function awsHost(parts: Partial<AwsHostParts> = {}): AwsHost {
+  const { host = hostArgs(), stack = STACK } = parts;
+  const provider = awsProvider("aws-provider", host, stack);
+  const rest = { found: FOUND, publicKey: PUBLIC_KEY, s3: [], root: "~/docker_mount" };
+  return new AwsHost("aws", { host, stack, provider, ...rest, ...parts });
 }

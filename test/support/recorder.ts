@@ -27,12 +27,29 @@ export interface Recorded {
   dependsOn: string[];
 }
 
+/** What a script prints. */
+function printed(name: string): string {
+  if (name.endsWith("-root")) return "/home/ada/docker_mount\n";
+  return name.endsWith("-inspection") ? `${JSON.stringify(INSPECTION)}\n` : `${name} done\n`;
+}
+
+/** A machine with Docker and without a GPU, as `inspect.sh` says it. */
+const INSPECTION = {
+  user: "1000:1000",
+  docker: { info: { ID: "daemon-1", Architecture: "x86_64" }, containers: [], error: "" },
+  driver: { missing: true },
+  toolkitHook: false,
+  listening: [],
+  addresses: null,
+  free: { docker: null, root: null },
+};
+
 /** What the engine would answer: outputs that inputs alone don't give. */
 const OUTPUTS: Record<string, (name: string, inputs: Record<string, unknown>) => Record<string, unknown>> = {
   "aws:ebs/volume:Volume": () => ({}),
   "aws:ec2/eip:Eip": (name) => ({ publicIp: "198.51.100.7", allocationId: `${name}-allocation` }),
   "aws:ec2/eipAssociation:EipAssociation": () => ({}),
-  "aws:ec2/instance:Instance": () => ({}),
+  "aws:ec2/instance:Instance": () => ({ spotInstanceRequestId: "sir-1" }),
   "aws:ec2/keyPair:KeyPair": (name) => ({ keyName: name }),
   "aws:ec2/securityGroup:SecurityGroup": () => ({}),
   "aws:ec2/volumeAttachment:VolumeAttachment": () => ({}),
@@ -41,9 +58,7 @@ const OUTPUTS: Record<string, (name: string, inputs: Record<string, unknown>) =>
   "aws:iam/rolePolicy:RolePolicy": () => ({}),
   "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": () => ({}),
   "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": () => ({}),
-  "command:local:Command": (name) => ({
-    stdout: name.endsWith("-root") ? "/home/ada/docker_mount\n" : `${name} done\n`,
-  }),
+  "command:local:Command": (name) => ({ stdout: printed(name) }),
   "docker:index/container:Container": () => ({}),
   "docker:index/image:Image": (_name, { imageName }) => ({
     repoDigest: "sha256:built",

@@ -214,6 +214,30 @@ describe("the data volume", () => {
   });
 });
 
+describe("on spot", () => {
+  it("the instance can be stopped and started, and is asked for on request only", async () => {
+    expect((await instance({ spot: true })).inputs.instanceMarketOptions).toEqual({
+      marketType: "spot",
+      spotOptions: { spotInstanceType: "persistent", instanceInterruptionBehavior: "stop" },
+    });
+    expect((await instance()).inputs).not.toHaveProperty("instanceMarketOptions");
+  });
+
+  it("its request is cancelled before it goes, so that nothing comes in its place", async () => {
+    const resources = await machine({ spot: true, profile: "lab" });
+    const request = only(resources, "command:local:Command");
+    expect(request.inputs).toMatchObject({
+      delete: "node components/host/aws/cancel-spot-request.ts",
+      environment: { REGION: "us-east-1", PROFILE: "lab", REQUEST: "sir-1" },
+      triggers: ["aws-instance-id"],
+    });
+    expect(request.inputs).not.toHaveProperty("create");
+    // What depends on another is deleted before it.
+    expect(request.dependsOn).toContain("aws-instance");
+    expect(request.deletedWith).toBe("");
+  });
+});
+
 describe("the address", () => {
   it("is the machine's own, and survives a stop and the next machine", async () => {
     const { resources, result } = await recordMachine();

@@ -1,5 +1,6 @@
 /** What a stack file may say of an AWS host, with every default. */
 import { z } from "zod";
+import { sshFile } from "../ssh-file.ts";
 
 /** Where AWS publishes the id of its Deep Learning Base image: NVIDIA driver, Docker and container toolkit are in it. */
 const DEEP_LEARNING_IMAGE =
@@ -103,9 +104,7 @@ export const awsHostArgs = z.strictObject({
   sshCidr: sshCidr.describe(
     'The one network that may reach SSH: your address with /32; or "mine", which asks checkip.amazonaws.com for it at every run.',
   ),
-  key: z
-    .string()
-    .regex(/^(~\/|\/)/, "must be absolute, or start with ~/")
+  key: sshFile
     .default("~/.ssh/id_ed25519")
     .describe("Your private SSH key; the public half beside it (.pub) is all that leaves this machine."),
   user: z

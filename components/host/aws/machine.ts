@@ -1,4 +1,5 @@
 import * as aws from "@pulumi/aws";
+import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import type { AwsHostArgs } from "./args.ts";
@@ -101,6 +102,7 @@ export class AwsMachine extends pulumi.ComponentResource {
         },
         // So that a machine that shuts itself down stops, and costs no more than its disks.
         instanceInitiatedShutdownBehavior: "stop",
+        ...(host.spot ? { instanceMarketOptions: SPOT } : {}),
         tags,
       },
       {
@@ -110,6 +112,8 @@ export class AwsMachine extends pulumi.ComponentResource {
         ...(volume ? { dependsOn: [volume] } : {}),
       },
     );
+
+    if (host.spot) cancelWithInstance(name, host, this.instance, this);
 
     const address = new aws.ec2.Eip(`${name}-address`, { domain: "vpc", tags }, child);
     this.address = address.publicIp;
@@ -140,6 +144,31 @@ const base64 = (text: string) => Buffer.from(text).toString("base64");
 
 type Child = { parent: pulumi.Resource; provider: aws.Provider };
 type Tags = Record<string, string>;
+
+/** Spare capacity that can be stopped and started like any other: only a persistent request allows that. */
+const SPOT = {
+  marketType: "spot",
+  spotOptions: { spotInstanceType: "persistent", instanceInterruptionBehavior: "stop" },
+};
+
+/** Sees to it that the request of a spot instance goes before the instance, so that nothing comes in its place. */
+function cancelWithInstance(
+  name: string,
+  { region, profile = "" }: AwsHostArgs,
+  instance: aws.ec2.Instance,
+  parent: pulumi.Resource,
+): void {
+  new command.local.Command(
+    `${name}-spot-request`,
+    {
+      delete: "node components/host/aws/cancel-spot-request.ts",
+      interpreter: ["/bin/sh", "-c"],
+      environment: { REGION: region, PROFILE: profile, REQUEST: instance.spotInstanceRequestId },
+      triggers: [instance.id],
+    },
+    { parent },
+  );
+}
 
 /** One network may log in, and that is all; Jupyter is reached through SSH. */
 function firewall(name: string, { found }: AwsMachineArgs, tags: Tags, child: Child): aws.ec2.SecurityGroup {
