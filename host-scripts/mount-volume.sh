@@ -52,8 +52,7 @@ fi
 # blkid ends with 2 where it recognizes nothing. That alone does not make a disk empty: it also says so where it may not read,
 # and of what it does not know. Only zeroes are nothing.
 if ! type=$(as_root blkid -p -s TYPE -o value "$device"); then
-  # shellcheck disable=SC2016 # for the other shell
-  if ! as_root sh -c 'head -c 67108864 "$1" | tr -d "\000" | head -c 1 | wc -c | grep -qx " *0"' sh "$device"; then
+  if ! as_root cmp -s -n 67108864 "$device" /dev/zero; then
     fail 3 "$device holds something that is no file system: it is left alone" \
       "  look at it:  sudo blkid -p $device; sudo fdisk -l $device"
   fi
