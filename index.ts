@@ -21,5 +21,7 @@ export const codeFolder = workspace.codeFolder;
 export const dataFolder = workspace.dataFolder;
 /** What the notebooks compute on: "CPU", or their GPUs. */
 export const accelerator = workspace.accelerator;
+/** The machine that the stack made, how it is reached and what it costs; not there for one that was there before. */
+export const machine = host.machine;
 /** The command that brings the notebooks of a machine elsewhere to this one's loopback; not there for this machine. */
 export const tunnel = host.tunnelCommand(tunnelPorts(config.notebooks));

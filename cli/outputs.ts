@@ -1,5 +1,6 @@
 /** The outputs of a stack, and what the person is told of them. */
 
+import type { MachineInfo } from "../components/host/host.ts";
 import { Problem } from "./say.ts";
 import { askEngine, requireStack, type Session } from "./session.ts";
 
@@ -25,6 +26,8 @@ export interface StackOutputs {
   image?: string;
   /** Command that brings the notebooks of a machine elsewhere here. */
   tunnel?: string;
+  /** The machine that the stack made. */
+  machine?: MachineInfo;
 }
 
 /** The outputs of the session's stack, secrets in clear. */
@@ -51,7 +54,7 @@ export async function findNotebook(session: Session, name?: string): Promise<Not
 
 /** What the person is told when a stack is up. */
 export function summary(outputs: StackOutputs, stack: string): string {
-  const { notebooks = [], codeFolder, dataFolder, tunnel } = outputs;
+  const { notebooks = [], codeFolder, dataFolder, tunnel, machine } = outputs;
   const option = stack === "dev" ? "" : ` -- -s ${stack}`;
   const blocks = notebooks.map(({ name, url, gpus, shell, logs }) =>
     [`${name} (${gpus})`, `  open   ${url}`, `  shell  ${shell}`, `  logs   ${logs}`].join("\n"),
@@ -60,6 +63,11 @@ export function summary(outputs: StackOutputs, stack: string): string {
     ...blocks,
     ...(tunnel
       ? [`the urls answer while a tunnel is open: npm run tunnel${option}`, `  which is: ${tunnel}`]
+      : []),
+    ...(machine
+      ? [
+          `machine: ${machine.instance}, ${machine.cost.running} while it runs, ${machine.cost.stopped} while it is stopped`,
+        ]
       : []),
     ...(codeFolder && dataFolder ? [`files: ${codeFolder} is /code, ${dataFolder} is /data`] : []),
     `stop for now: npm run stop${option} · tear down, keeping your files: npm run destroy${option}`,

@@ -101,6 +101,7 @@ describe("the instance", () => {
     expect(only(resources, INSTANCE).inputs).toMatchObject({
       ami: "ami-0123456789abcdef0",
       instanceType: "g6.xlarge",
+      availabilityZone: "us-east-1a",
       subnetId: "subnet-us-east-1a",
       keyName: "aws-key",
       tags: { Name: STACK },

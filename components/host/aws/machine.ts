@@ -85,6 +85,7 @@ export class AwsMachine extends pulumi.ComponentResource {
       {
         ami: found.ami,
         instanceType: found.instanceType,
+        availabilityZone: found.zone,
         subnetId: found.subnet,
         vpcSecurityGroupIds: [firewall(name, args, tags, child).id],
         iamInstanceProfile: instanceProfile(name, args, tags, child).name,
