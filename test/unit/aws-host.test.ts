@@ -1,9 +1,10 @@
 /** A machine on AWS as a host: the order of its first start, what its workspace hangs on, and who loads what. */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parse } from "yaml";
 import { hostKey } from "../../components/host/aws/host-key.ts";
 import { SENTINEL } from "../../components/host/aws/user-data.ts";
 import { readPublicKey } from "../../components/host/aws.ts";
@@ -143,6 +144,15 @@ describe("the configuration", () => {
     const message = refusal({ host: { kind: "aws" } });
     expect(message).toContain("gpubox:host.region");
     expect(message).toContain("gpubox:host.sshCidr");
+  });
+
+  it("takes the stack file that comes with gpubox", () => {
+    const text = readFileSync(new URL("../../Pulumi.aws.yaml", import.meta.url), "utf8");
+    const keys = Object.entries(parse(text).config).map(([key, value]) => [
+      key.replace(/^gpubox:/, ""),
+      value,
+    ]);
+    expect(parseConfig(Object.fromEntries(keys), "aws").host).toMatchObject({ kind: "aws", sshCidr: "mine" });
   });
 
   it.each<[string, object, string, string]>([

@@ -133,7 +133,7 @@ export class AwsMachine extends pulumi.ComponentResource {
           // Pulling a disk from under a machine that writes to it loses data.
           stopInstanceBeforeDetaching: true,
         },
-        // A volume is at one machine at a time. Nothing else is derived from this: see docs/adr/0004.
+        // A volume is at one machine at a time. Nothing is derived from this: all of it would be deleted first, too.
         { ...child, deleteBeforeReplace: true },
       ),
     ];
