@@ -209,8 +209,8 @@ const code = z.strictObject({
 });
 
 const dataUrl = z
-  .string("must be an http, https or file url")
-  .regex(/^(https?|file):\/\/\S+$/, "must be an http, https or file url")
+  .string("must be an http, https, file or s3 url")
+  .regex(/^(https?|file|s3):\/\/\S+$/, "must be an http, https, file or s3 url")
   .refine((url) => !/^\w+:\/\/[^/?#]*@/.test(url), "must not hold credentials, which would end up in logs");
 
 const setName = z.enum([...CATALOGUE.keys()] as [string, ...string[]], {
@@ -220,11 +220,11 @@ const setName = z.enum([...CATALOGUE.keys()] as [string, ...string[]], {
 const dataKeys = z.strictObject({
   url: z
     .union([dataUrl.transform((url) => [url]), z.array(dataUrl).min(1, "must name a url")], {
-      error: "must be an http, https or file url, or a list of them",
+      error: "must be an http, https, file or s3 url, or a list of them",
     })
     .optional()
     .describe(
-      "Archive (zip, tar, tar.gz, tar.xz, tar.bz2, tar.zst) or plain file; or a list of mirrors, tried in order.",
+      "Archive (zip, tar, tar.gz, tar.xz, tar.bz2, tar.zst) or plain file; or a list of mirrors, tried in order; or, on an AWS host, `s3://BUCKET/FOLDER`.",
     ),
   set: setName.optional().describe("Instead of `url`: name of a well-known set; docs/data.md lists them."),
   sha256: z
@@ -375,6 +375,21 @@ const host = z
   .discriminatedUnion("kind", [localHost, sshHost, awsHostArgs])
   .refine(oneWayToKnow, "takes either `hostKey` or `knownHosts`, not both");
 
+type AnyDataset = z.output<typeof data>;
+
+/** A folder of S3 is no single file, and only a machine on AWS has a role to read it with. */
+function s3Problems({ host, data: entries }: { host: AnyHost; data: AnyDataset[] }): Problem[] {
+  return entries.flatMap((entry, index) => {
+    if (!entry.url.some((url) => url.startsWith("s3://"))) return [];
+    const { url, sha256, size, files, keepArchive, purge } = entry;
+    const alone = url.length === 1 && !(sha256 || size || files || keepArchive || purge);
+    return [
+      ...(host.kind === "aws" ? [] : ["cannot be an s3 url on this kind of host: only an AWS host reads S3"]),
+      ...(alone ? [] : ["takes nothing but `folder` beside an s3 url: what is there is taken as it is"]),
+    ].map((message) => ({ path: ["data", index, "url"], message }));
+  });
+}
+
 /** The root of a machine on AWS is a disk of its own, which would hide what else is in the folder. */
 function rootProblem({ host, root }: { host: AnyHost; root: string }): Problem[] {
   const folder = root.replace(/\/+$/, "");
@@ -415,6 +430,7 @@ const schema = z
   .superRefine((config, context) => {
     const problems = [
       ...rootProblem(config),
+      ...s3Problems(config),
       ...clashes("code", config.code, sameFolder),
       ...clashes("data", config.data, sameFolder),
       ...clashes("notebooks", config.notebooks, (a, b) =>

@@ -8,7 +8,12 @@ import { loadConfig } from "./config.ts";
 const { host: hostConfig, root, ...config } = loadConfig();
 const stack = `${pulumi.getProject()}/${pulumi.getStack()}`;
 
-const host = await createHost({ host: hostConfig, root, needs: { stack, notebooks: config.notebooks } });
+const host = await createHost({
+  host: hostConfig,
+  root,
+  needs: { stack, notebooks: config.notebooks },
+  dataUrls: config.data.flatMap(({ url }) => url),
+});
 const workspace = new Workspace("workspace", { host, stack, ...config });
 
 /** Name, url with token, GPUs, port, and the commands for a shell and the logs, of every notebook. */

@@ -9,7 +9,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { AwsHostArgs as AwsHostConfig } from "./aws/args.ts";
 import { type AwsFindings, inspectAws } from "./aws/inspect.ts";
 import { AwsMachine, awsProvider } from "./aws/machine.ts";
-import type { S3Prefix } from "./aws/permissions.ts";
+import { type S3Prefix, s3Prefixes } from "./aws/permissions.ts";
 import { type Priced, priceLine, priceTexts } from "./aws/prices.ts";
 import { SENTINEL } from "./aws/user-data.ts";
 import { NVIDIA_SMI_ARGS } from "./gpus.ts";
@@ -208,7 +208,10 @@ function priced({ host, found }: Pick<AwsHostArgs, "host" | "found">): Priced {
 }
 
 /** What `createAwsHost` takes. */
-export type CreateAwsHostArgs = Pick<AwsHostArgs, "host" | "s3" | "root" | "stack">;
+export interface CreateAwsHostArgs extends Pick<AwsHostArgs, "host" | "root" | "stack"> {
+  /** Urls that data comes from. */
+  dataUrls: string[];
+}
 
 /**
  * Looks the account over, says what the stack will cost, and declares it.
@@ -220,7 +223,7 @@ export async function createAwsHost(name: string, args: CreateAwsHostArgs): Prom
   const provider = awsProvider(`${name}-provider`, args.host, args.stack);
   const found = await inspectAws({ host: args.host, stack: args.stack, provider });
   await pulumi.log.info(`price: ${priceLine(priced({ host: args.host, found }))}`);
-  return new AwsHost(name, { ...args, found, publicKey, provider });
+  return new AwsHost(name, { ...args, s3: s3Prefixes(args.dataUrls), found, publicKey, provider });
 }
 
 /** The public half of the person's key. @throws pulumi.RunError when there is none that EC2 takes */

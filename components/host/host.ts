@@ -41,6 +41,7 @@ export type HostScript =
   | "prepare.sh"
   | "code.sh"
   | "dataset.sh"
+  | "s3-sync.sh"
   | "retire.sh"
   | "teardown.sh"
   | "wait-for-notebook.sh";

@@ -80,6 +80,16 @@ describe("the first start", () => {
   });
 });
 
+describe("data from S3", () => {
+  it("is put there by its own script", async () => {
+    const raw = { host: LEAST, data: [{ url: "s3://pets/v1" }] };
+    const { resources } = await recordStack(raw, undefined, "aws");
+    const { stdin } = only(resources, COMMAND, "data-v1-download").inputs;
+    expect(stdin).toContain("export URL=s3://pets/v1\nexport FOLDER=v1\n");
+    expect(stdin).toContain("aws s3 sync");
+  });
+});
+
 describe("what lives on the machine", () => {
   it("is made again on another one, and forgotten when it goes", async () => {
     const { resources } = await recordStack({}, undefined, "aws");
@@ -202,6 +212,25 @@ describe("the configuration", () => {
     expect(() => parseConfig({ root }, "dev")).not.toThrow();
   });
 
+  it("takes a folder of S3 as data on an AWS host only, and as it is", () => {
+    const url = "s3://pets/v1/";
+    const data = (entry: object) => ({ host: LEAST, data: [entry] });
+    expect(parseConfig(data({ url }), "aws").data[0]).toMatchObject({ url: [url], folder: "v1" });
+    expect(refusal({ data: [{ url }] })).toContain(
+      "gpubox:data[0].url: cannot be an s3 url on this kind of host",
+    );
+    for (const beside of [
+      { sha256: "a".repeat(64) },
+      { size: 1 },
+      { files: 1 },
+      { keepArchive: true },
+      { purge: true },
+    ]) {
+      expect(refusal(data({ url, ...beside }))).toContain("takes nothing but `folder` beside an s3 url");
+    }
+    expect(refusal(data({ url: [url, "https://example.org/pets.zip"] }))).toContain("takes nothing but");
+  });
+
   it.each(["203.0.113.0/24", "203.0.113.7/32", "10.1.2.128/25", "mine"])("takes %s", (sshCidr) => {
     expect(() => parseConfig({ host: { ...LEAST, sshCidr } }, "aws")).not.toThrow();
   });
@@ -247,7 +276,7 @@ describe("what speaks to AWS", () => {
       const { createHost } = await import("./components/host/index.ts");
       const { parseConfig } = await import("./config.ts");
       const { host, root, notebooks } = parseConfig(${JSON.stringify({ host, notebooks: [{ name: "container1", gpus: "none", port: 18899 }] })}, "dev");
-      await createHost({ host, root, needs: { stack: "gpubox/dev", notebooks } }).catch(() => {});
+      await createHost({ host, root, needs: { stack: "gpubox/dev", notebooks }, dataUrls: [] }).catch(() => {});
       console.log(JSON.stringify([...seen].filter((url) => /@pulumi\\/aws\\/|@aws-sdk|host\\/aws\\.ts/.test(url))));
       process.exit(0);`;
     const out = execFileSync(process.execPath, ["--input-type=module", "-e", program], {

@@ -13,7 +13,7 @@ import {
   placements,
 } from "../../components/host/aws/capacity.ts";
 import { hostKey } from "../../components/host/aws/host-key.ts";
-import { permissions } from "../../components/host/aws/permissions.ts";
+import { permissions, s3Prefixes } from "../../components/host/aws/permissions.ts";
 import { priceLine, prices, priceTexts } from "../../components/host/aws/prices.ts";
 import { quotaOf, quotaProblem } from "../../components/host/aws/quota.ts";
 import { SENTINEL, userData } from "../../components/host/aws/user-data.ts";
@@ -271,6 +271,22 @@ describe("the machine's permissions", () => {
       "ec2:StopInstances",
       "s3:ListBucket",
       "s3:GetObject",
+    ]);
+  });
+
+  it("are for the folders that the data sets name", () => {
+    expect(
+      s3Prefixes([
+        "https://example.org/x.zip",
+        "s3://pets",
+        "s3://pets/",
+        "s3://pets/v1/images/",
+        "file:///s3",
+      ]),
+    ).toEqual([
+      { bucket: "pets", prefix: "" },
+      { bucket: "pets", prefix: "" },
+      { bucket: "pets", prefix: "v1/images" },
     ]);
   });
 

@@ -8,6 +8,14 @@ export interface S3Prefix {
   prefix: string;
 }
 
+/** The folders of S3 among the urls of data sets. */
+export function s3Prefixes(urls: string[]): S3Prefix[] {
+  return urls.flatMap((url) => {
+    const [, bucket, prefix = ""] = /^s3:\/\/([^/]+)\/?(.*?)\/?$/.exec(url) ?? [];
+    return bucket ? [{ bucket, prefix }] : [];
+  });
+}
+
 /** What the permissions depend on. */
 export interface PermissionArgs {
   region: string;
