@@ -1,5 +1,5 @@
 /** Where a type has no capacity in a zone, the next one is tried. */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
@@ -115,7 +115,8 @@ export async function upWithCapacity(session: Session, args: string[]): Promise<
       const without =
         attempt === 1 ? [] : ["--config", `gpubox:host=${JSON.stringify({ ...host, unavailable })}`];
       const code = await runEngine(observed, "up", [...args, "--event-log", log, ...without]);
-      const failed = code === 0 ? undefined : failedLaunch(readFileSync(log, "utf8"));
+      // An engine that gave up before it began has written nothing.
+      const failed = code === 0 || !existsSync(log) ? undefined : failedLaunch(readFileSync(log, "utf8"));
       if (!failed) return code;
       say(`attempt ${attempt}: no capacity for ${failed.placement} (${failed.code}); trying what comes next`);
       unavailable.push(failed.placement);

@@ -1,7 +1,9 @@
 /** A GPU instance on AWS as a host: made by the stack, then used as any machine that is reached by SSH. */
+import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
+import { promisify } from "node:util";
 import type * as aws from "@pulumi/aws";
 import * as command from "@pulumi/command";
 import type * as docker from "@pulumi/docker";
@@ -25,6 +27,7 @@ import {
   scriptText,
 } from "./host.ts";
 import { machineOf } from "./inspection.ts";
+import { shellLine } from "./shell.ts";
 import { SshHost, scriptWith } from "./ssh.ts";
 import { loginCommand, newLoginScript, remoteScript, type SshConnection } from "./ssh-command.ts";
 
@@ -68,8 +71,13 @@ export class AwsHost extends pulumi.ComponentResource implements DockerHost {
 
     const machine = new AwsMachine(`${name}-machine`, args, child);
     const connection = pulumi
-      .all([machine.address, machine.hostPublicKey])
-      .apply(([address, hostKey]): SshConnection => ({ address, user: host.user, key: host.key, hostKey }));
+      .all([machine.address, machine.instance.id, machine.hostPublicKey])
+      .apply(([address, instance, hostKey]): SshConnection => {
+        const login = { user: host.user, key: host.key, hostKey };
+        return host.access === "ssh"
+          ? { address, ...login }
+          : { address: instance, ...login, proxyCommand: sessionCommand(host) };
+      });
     const inspected = firstStart(name, args, machine, connection, this);
 
     // On the daemon of a machine of one's own everything goes with the machine.
@@ -143,7 +151,7 @@ function firstStart(
       interpreter,
       environment: {
         CONNECT: connection.apply(loginCommand),
-        ADDRESS: machine.address,
+        ADDRESS: connection.apply(({ address }) => address),
         TIMEOUT: String(PATIENCE.login),
       },
       triggers,
@@ -195,6 +203,32 @@ function firstStart(
   ).stdout.apply(lastLine);
 }
 
+/** The command by which ssh reaches an instance through Session Manager: `%h` and `%p` are for ssh to fill in. */
+function sessionCommand({ region, profile }: AwsHostConfig): string {
+  const session =
+    "aws ssm start-session --target %h --document-name AWS-StartSSHSession --parameters portNumber=%p";
+  return shellLine([...session.split(" "), "--region", region, ...(profile ? ["--profile", profile] : [])]);
+}
+
+/** Session Manager's own tools, without which ssh gets no further. @throws pulumi.RunError where one is missing */
+async function requireSessionTools(): Promise<void> {
+  for (const [program, guide] of SESSION_TOOLS) {
+    await promisify(execFile)(program, ["--version"]).catch(() => {
+      throw new pulumi.RunError(
+        `gpubox:host.access: session-manager needs the program ${program} on this machine: ${guide}; nothing was created`,
+      );
+    });
+  }
+}
+
+const SESSION_TOOLS = [
+  ["aws", "https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"],
+  [
+    "session-manager-plugin",
+    "https://docs.aws.amazon.com/systems-manager/latest/userguide/session-manager-working-with-install-plugin.html",
+  ],
+] as const;
+
 /** What is paid for. */
 function priced({ host, found }: Pick<AwsHostArgs, "host" | "found">): Priced {
   const data = "id" in host.dataVolume ? found.adoptedSize : host.dataVolume.size;
@@ -220,6 +254,7 @@ export interface CreateAwsHostArgs extends Pick<AwsHostArgs, "host" | "root" | "
  */
 export async function createAwsHost(name: string, args: CreateAwsHostArgs): Promise<AwsHost> {
   const publicKey = await readPublicKey(args.host.key);
+  if (args.host.access === "session-manager") await requireSessionTools();
   const provider = awsProvider(`${name}-provider`, args.host, args.stack);
   const found = await inspectAws({ host: args.host, stack: args.stack, provider });
   await pulumi.log.info(`price: ${priceLine(priced({ host: args.host, found }))}`);

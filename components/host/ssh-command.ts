@@ -14,6 +14,8 @@ export interface SshConnection {
   hostKey?: string;
   /** Instead of `hostKey`: file in the format of ~/.ssh/known_hosts, which is used when both are left out. */
   knownHosts?: string;
+  /** Command whose input and output are the connection, where there is no way to the address itself; ssh's own tokens hold. */
+  proxyCommand?: string;
 }
 
 /**
@@ -37,9 +39,10 @@ function optionFile(path: string): string {
   return `"${path.replaceAll("%", "%%").replace(/^~(?=\/)/, "${HOME}")}"`;
 }
 
-/** What decides whether it is the right machine, and who we are to it. */
-function identityOptions({ key, hostKey, knownHosts }: SshConnection): string[] {
+/** What decides how the machine is reached, whether it is the right one, and who we are to it. */
+function identityOptions({ key, hostKey, knownHosts, proxyCommand }: SshConnection): string[] {
   return [
+    ...(proxyCommand === undefined ? [] : option("ProxyCommand", proxyCommand)),
     ...option("StrictHostKeyChecking", "yes"),
     ...(hostKey === undefined
       ? knownHosts === undefined

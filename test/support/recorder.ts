@@ -56,6 +56,7 @@ const OUTPUTS: Record<string, (name: string, inputs: Record<string, unknown>) =>
   "aws:iam/instanceProfile:InstanceProfile": (name) => ({ name }),
   "aws:iam/role:Role": (name) => ({ name }),
   "aws:iam/rolePolicy:RolePolicy": () => ({}),
+  "aws:iam/rolePolicyAttachment:RolePolicyAttachment": () => ({}),
   "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": () => ({}),
   "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": () => ({}),
   "command:local:Command": (name) => ({ stdout: printed(name) }),

@@ -2,14 +2,14 @@
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { dirname, join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { parse } from "yaml";
 import { hostKey } from "../../components/host/aws/host-key.ts";
 import { SENTINEL } from "../../components/host/aws/user-data.ts";
-import { readPublicKey } from "../../components/host/aws.ts";
+import { createAwsHost, readPublicKey } from "../../components/host/aws.ts";
 import { parseConfig } from "../../config.ts";
-import { awsHost, FOUND, hostArgs, LEAST, PUBLIC_KEY } from "../support/aws.ts";
+import { awsHost, FOUND, hostArgs, inspectAccount, LEAST, PUBLIC_KEY } from "../support/aws.ts";
 import { only, type Recorded, record, resolved } from "../support/recorder.ts";
 import { recordStack } from "../support/stack.ts";
 
@@ -80,6 +80,56 @@ describe("the first start", () => {
   });
 });
 
+describe("by Session Manager", () => {
+  const host = hostArgs({ access: "session-manager", sshCidr: undefined, profile: "lab" });
+  const found = { ...FOUND, sshCidr: undefined };
+
+  it("ssh goes through AWS to the instance, and checks the host key all the same", async () => {
+    const { resources, result } = await record(async () => await resolved(awsHost({ host, found }).machine));
+    const proxyCommand =
+      "aws ssm start-session --target %h --document-name AWS-StartSSHSession --parameters portNumber=%p --region us-east-1 --profile lab";
+    expect(result.connection).toMatchObject({
+      address: "aws-machine-instance-id",
+      proxyCommand,
+      hostKey: hostKey("c0ffee").publicKey,
+    });
+    const { environment } = step(resources, "login").inputs;
+    expect(environment.ADDRESS).toBe("aws-machine-instance-id");
+    expect(environment.CONNECT).toContain(`'ProxyCommand=${proxyCommand}'`);
+    expect(environment.CONNECT).toContain("StrictHostKeyChecking=yes");
+    const docker = only(resources, "pulumi:providers:docker").inputs;
+    expect(docker.host).toBe("ssh://ubuntu@aws-machine-instance-id");
+    expect(docker.sshOpts.toString()).toContain(`ProxyCommand=${proxyCommand}`);
+  });
+
+  it("nothing is open, and the machine may speak to Session Manager and no more", async () => {
+    const { resources } = await recordHost({ host, found });
+    expect(resources.filter(({ type }) => type.includes("IngressRule"))).toEqual([]);
+    const attachment = only(resources, "aws:iam/rolePolicyAttachment:RolePolicyAttachment");
+    expect(attachment.inputs).toEqual({
+      role: "aws-machine-role",
+      policyArn: "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore",
+    });
+    const other = await recordHost();
+    expect(other.resources.filter(({ type }) => type.includes("RolePolicyAttachment"))).toEqual([]);
+  });
+
+  it("asks nobody for the person's address", async () => {
+    const { result } = await inspectAccount({ access: "session-manager", sshCidr: undefined });
+    expect(result.sshCidr).toBeUndefined();
+  });
+
+  it("names the program that is missing here, before anything is made", async () => {
+    vi.stubEnv("PATH", "/nowhere");
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const key = join(mkdtempSync(join(tmpdir(), "gpubox-test-")), "key");
+    onTestFinished(() => rmSync(dirname(key), { recursive: true }));
+    writeFileSync(`${key}.pub`, PUBLIC_KEY);
+    const create = createAwsHost("aws", { host: { ...host, key }, root: "~/x", stack: "a/b", dataUrls: [] });
+    await expect(create).rejects.toThrow(/needs the program aws on this machine.*nothing was created/);
+  });
+});
+
 describe("data from S3", () => {
   it("is put there by its own script", async () => {
     const raw = { host: LEAST, data: [{ url: "s3://pets/v1" }] };
@@ -142,6 +192,7 @@ describe("the configuration", () => {
       ...LEAST,
       instanceTypes: ["g6.xlarge"],
       spot: false,
+      access: "ssh",
       key: "~/.ssh/id_ed25519",
       user: "ubuntu",
       ami: "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id",
@@ -151,9 +202,10 @@ describe("the configuration", () => {
       tags: {},
       unavailable: [],
     });
-    const message = refusal({ host: { kind: "aws" } });
-    expect(message).toContain("gpubox:host.region");
-    expect(message).toContain("gpubox:host.sshCidr");
+    expect(refusal({ host: { kind: "aws" } })).toContain("gpubox:host.region: ");
+    expect(refusal({ host: { kind: "aws", region: "us-east-1" } })).toContain(
+      "gpubox:host.sshCidr: must be your address",
+    );
   });
 
   it("takes the stack file that comes with gpubox", () => {
@@ -173,6 +225,8 @@ describe("the configuration", () => {
     ["no address", { sshCidr: "me" }, "sshCidr", '"mine"'],
     ["a prefix beyond 32", { sshCidr: "203.0.113.7/33" }, "sshCidr", "/32"],
     ["bits beyond the prefix", { sshCidr: "203.0.113.7/24" }, "sshCidr", '"203.0.113.0/24"'],
+    ["a network where nothing is open", { access: "session-manager" }, "sshCidr", "nothing is open here"],
+    ["another way in", { access: "telnet" }, "access", "session-manager"],
     ["no region", { region: "virginia" }, "region", "us-east-1"],
     ["no type", { instanceTypes: [] }, "instanceTypes", "must name a type"],
     ["a type twice", { instanceTypes: ["g6.xlarge", "g6.xlarge"] }, "instanceTypes", "twice"],

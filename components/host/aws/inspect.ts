@@ -21,8 +21,8 @@ export interface AwsFindings {
   gpu: boolean;
   /** GB of the volume that is adopted; undefined where the stack makes its own. */
   adoptedSize: number | undefined;
-  /** The one network that may reach SSH. */
-  sshCidr: string;
+  /** The one network that may reach SSH; undefined where nothing is open. */
+  sshCidr: string | undefined;
 }
 
 /** What `inspectAws` takes. */
@@ -288,7 +288,7 @@ function refuseArchitecture({ instanceType, architectures }: InstanceType, image
   );
 }
 
-async function findAddress(sshCidr: string): Promise<string> {
+async function findAddress(sshCidr: string | undefined): Promise<string | undefined> {
   if (sshCidr !== "mine") return sshCidr;
   try {
     const response = await fetch(ADDRESS_SERVICE, { signal: AbortSignal.timeout(10_000) });

@@ -5,7 +5,7 @@ import * as random from "@pulumi/random";
 import type { AwsHostArgs } from "./args.ts";
 import { hostKey } from "./host-key.ts";
 import type { AwsFindings } from "./inspect.ts";
-import { permissions, type S3Prefix, TRUST } from "./permissions.ts";
+import { permissions, type S3Prefix, sessionManagerPolicy, TRUST } from "./permissions.ts";
 import { ROLE_TAG, STACK_TAG } from "./tags.ts";
 import { userData } from "./user-data.ts";
 
@@ -171,25 +171,27 @@ function cancelWithInstance(
   );
 }
 
-/** One network may log in, and that is all; Jupyter is reached through SSH. */
+/** One network may log in, or none, and that is all; Jupyter is reached through SSH. */
 function firewall(name: string, { found }: AwsMachineArgs, tags: Tags, child: Child): aws.ec2.SecurityGroup {
   const group = new aws.ec2.SecurityGroup(
     `${name}-firewall`,
-    { description: "gpubox: SSH from one network, nothing else", vpcId: found.vpc, tags },
+    { description: "gpubox: SSH from one network at most", vpcId: found.vpc, tags },
     child,
   );
-  new aws.vpc.SecurityGroupIngressRule(
-    `${name}-firewall-ssh`,
-    {
-      securityGroupId: group.id,
-      description: "SSH",
-      cidrIpv4: found.sshCidr,
-      ipProtocol: "tcp",
-      fromPort: 22,
-      toPort: 22,
-    },
-    child,
-  );
+  if (found.sshCidr !== undefined) {
+    new aws.vpc.SecurityGroupIngressRule(
+      `${name}-firewall-ssh`,
+      {
+        securityGroupId: group.id,
+        description: "SSH",
+        cidrIpv4: found.sshCidr,
+        ipProtocol: "tcp",
+        fromPort: 22,
+        toPort: 22,
+      },
+      child,
+    );
+  }
   new aws.vpc.SecurityGroupEgressRule(
     `${name}-firewall-out`,
     { securityGroupId: group.id, description: "anywhere", cidrIpv4: "0.0.0.0/0", ipProtocol: "-1" },
@@ -215,5 +217,12 @@ function instanceProfile(
     { role: role.name, policy: JSON.stringify(permissions({ region: host.region, stack, s3 })) },
     child,
   );
+  if (host.access === "session-manager") {
+    new aws.iam.RolePolicyAttachment(
+      `${name}-role-session-manager`,
+      { role: role.name, policyArn: sessionManagerPolicy(host.region) },
+      child,
+    );
+  }
   return new aws.iam.InstanceProfile(`${name}-profile`, { role: role.name, tags }, child);
 }

@@ -43,6 +43,11 @@ export const TRUST = {
   Statement: [{ Effect: "Allow", Principal: { Service: "ec2.amazonaws.com" }, Action: "sts:AssumeRole" }],
 };
 
+/** ARN of AWS's own policy for machines that Session Manager reaches. */
+export function sessionManagerPolicy(region: string): string {
+  return `arn:${partition(region)}:iam::aws:policy/AmazonSSMManagedInstanceCore`;
+}
+
 /** First part of every ARN in a region: China and GovCloud are worlds of their own. */
 function partition(region: string): string {
   if (region.startsWith("cn-")) return "aws-cn";
