@@ -12,7 +12,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
-import { EC2Client } from "@aws-sdk/client-ec2";
+import {
+  DescribeAddressesCommand,
+  DescribeInstancesCommand,
+  DisassociateAddressCommand,
+  EC2Client,
+} from "@aws-sdk/client-ec2";
 import { type Moto, startMoto } from "./moto.ts";
 
 /** The region that there is. */
@@ -82,9 +87,10 @@ export async function startCloud(): Promise<Cloud> {
     calls: [] as string[],
   };
   let follower: Follower | undefined;
-  const server = await serve(moto, state, () => follower);
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const credentials = { accessKeyId: "testing", secretAccessKey: "testing" };
+  const client = new EC2Client({ region: REGION, endpoint: moto.url, credentials });
+  const server = await serve(moto, client, state, () => follower);
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   return {
     ...state,
     url,
@@ -100,7 +106,7 @@ export async function startCloud(): Promise<Cloud> {
     },
     plugin: fileURLToPath(new URL("../aws/plugin", import.meta.url)),
     ec2: new EC2Client({ region: REGION, endpoint: url, credentials }),
-    moto: new EC2Client({ region: REGION, endpoint: moto.url, credentials }),
+    moto: client,
     follow: (machines) => {
       follower = machines;
     },
@@ -150,21 +156,27 @@ interface Answer {
 const CHANGES =
   /^(RunInstances|(Start|Stop|Terminate)Instances|(Attach|Detach)Volume|DeleteVolume|(Associate|Disassociate|Release)Address)$/;
 
-async function serve(moto: Moto, state: State, machines: () => Follower | undefined): Promise<Server> {
+async function serve(
+  moto: Moto,
+  client: EC2Client,
+  state: State,
+  machines: () => Follower | undefined,
+): Promise<Server> {
   const server = createServer(async (request, response) => {
     try {
       const given = await buffer(request);
       const call = parse(request.headers, given);
       state.calls.push(call.action);
-      const answer = own(call, state) ?? (await pass(call, given));
-      response.writeHead(answer.status, { "content-type": answer.type }).end(answer.body);
+      const answer = own(call, state) ?? (await wrongState(client, call)) ?? (await pass(call, given));
+      const headers = { "content-type": answer.type, "x-amzn-requestid": randomUUID() };
+      response.writeHead(answer.status, headers).end(answer.body);
     } catch (error) {
       const { status, type, body } = ec2Error(500, "InternalError", String(error));
       response.writeHead(status, { "content-type": type }).end(body);
     }
 
     async function pass(call: Call, given: Buffer): Promise<Answer> {
-      const body = call.action === "AllocateAddress" ? await withAddress(given, machines()) : given;
+      const body = await amended(call, given, machines());
       const { host, "content-length": _, connection, ...headers } = request.headers as Record<string, string>;
       const url = `${moto.url}${request.url}`;
       const answer = await fetch(url, {
@@ -173,6 +185,7 @@ async function serve(moto: Moto, state: State, machines: () => Follower | undefi
         ...(body.length > 0 && { body: body as Buffer<ArrayBuffer> }),
       });
       const content = Buffer.from(await answer.arrayBuffer());
+      if (answer.ok && call.action === "TerminateInstances") await disassociate(client, instancesOf(call));
       if (answer.ok && CHANGES.test(call.action)) await machines()?.reconcile();
       return { status: answer.status, type: answer.headers.get("content-type") ?? "text/xml", body: content };
     }
@@ -190,10 +203,38 @@ function parse(headers: IncomingHttpHeaders, body: Buffer): Call {
   return { action: parameters.Action ?? "", parameters };
 }
 
-/** Public addresses are chosen here: moto's lead nowhere. */
-async function withAddress(body: Buffer, machines: Follower | undefined): Promise<Buffer> {
-  if (!machines) return body;
-  return Buffer.from(`${body}&Address=${await machines.freeAddress()}`);
+/** A call as moto has to be told it to do what AWS does. */
+async function amended({ action }: Call, body: Buffer, machines: Follower | undefined): Promise<Buffer> {
+  // Moto's own public addresses lead nowhere.
+  if (action === "AllocateAddress" && machines)
+    return Buffer.from(`${body}&Address=${await machines.freeAddress()}`);
+  if (action === "AssociateAddress") return Buffer.from(`${body}&AllowReassociation=true`);
+  return body;
+}
+
+/** Ids of the instances that a call is about. */
+function instancesOf({ parameters }: Call): string[] {
+  return Object.entries(parameters).flatMap(([name, value]) => (/^InstanceId\.\d+$/.test(name) ? value : []));
+}
+
+/** An instance that goes lets go of its address; moto's does not. */
+async function disassociate(moto: EC2Client, instances: string[]): Promise<void> {
+  const { Addresses = [] } = await moto.send(new DescribeAddressesCommand({}));
+  for (const { AssociationId, InstanceId = "" } of Addresses)
+    if (instances.includes(InstanceId)) await moto.send(new DisassociateAddressCommand({ AssociationId }));
+}
+
+/** AWS refuses to start or stop what was terminated; moto brings it back. */
+async function wrongState(moto: EC2Client, call: Call): Promise<Answer | undefined> {
+  const [, verb = ""] = /^(Start|Stop)Instances$/.exec(call.action) ?? [];
+  if (verb === "") return undefined;
+  const { Reservations = [] } = await moto.send(new DescribeInstancesCommand({}));
+  const gone = Reservations.flatMap(({ Instances = [] }) => Instances).find(
+    ({ InstanceId = "", State }) => State?.Name === "terminated" && instancesOf(call).includes(InstanceId),
+  );
+  const done = verb === "Start" ? "started" : "stopped";
+  const message = `The instance '${gone?.InstanceId}' is not in a state from which it can be ${done}.`;
+  return gone && ec2Error(400, "IncorrectInstanceState", message);
 }
 
 /** What is not left to moto. */

@@ -319,12 +319,18 @@ class Hypervisor implements Machines {
   async #containers(): Promise<{ id: string; running: boolean; address: string | undefined }[]> {
     const filters = { label: [INSTANCE_LABEL] };
     const all = await this.#daemon.client.listContainers({ all: true, filters });
-    return all.map(({ Labels, State, NetworkSettings }) => ({
-      id: Labels[INSTANCE_LABEL] ?? "",
-      running: State === "running",
-      // One that is switched off keeps the address it was given, but it is not in use.
-      address: (NetworkSettings?.Networks[NETWORK] as Endpoint | undefined)?.IPAMConfig?.IPv4Address,
-    }));
+    return await Promise.all(
+      all.map(async ({ Id, Labels }) => {
+        // Each is asked: the list is behind when a container has just ended.
+        const { State, NetworkSettings } = await this.#daemon.client.getContainer(Id).inspect();
+        const endpoint: Endpoint | undefined = NetworkSettings.Networks[NETWORK];
+        return {
+          id: Labels[INSTANCE_LABEL] ?? "",
+          running: State.Running,
+          address: endpoint?.IPAMConfig?.IPv4Address,
+        };
+      }),
+    );
   }
 }
 
