@@ -18,6 +18,7 @@ import {
   DisassociateAddressCommand,
   EC2Client,
 } from "@aws-sdk/client-ec2";
+import { IAMClient } from "@aws-sdk/client-iam";
 import { type Moto, startMoto } from "./moto.ts";
 
 /** The region that there is. */
@@ -53,8 +54,9 @@ export interface Cloud {
   env: Record<string, string>;
   /** Folder of the plugin, for the person's PATH. */
   plugin: string;
-  /** A client of it. */
+  /** Clients of it. */
   ec2: EC2Client;
+  iam: IAMClient;
   /** A client of moto itself: nothing becomes of what it changes. */
   moto: EC2Client;
   /** Values of SSM parameters, by name. */
@@ -106,6 +108,7 @@ export async function startCloud(): Promise<Cloud> {
     },
     plugin: fileURLToPath(new URL("../aws/plugin", import.meta.url)),
     ec2: new EC2Client({ region: REGION, endpoint: url, credentials }),
+    iam: new IAMClient({ region: REGION, endpoint: url, credentials }),
     moto: client,
     follow: (machines) => {
       follower = machines;

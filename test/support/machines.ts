@@ -41,11 +41,13 @@ export const INSTANCE_LABEL = "gpubox.test.instance";
 
 const IMAGE = "gpubox-test-machine";
 const NETWORK = "gpubox-test-internet";
-const SUBNET = "192.168.212";
+const SUBNET = "192.168.211";
 const recipe = fileURLToPath(new URL("../aws/machine", import.meta.url));
 
 /** Machines that follow a cloud. */
 export interface Machines extends Follower {
+  /** Changes the user data of machines that are made from now on: a way to have a first start fail. */
+  alterUserData: (userData: string) => string;
   /** Runs a command on a machine as root; what it printed. */
   run(instance: string, ...command: string[]): Promise<string>;
   /** Names of the containers there are. */
@@ -80,6 +82,7 @@ class Hypervisor implements Machines {
   readonly #loops = new Map<string, string>();
   #work: Promise<void> = Promise.resolve();
   #ended = false;
+  alterUserData: Machines["alterUserData"] = (userData) => userData;
 
   constructor(cloud: Cloud, daemon: Daemon, folder: string) {
     this.#cloud = cloud;
@@ -252,7 +255,8 @@ class Hypervisor implements Machines {
         )
       : undefined;
     mkdirSync(folder, { recursive: true });
-    await writeFile(join(folder, "user-data"), Buffer.from(UserData?.Value ?? "", "base64"), { mode: 0o600 });
+    const userData = this.alterUserData(Buffer.from(UserData?.Value ?? "", "base64").toString());
+    await writeFile(join(folder, "user-data"), userData, { mode: 0o600 });
     const metadata = {
       "instance-id": InstanceId,
       "local-hostname": `ip-${PrivateIpAddress.replaceAll(".", "-")}`,
