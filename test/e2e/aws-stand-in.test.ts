@@ -224,6 +224,10 @@ describeWithDaemon("the stand-in of pulumi-resource-aws", () => {
     const role = await create("aws:iam/role:Role", { description: "gpubox", assumeRolePolicy: TRUST });
     const rolePolicy = await create("aws:iam/rolePolicy:RolePolicy", { role: role.id, policy: POLICY });
     expect(rolePolicy.id).toBe(`${role.id}:${rolePolicy.inputs.name}`);
+    await create("aws:iam/rolePolicyAttachment:RolePolicyAttachment", {
+      role: role.id,
+      policyArn: "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore",
+    });
     const profile = await create("aws:iam/instanceProfile:InstanceProfile", { role: role.id });
     const volume = await create("aws:ebs/volume:Volume", {
       availabilityZone: ZONE,
@@ -308,6 +312,7 @@ describeWithDaemon("the stand-in of pulumi-resource-aws", () => {
       ["KeyPair", { publicKey: `${PUBLIC_KEY}a` }, replaced("publicKey")],
       ["Role", { assumeRolePolicy: POLICY }, updated("assumeRolePolicy")],
       ["RolePolicy", { policy: OTHER_POLICY }, updated("policy")],
+      ["RolePolicyAttachment", { role: "other" }, replaced("role")],
       ["InstanceProfile", { role: "other" }, updated("role")],
       ["EipAssociation", { instanceId: "i-1" }, replaced("instanceId")],
     ];

@@ -29,6 +29,7 @@ export async function startMoto(images: string): Promise<Moto> {
       MOTO_AMIS_PATH: images,
       MOTO_ENABLE_AMI_VALIDATION: "true",
       MOTO_ENABLE_KEYPAIR_VALIDATION: "true",
+      MOTO_IAM_LOAD_MANAGED_POLICIES: "true",
       MOTO_EC2_ENABLE_INSTANCE_TYPE_VALIDATION: "true",
     },
   });

@@ -1,14 +1,17 @@
 /** Role, its policy, and the profile through which an instance has it. */
 import {
   AddRoleToInstanceProfileCommand,
+  AttachRolePolicyCommand,
   CreateInstanceProfileCommand,
   CreateRoleCommand,
   DeleteInstanceProfileCommand,
   DeleteRoleCommand,
   DeleteRolePolicyCommand,
+  DetachRolePolicyCommand,
   GetInstanceProfileCommand,
   GetRoleCommand,
   GetRolePolicyCommand,
+  ListAttachedRolePoliciesCommand,
   PutRolePolicyCommand,
   RemoveRoleFromInstanceProfileCommand,
   TagInstanceProfileCommand,
@@ -101,6 +104,38 @@ export function rolePolicy(cloud: Cloud): Resource {
     },
     async delete(id) {
       await found(cloud.iam.send(new DeleteRolePolicyCommand(names(id))));
+    },
+  });
+}
+
+interface PolicyAttachmentInputs {
+  role: string;
+  policyArn: string;
+}
+
+export function rolePolicyAttachment(cloud: Cloud): Resource {
+  return awsResource<PolicyAttachmentInputs>(cloud, {
+    inputs: { role: z.string(), policyArn: z.string() },
+    outputs: [],
+    replaces: () => true,
+    async create({ role, policyArn }) {
+      const command = new AttachRolePolicyCommand({ RoleName: role, PolicyArn: policyArn });
+      await calling(
+        `attaching IAM Policy (${policyArn}) to IAM Role (${role})`,
+        "IAM",
+        "AttachRolePolicy",
+        cloud.iam.send(command),
+      );
+      return `${role}/${policyArn}`;
+    },
+    async read(_, { role, policyArn }) {
+      const command = new ListAttachedRolePoliciesCommand({ RoleName: String(role) });
+      const answer = await found(cloud.iam.send(command));
+      return answer?.AttachedPolicies?.some(({ PolicyArn }) => PolicyArn === policyArn) ? {} : undefined;
+    },
+    async delete(_, { role, policyArn }) {
+      const ids = { RoleName: String(role), PolicyArn: String(policyArn) };
+      await found(cloud.iam.send(new DetachRolePolicyCommand(ids)));
     },
   });
 }

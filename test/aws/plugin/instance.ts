@@ -137,6 +137,7 @@ export function instance(cloud: Cloud): Resource {
       "privateIp",
       "publicDns",
       "publicIp",
+      "spotInstanceRequestId",
       "subnetId",
       "vpcSecurityGroupIds",
     ],
@@ -302,6 +303,7 @@ export function outputsOf(now: Instance): Properties {
     privateIp: now.PrivateIpAddress,
     publicDns: now.PublicDnsName ?? "",
     publicIp: now.PublicIpAddress ?? "",
+    spotInstanceRequestId: now.SpotInstanceRequestId ?? "",
     subnetId: now.SubnetId,
     vpcSecurityGroupIds: now.SecurityGroups?.map(({ GroupId = "" }) => GroupId),
   };

@@ -4,7 +4,7 @@
  */
 import { serveProvider } from "../../../offline/plugins/shared/provider.ts";
 import { Cloud, configSchema } from "./cloud.ts";
-import { instanceProfile, role, rolePolicy } from "./iam.ts";
+import { instanceProfile, role, rolePolicy, rolePolicyAttachment } from "./iam.ts";
 import { instance, keyPair } from "./instance.ts";
 import { functions } from "./lookups.ts";
 import { egressRule, eip, eipAssociation, ingressRule, securityGroup } from "./network.ts";
@@ -28,6 +28,7 @@ await serveProvider({
     "aws:iam/instanceProfile:InstanceProfile": instanceProfile(cloud),
     "aws:iam/role:Role": role(cloud),
     "aws:iam/rolePolicy:RolePolicy": rolePolicy(cloud),
+    "aws:iam/rolePolicyAttachment:RolePolicyAttachment": rolePolicyAttachment(cloud),
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": egressRule(cloud),
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": ingressRule(cloud),
   },
