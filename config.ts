@@ -1,12 +1,15 @@
 /**
  * The configuration of a stack: what `Pulumi.<stack>.yaml` may say, read once and refused as a whole.
  *
- * This is the only file that reads Pulumi's configuration. Every default is written here and nowhere else;
+ * This is the only file that reads Pulumi's configuration. Every default is written here (those of an AWS host in
+ * components/host/aws/args.ts) and nowhere else;
  * `npm run schema` makes `schema/stack.json` from it, which editors check the stack files with.
  */
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import { CATALOGUE, type CatalogueEntry } from "./catalogue.ts";
+import { awsHostArgs } from "./components/host/aws/args.ts";
+import { sshFile } from "./components/host/ssh-file.ts";
 
 const NAMESPACE = "gpubox";
 
@@ -206,8 +209,8 @@ const code = z.strictObject({
 });
 
 const dataUrl = z
-  .string("must be an http, https or file url")
-  .regex(/^(https?|file):\/\/\S+$/, "must be an http, https or file url")
+  .string("must be an http, https, file or s3 url")
+  .regex(/^(https?|file|s3):\/\/\S+$/, "must be an http, https, file or s3 url")
   .refine((url) => !/^\w+:\/\/[^/?#]*@/.test(url), "must not hold credentials, which would end up in logs");
 
 const setName = z.enum([...CATALOGUE.keys()] as [string, ...string[]], {
@@ -217,11 +220,11 @@ const setName = z.enum([...CATALOGUE.keys()] as [string, ...string[]], {
 const dataKeys = z.strictObject({
   url: z
     .union([dataUrl.transform((url) => [url]), z.array(dataUrl).min(1, "must name a url")], {
-      error: "must be an http, https or file url, or a list of them",
+      error: "must be an http, https, file or s3 url, or a list of them",
     })
     .optional()
     .describe(
-      "Archive (zip, tar, tar.gz, tar.xz, tar.bz2, tar.zst) or plain file; or a list of mirrors, tried in order.",
+      "Archive (zip, tar, tar.gz, tar.xz, tar.bz2, tar.zst) or plain file; or a list of mirrors, tried in order; or, on an AWS host, `s3://BUCKET/FOLDER`.",
     ),
   set: setName.optional().describe("Instead of `url`: name of a well-known set; docs/data.md lists them."),
   sha256: z
@@ -330,12 +333,6 @@ const sameFolder = (a: { folder: string }, b: { folder: string }) =>
     ? `wants folder ${a.folder}, which ${b.folder} of another entry takes: give it a \`folder\` of its own`
     : undefined;
 
-/** A file on the machine of the person, whose path an option of ssh can carry. */
-const sshFile = z
-  .string()
-  .regex(/^(~\/|\/)/, "must be absolute, or start with ~/")
-  .refine((path) => !/["\\$]|\p{Cc}/u.test(path), 'must not contain ", \\ or $');
-
 const localHost = z.strictObject({ kind: z.literal("local").describe("This machine.") });
 
 const sshHost = z.strictObject({
@@ -376,12 +373,42 @@ const sshHost = z.strictObject({
     .describe("Instead of `hostKey`: file of host keys on your machine. Default: ~/.ssh/known_hosts."),
 });
 
-const oneWayToKnow = (host: z.output<typeof localHost> | z.output<typeof sshHost>) =>
+type AnyHost = z.output<typeof localHost> | z.output<typeof sshHost> | z.output<typeof awsHostArgs>;
+
+const oneWayToKnow = (host: AnyHost) =>
   host.kind !== "ssh" || host.hostKey === undefined || host.knownHosts === undefined;
 
 const host = z
-  .discriminatedUnion("kind", [localHost, sshHost])
+  .discriminatedUnion("kind", [localHost, sshHost, awsHostArgs])
   .refine(oneWayToKnow, "takes either `hostKey` or `knownHosts`, not both");
+
+type AnyDataset = z.output<typeof data>;
+
+/** A folder of S3 is no single file, and only a machine on AWS has a role to read it with. */
+function s3Problems({ host, data: entries }: { host: AnyHost; data: AnyDataset[] }): Problem[] {
+  return entries.flatMap((entry, index) => {
+    if (!entry.url.some((url) => url.startsWith("s3://"))) return [];
+    const { url, sha256, size, files, keepArchive, purge } = entry;
+    const alone = url.length === 1 && !(sha256 || size || files || keepArchive || purge);
+    return [
+      ...(host.kind === "aws" ? [] : ["cannot be an s3 url on this kind of host: only an AWS host reads S3"]),
+      ...(alone ? [] : ["takes nothing but `folder` beside an s3 url: what is there is taken as it is"]),
+    ].map((message) => ({ path: ["data", index, "url"], message }));
+  });
+}
+
+/** The root of a machine on AWS is a disk of its own, which would hide what else is in the folder. */
+function rootProblem({ host, root }: { host: AnyHost; root: string }): Problem[] {
+  const folder = root.replace(/\/+$/, "");
+  const hides = ["", "~", "/home", "/root"].includes(folder) || /^\/home\/[^/]+$/.test(folder);
+  if (host.kind !== "aws" || !hides) return [];
+  return [
+    {
+      path: ["root"],
+      message: "must be a folder of its own on an AWS host: the data volume is mounted there",
+    },
+  ];
+}
 
 const schema = z
   .strictObject({
@@ -412,6 +439,8 @@ const schema = z
   })
   .superRefine((config, context) => {
     const problems = [
+      ...rootProblem(config),
+      ...s3Problems(config),
       ...clashes("code", config.code, sameFolder),
       ...clashes("data", config.data, sameFolder),
       ...clashes("notebooks", config.notebooks, (a, b) =>

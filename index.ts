@@ -8,15 +8,19 @@ import { loadConfig } from "./config.ts";
 const { host: hostConfig, root, ...config } = loadConfig();
 const stack = `${pulumi.getProject()}/${pulumi.getStack()}`;
 
-const needs = {
-  stack,
-  network: stackSlug(stack),
-  notebooks: config.notebooks.map((notebook) => ({
-    ...notebook,
-    volume: homeVolume(stack, notebook.name, config.image),
-  })),
-};
-const host = await createHost({ host: hostConfig, root, needs });
+const host = await createHost({
+  host: hostConfig,
+  root,
+  needs: {
+    stack,
+    network: stackSlug(stack),
+    notebooks: config.notebooks.map((notebook) => ({
+      ...notebook,
+      volume: homeVolume(stack, notebook.name, config.image),
+    })),
+  },
+  dataUrls: config.data.flatMap(({ url }) => url),
+});
 const workspace = new Workspace("workspace", { host, stack, ...config });
 
 /** Name, url with token, GPUs, port, and the commands for a shell and the logs, of every notebook. */
@@ -29,5 +33,7 @@ export const codeFolder = workspace.codeFolder;
 export const dataFolder = workspace.dataFolder;
 /** What the notebooks compute on: "CPU", or their GPUs. */
 export const accelerator = workspace.accelerator;
+/** The machine that the stack made, how it is reached and what it costs; not there for one that was there before. */
+export const machine = host.machine;
 /** The command that brings the notebooks of a machine elsewhere to this one's loopback; not there for this machine. */
 export const tunnel = host.tunnelCommand(tunnelPorts(config.notebooks));

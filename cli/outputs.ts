@@ -1,4 +1,5 @@
 /** The outputs of a stack, and what the person is told of them. */
+import type { MachineInfo } from "../components/host/host.ts";
 import type { NotebookInfo } from "../components/workspace/notebook.ts";
 import { lookAtStack, type PlainOutputs } from "./notebooks.ts";
 import { askEngine, type Session } from "./session.ts";
@@ -10,6 +11,8 @@ export interface StackOutputs extends PlainOutputs {
   notebooks?: NotebookInfo[];
   /** Command that brings the notebooks of a machine elsewhere here. */
   tunnel?: string;
+  /** The machine that the stack made. */
+  machine?: MachineInfo;
 }
 
 /** The outputs of the session's stack, secrets in clear. The engine is asked only where nobody else knows. */
@@ -22,7 +25,7 @@ export async function readOutputs(session: Session): Promise<StackOutputs> {
 
 /** What the person is told when a stack is up. */
 export function summary(outputs: StackOutputs, stack: string): string {
-  const { notebooks = [], codeFolder, dataFolder, tunnel } = outputs;
+  const { notebooks = [], codeFolder, dataFolder, tunnel, machine } = outputs;
   const option = stackOption(stack);
   const blocks = notebooks.map(({ name, url, gpus, shell, logs }) =>
     [`${name} (${gpus})`, `  open   ${url}`, `  shell  ${shell}`, `  logs   ${logs}`].join("\n"),
@@ -31,6 +34,11 @@ export function summary(outputs: StackOutputs, stack: string): string {
     ...blocks,
     ...(tunnel
       ? [`the urls answer while a tunnel is open: npm run tunnel${option}`, `  which is: ${tunnel}`]
+      : []),
+    ...(machine
+      ? [
+          `machine: ${machine.instance}, ${machine.cost.running} while it runs, ${machine.cost.stopped} while it is stopped`,
+        ]
       : []),
     ...(codeFolder && dataFolder ? [`files: ${codeFolder} is /code, ${dataFolder} is /data`] : []),
     `stop for now: npm run stop${option} · tear down, keeping your files: npm run destroy${option}`,

@@ -13,6 +13,9 @@ export interface StateResource {
   delete?: boolean;
   inputs?: Record<string, unknown>;
   outputs?: Record<string, unknown>;
+  /** When it was made, as ISO 8601. */
+  created?: string;
+  retainOnDelete?: boolean;
 }
 
 /** The part of an exported state that is read here; the rest is carried along. */

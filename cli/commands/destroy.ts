@@ -23,14 +23,22 @@ export async function destroy(context: Context, args: string[]): Promise<number>
   sayStandIns(session);
   if (isLocal(session.settings)) await requireDaemon(session);
   await recover(session);
-  await finishInterrupted(session);
+  const state = await finishInterrupted(session);
+  const onAws = session.settings?.host === "aws" ? await import("../aws.ts") : undefined;
+  const machine = await onAws?.findMachine(session, state);
+  if (machine?.state === "gone") await onAws?.forgetHanging(session, state);
   const outputs = await readOutputs(session);
   const code = await runEngine(
     session,
     "destroy",
     context.interactive ? [] : ["--skip-preview", "--non-interactive"],
   );
-  if (code === 0) say(whatStays(outputs, session));
+  if (code !== 0) return code;
+  say(
+    onAws
+      ? onAws.whatStaysOnAws(stack, onAws.rawHost(session), outputs.machine?.dataVolume)
+      : whatStays(outputs, session),
+  );
   return code;
 }
 

@@ -10,6 +10,7 @@ export async function stop(context: Context, args: string[]): Promise<number> {
   const { stack } = parseStackArgs(args, context.env);
   const { host } = readStack(context.root, stack);
   if (host === "ssh") return await stopBySsh(context, args);
+  if (host === "aws") return await stopOnAws(context, args);
   if (host !== "local") {
     throw new Problem(
       `stack ${stack} is on a host of kind ${host}: stop it there, or tear it down with \`npm run destroy -- -s ${stack}\``,
@@ -35,6 +36,19 @@ async function stopBySsh(context: Context, args: string[]): Promise<number> {
   const { docker } = await openRemote(context.root, session.stack);
   const containers = (await stackContainers(docker.host, session.label)).filter(({ Id }) => ours.has(Id));
   await stopThem(docker.host, session.stack, containers);
+  return 0;
+}
+
+/** The whole machine: it costs money while it runs. */
+async function stopOnAws(context: Context, args: string[]): Promise<number> {
+  const { openSession, requireStack } = await import("../session.ts");
+  const { readState } = await import("../state.ts");
+  const { findMachine, stopMachine } = await import("../aws.ts");
+  const session = await openSession(context, args);
+  await requireStack(session);
+  const machine = await findMachine(session, await readState(session));
+  if (machine) await stopMachine(machine);
+  else say(`stack ${session.stack} has no machine`);
   return 0;
 }
 

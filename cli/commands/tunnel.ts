@@ -25,10 +25,10 @@ export async function tunnel(context: Context, args: string[]): Promise<number> 
     throw new Problem(`stack ${session.stack} is on this machine: its urls answer without a tunnel`);
   }
   await requireStack(session);
-  const { notebooks = [] } = await readOutputs(session);
+  const { notebooks = [], machine } = await readOutputs(session);
   const elsewhere = notebooks.filter(({ url }) => new URL(url).hostname === "127.0.0.1");
   if (elsewhere.length === 0) throw new Problem(`stack ${session.stack} has no notebook that needs a tunnel`);
-  const connection = await reach(context.root, session.stack);
+  const connection = machine?.connection ?? (await reach(context.root, session.stack));
   const ends = await Promise.all(
     elsewhere.map(async (notebook) => ({ notebook, port: await freePort(notebook) })),
   );

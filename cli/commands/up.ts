@@ -5,6 +5,7 @@ import { argsForMissing, finishInterrupted, startStopped, strangers } from "../r
 import { recover } from "../recover.ts";
 import { say } from "../say.ts";
 import { prepareStack, runEngine, type Session, tryEngine } from "../session.ts";
+import type { State } from "../state.ts";
 import { readLastUpdate, type Update } from "../state-file.ts";
 
 export async function up(context: Context, args: string[]): Promise<number> {
@@ -12,12 +13,12 @@ export async function up(context: Context, args: string[]): Promise<number> {
   await recover(session);
   const state = await finishInterrupted(session);
   await startStopped(session, state);
-  const missing = await argsForMissing(session, state);
+  const missing = [...(await argsForMissing(session, state)), ...(await argsForMachine(session, state))];
   // The history counts in whole seconds.
   const started = Math.floor(Date.now() / 1000) * 1000;
   // Without a terminal there is nobody to look at a preview; the program checks everything before it begins.
   const unattended = context.interactive ? [] : ["--yes", "--skip-preview", "--non-interactive"];
-  const code = await runEngine(session, "up", [...unattended, ...missing]);
+  const code = await runUp(session, [...unattended, ...missing]);
   if (code !== 0) {
     await explainStrangers(session);
     return code;
@@ -30,6 +31,19 @@ export async function up(context: Context, args: string[]): Promise<number> {
   }
   process.stdout.write(`${summary(outputs, session.stack)}\n`);
   return code;
+}
+
+/** What speaks to AWS is slow to load, and few need it. */
+async function argsForMachine(session: Session, state: State): Promise<string[]> {
+  if (session.settings?.host !== "aws") return [];
+  const { wakeMachine } = await import("../aws.ts");
+  return await wakeMachine(session, state);
+}
+
+async function runUp(session: Session, args: string[]): Promise<number> {
+  if (session.settings?.host !== "aws") return await runEngine(session, "up", args);
+  const { upWithCapacity } = await import("../capacity.ts");
+  return await upWithCapacity(session, args);
 }
 
 /** Whether an update left every resource as it was. */

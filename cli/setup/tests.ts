@@ -17,6 +17,9 @@ const PROGRAMS = {
   ip: "iproute2",
   ps: "procps",
   sshd: "openssh-server",
+  // What stands for AWS is a Python package, and its volumes are loop devices.
+  losetup: "mount",
+  pip3: "python3-pip",
   // What host-scripts/ may find on a host, or not: each is tried with and without.
   aria2c: "aria2",
   bsdtar: "libarchive-tools",

@@ -7,6 +7,7 @@
 import { readFileSync } from "node:fs";
 import type * as docker from "@pulumi/docker";
 import type * as pulumi from "@pulumi/pulumi";
+import type { SshConnection } from "./ssh-command.ts";
 
 /** One NVIDIA GPU of a host. */
 export interface Gpu {
@@ -32,10 +33,15 @@ export interface GpuInventory {
 
 /** A script of `host-scripts/`. */
 export type HostScript =
+  | "wait-for-ssh.sh"
+  | "wait-for-machine.sh"
+  | "mount-volume.sh"
+  | "install-idle-stop.sh"
   | "inspect.sh"
   | "prepare.sh"
   | "code.sh"
   | "dataset.sh"
+  | "s3-sync.sh"
   | "retire.sh"
   | "teardown.sh"
   | "wait-for-notebook.sh";
@@ -61,6 +67,17 @@ export interface HostRun {
   result: pulumi.Output<string>;
 }
 
+/** A machine that the stack made, for people and for the commands that deal with it. */
+export interface MachineInfo {
+  /** Id of the instance. */
+  instance: string;
+  /** Id of the volume that holds the root. */
+  dataVolume: string;
+  connection: SshConnection;
+  /** What it costs, in words. */
+  cost: { running: string; stopped: string };
+}
+
 /** A machine with a Docker daemon that a workspace can be put on. */
 export interface DockerHost {
   /** The provider every Docker resource on this host uses. */
@@ -81,6 +98,8 @@ export interface DockerHost {
   lifetime: Pick<pulumi.CustomResourceOptions, "replaceWith" | "deletedWith">;
   /** Labels by which the host tells what is this stack's on its Docker daemon, beside `gpubox.stack`. */
   labels: Record<string, pulumi.Input<string>>;
+  /** What is to be known of a machine that the stack made; undefined for one that was there before. */
+  machine?: pulumi.Output<MachineInfo>;
   /** Runs a script on the host, as the person. */
   run(name: string, args: HostScriptArgs, opts: pulumi.ComponentResourceOptions): HostRun;
   /** The command the person types to run `docker ARGUMENTS` on this host. */

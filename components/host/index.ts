@@ -14,6 +14,8 @@ export interface CreateHostArgs {
   root: string;
   /** What the stack will ask of the host. */
   needs: HostNeeds;
+  /** Urls that data comes from: a machine that the stack makes is let read those of them that are its account's. */
+  dataUrls: string[];
 }
 
 /**
@@ -21,7 +23,7 @@ export interface CreateHostArgs {
  *
  * @throws pulumi.RunError before any resource is registered, when the host cannot serve the stack
  */
-export async function createHost({ host, root, needs }: CreateHostArgs): Promise<DockerHost> {
+export async function createHost({ host, root, needs, dataUrls }: CreateHostArgs): Promise<DockerHost> {
   switch (host.kind) {
     case "local":
       return new LocalHost("local", { root, machine: await inspectLocalMachine(needs) });
@@ -29,6 +31,11 @@ export async function createHost({ host, root, needs }: CreateHostArgs): Promise
       const { kind: _, ...connection } = host;
       const machine = await inspectSshMachine(connection, root, needs);
       return new SshHost("ssh", { connection, root, stack: needs.stack, machine });
+    }
+    case "aws": {
+      // Nobody else has to load what speaks to AWS.
+      const { createAwsHost } = await import("./aws.ts");
+      return await createAwsHost("aws", { host, root, dataUrls, stack: needs.stack });
     }
   }
 }

@@ -14,6 +14,8 @@ export interface SshConnection {
   hostKey?: string;
   /** Instead of `hostKey`: file in the format of ~/.ssh/known_hosts, which is used when both are left out. */
   knownHosts?: string;
+  /** Command whose input and output are the connection, where there is no way to the address itself; ssh's own tokens hold. */
+  proxyCommand?: string;
 }
 
 /**
@@ -37,9 +39,10 @@ function optionFile(path: string): string {
   return `"${path.replaceAll("%", "%%").replace(/^~(?=\/)/, "${HOME}")}"`;
 }
 
-/** What decides whether it is the right machine, and who we are to it. */
-function identityOptions({ key, hostKey, knownHosts }: SshConnection): string[] {
+/** What decides how the machine is reached, whether it is the right one, and who we are to it. */
+function identityOptions({ key, hostKey, knownHosts, proxyCommand }: SshConnection): string[] {
   return [
+    ...(proxyCommand === undefined ? [] : option("ProxyCommand", proxyCommand)),
     ...option("StrictHostKeyChecking", "yes"),
     ...(hostKey === undefined
       ? knownHosts === undefined
@@ -117,6 +120,22 @@ const RUN_STDIN = `sh -c 'eval "$(cat)"'`;
 /** Shell line that runs the script on its standard input on the machine. */
 export function remoteScript(connection: SshConnection): string {
   return `${MAKE_CONTROL_FOLDER} && exec ${shellLine(sshCommand(connection, RUN_STDIN))}`;
+}
+
+/** A login of its own: ssh takes the first of two settings of an option. */
+const NOT_SHARED = [...option("ControlMaster", "no"), ...option("ControlPath", "none")];
+
+const ownLogin = (connection: SshConnection, remote: string): string =>
+  shellLine(["ssh", ...NOT_SHARED, ...sshCommand(connection, remote).slice(1)]);
+
+/** Like `remoteScript`, by a login of its own. */
+export function newLoginScript(connection: SshConnection): string {
+  return `exec ${ownLogin(connection, RUN_STDIN)}`;
+}
+
+/** Shell line that logs in, by a login of its own, and out again. */
+export function loginCommand(connection: SshConnection): string {
+  return ownLogin(connection, "true");
 }
 
 /** What ssh says when it is the machine that is missing, and not its trust in us or ours in it. */

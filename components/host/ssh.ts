@@ -32,6 +32,8 @@ export interface SshHostArgs {
   stack: string;
   /** What was found out about the machine. */
   machine: pulumi.Input<Machine>;
+  /** What ties Docker resources to the life of a machine that the stack made itself. */
+  lifetime?: DockerHost["lifetime"];
 }
 
 /**
@@ -63,13 +65,9 @@ export class SshHost extends pulumi.ComponentResource implements DockerHost {
     this.platform = machine.platform;
     this.gpus = machine.gpus;
 
-    // On a daemon that people share, another's stack may have the same name, and with it the same `gpubox.stack`.
-    const owner = new random.RandomPassword(`${name}-owner`, { length: 16, special: false }, child);
-    const ownerId = pulumi.unsecret(owner.result);
-    this.labels = { "gpubox.owner": ownerId };
-
-    const entry = this.#machineEntry(`${name}-machine`, args.stack, ownerId);
-    this.lifetime = { deletedWith: entry, replaceWith: [entry] };
+    const tie = args.lifetime ? { labels: {}, lifetime: args.lifetime } : this.#ownEntry(name, args.stack);
+    this.labels = tie.labels;
+    this.lifetime = tie.lifetime;
     this.provider = new docker.Provider(
       `${name}-docker`,
       { host: this.#connection.apply(dockerUrl), sshOpts: this.#connection.apply(sshOptions) },
@@ -81,6 +79,19 @@ export class SshHost extends pulumi.ComponentResource implements DockerHost {
       child,
     ).result;
     this.registerOutputs({ root: this.root });
+  }
+
+  /** What tells this stack's resources on a machine that was there before, and takes them along. */
+  #ownEntry(name: string, stack: string): Pick<DockerHost, "labels" | "lifetime"> {
+    // On a daemon that people share, another's stack may have the same name, and with it the same `gpubox.stack`.
+    const owner = new random.RandomPassword(
+      `${name}-owner`,
+      { length: 16, special: false },
+      { parent: this },
+    );
+    const ownerId = pulumi.unsecret(owner.result);
+    const entry = this.#machineEntry(`${name}-machine`, stack, ownerId);
+    return { labels: { "gpubox.owner": ownerId }, lifetime: { deletedWith: entry, replaceWith: [entry] } };
   }
 
   /** Makes nothing; when it is deleted, takes along what the stack has on the Docker daemon. */
@@ -145,7 +156,7 @@ export class SshHost extends pulumi.ComponentResource implements DockerHost {
 }
 
 /** A script that sets its own parameters: ssh hands no environment over. */
-function scriptWith(
+export function scriptWith(
   script: HostScriptArgs["script"],
   environment: HostScriptArgs["environment"],
 ): pulumi.Output<string> {

@@ -19,9 +19,15 @@ export class Dataset extends pulumi.ComponentResource {
   constructor(name: string, args: DatasetArgs, opts?: pulumi.ComponentResourceOptions) {
     super("gpubox:workspace:Dataset", name, {}, opts);
     const { host, dataset, connections } = args;
+    const [url = ""] = dataset.url;
     const download = host.run(
       `${name}-download`,
-      { script: "dataset.sh", environment: { ROOT: host.root, ...datasetParameters(dataset, connections) } },
+      isS3(url)
+        ? { script: "s3-sync.sh", environment: { ROOT: host.root, URL: url, FOLDER: dataset.folder } }
+        : {
+            script: "dataset.sh",
+            environment: { ROOT: host.root, ...datasetParameters(dataset, connections) },
+          },
       { parent: this },
     );
     retire(name, { host, kind: "data", ...dataset }, { parent: this });
@@ -29,6 +35,8 @@ export class Dataset extends pulumi.ComponentResource {
     this.registerOutputs({ folder: this.folder });
   }
 }
+
+const isS3 = (url: string): boolean => url.startsWith("s3://");
 
 /** Parameters of `dataset.sh`; what is not set is left out, so that a new option changes no stack that does not use it. */
 export function datasetParameters(dataset: DatasetConfig, connections: number): Record<string, string> {

@@ -37,13 +37,11 @@ const CHILDREN = [
 describe.each(Object.keys(HOSTS))("on host %s", (kind) => {
   it("a workspace has the same children", async () => {
     const { resources } = await recordStack(raw, NO_GPU, kind);
-    const hostParts = new Set([
-      "workspace",
-      kind,
-      ...resources.filter(({ parent }) => parent === kind).map(({ name }) => name),
-    ]);
+    const parents = new Map(resources.map(({ name, parent }) => [name, parent]));
+    const inWorkspace = (name: string | undefined): boolean =>
+      name !== undefined && (name === "workspace" || inWorkspace(parents.get(name)));
     const children = resources
-      .filter(({ name }) => !hostParts.has(name))
+      .filter(({ name, parent }) => name !== "workspace" && inWorkspace(parent))
       .map(
         ({ type, name, parent }) => `${parent} > ${name} ${type.startsWith("command:") ? "script" : type}`,
       );

@@ -13,6 +13,7 @@ import { execute, status } from "../support/jupyter.ts";
 import { createPerson, type Outcome, type Person } from "../support/person.ts";
 import { describeWithDaemon } from "../support/requirements.ts";
 import { makeKey, REMOTE, type SshMachine, startSshMachine } from "../support/ssh-machine.ts";
+import { throughTunnel } from "../support/tunnel.ts";
 
 /** `nobody`: ssh asks the system who it is, so it must be an account; this one's home has no ssh files to find. */
 const UID = 65534;
@@ -49,23 +50,6 @@ describeWithDaemon("a stack on a machine reached by SSH", () => {
   const fails = ({ exitCode, all }: Outcome, ...messages: RegExp[]) => {
     expect(exitCode, all).not.toBe(0);
     for (const message of messages) expect(all).toMatch(message);
-  };
-  /** Opens the tunnel while `use` is at work, which is given the first url. */
-  const throughTunnel = async (use: (url: string) => Promise<void>) => {
-    const running = person.sh(
-      "echo $$ >tunnel.pid; exec node cli/gpubox.mjs tunnel >tunnel.out 2>tunnel.log",
-    );
-    const out = join(person.project, "tunnel.out");
-    try {
-      await expect
-        .poll(() => existsSync(out) && readFileSync(out, "utf8"), { timeout: MINUTE, interval: 200 })
-        .toMatch(/^http.*\n/);
-      await use(readFileSync(out, "utf8").split("\n")[0] as string);
-    } finally {
-      process.kill(Number(readFileSync(join(person.project, "tunnel.pid"), "utf8")), "SIGTERM");
-      await running;
-      rmSync(out, { force: true });
-    }
   };
 
   beforeAll(async () => {
@@ -182,7 +166,7 @@ describeWithDaemon("a stack on a machine reached by SSH", () => {
     const url = (await person.npm("url")).stdout;
     await expect(status(url, "/api")).rejects.toThrow();
     await expect(status(url.replace("127.0.0.1", machine.address), "/api")).rejects.toThrow();
-    await throughTunnel(async (open) => {
+    await throughTunnel(person, async (open) => {
       expect(open).toBe(url);
       expect(await status(open, "/api/contents")).toBe(200);
       const { error } = await execute(open, "open('/code/made.txt', 'w').write('hello')");

@@ -92,7 +92,7 @@ function kill(child: ChildProcess, what: "shell" | "all"): void {
 
 /** Where a program lies, or undefined. The system's own come first: a version manager's shims only work in place. */
 export function findProgram(name: string): string | undefined {
-  return ["/usr/bin", "/bin", ...(process.env.PATH ?? "").split(":")]
+  return ["/usr/bin", "/bin", "/usr/sbin", "/sbin", ...(process.env.PATH ?? "").split(":")]
     .map((folder) => join(folder, name))
     .find((path) => existsSync(path));
 }

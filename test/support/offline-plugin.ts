@@ -17,12 +17,15 @@ export interface RunningPlugin {
   stop(): Promise<void>;
 }
 
-/** Starts `offline/plugins/NAME/pulumi-NAME`, as the child of a (possibly pretended) engine. */
+/** Starts `offline/plugins/NAME/pulumi-NAME`, or the program `path`, as the child of a (possibly pretended) engine. */
 export async function startPlugin(
   name: string,
-  { engine = "127.0.0.1:1", env = {} }: { engine?: string; env?: Record<string, string> } = {},
+  {
+    engine = "127.0.0.1:1",
+    env = {},
+    path = fileURLToPath(new URL(`../../offline/plugins/${name}/pulumi-${name}`, import.meta.url)),
+  }: { engine?: string; env?: Record<string, string>; path?: string } = {},
 ): Promise<RunningPlugin> {
-  const path = fileURLToPath(new URL(`../../offline/plugins/${name}/pulumi-${name}`, import.meta.url));
   const child = spawn(path, [engine], {
     stdio: ["pipe", "pipe", "inherit"],
     env: { ...process.env, ...env },

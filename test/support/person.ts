@@ -28,8 +28,8 @@ export interface Person {
   home: string;
   /** The stack's root: their `code/` and `data/`. */
   root: string;
-  /** Writes the configuration of stack dev; `root` is filled in. */
-  configure(config: Record<string, unknown>): void;
+  /** Writes the configuration of a stack, `dev` by default; `root` is filled in. */
+  configure(config: Record<string, unknown>, stack?: string): void;
   /** Runs an npm script of gpubox's. */
   npm(script: string, ...args: string[]): Promise<Outcome>;
   /** Runs a command in a shell in the checkout. */
@@ -118,9 +118,9 @@ export async function createPerson({
     project,
     home,
     root,
-    configure(config) {
+    configure(config, stack = "dev") {
       const prefixed = Object.entries({ root, ...config }).map(([key, value]) => [`gpubox:${key}`, value]);
-      const file = join(project, "Pulumi.dev.yaml");
+      const file = join(project, `Pulumi.${stack}.yaml`);
       writeFileSync(file, stringify({ config: Object.fromEntries(prefixed) }));
       chownSync(file, uid, uid);
     },

@@ -19,17 +19,47 @@ export interface Recorded {
   /** Urn and id of the provider; undefined for the default one. */
   provider: string | undefined;
   deleteBeforeReplace: boolean;
+  retainOnDelete: boolean;
+  ignoreChanges: string[];
   deletedWith: string;
   replaceWith: string[];
   /** Names of the resources it waits for. */
   dependsOn: string[];
 }
 
+/** What a script prints. */
+function printed(name: string): string {
+  if (name.endsWith("-root")) return "/home/ada/docker_mount\n";
+  return name.endsWith("-inspection") ? `${JSON.stringify(INSPECTION)}\n` : `${name} done\n`;
+}
+
+/** A machine with Docker and without a GPU, as `inspect.sh` says it. */
+const INSPECTION = {
+  user: "1000:1000",
+  docker: { info: { ID: "daemon-1", Architecture: "x86_64" }, containers: [], error: "" },
+  driver: { missing: true },
+  toolkitHook: false,
+  listening: [],
+  addresses: null,
+  free: { docker: null, root: null },
+};
+
 /** What the engine would answer: outputs that inputs alone don't give. */
 const OUTPUTS: Record<string, (name: string, inputs: Record<string, unknown>) => Record<string, unknown>> = {
-  "command:local:Command": (name) => ({
-    stdout: name.endsWith("-root") ? "/home/ada/docker_mount\n" : `${name} done\n`,
-  }),
+  "aws:ebs/volume:Volume": () => ({}),
+  "aws:ec2/eip:Eip": (name) => ({ publicIp: "198.51.100.7", allocationId: `${name}-allocation` }),
+  "aws:ec2/eipAssociation:EipAssociation": () => ({}),
+  "aws:ec2/instance:Instance": () => ({ spotInstanceRequestId: "sir-1" }),
+  "aws:ec2/keyPair:KeyPair": (name) => ({ keyName: name }),
+  "aws:ec2/securityGroup:SecurityGroup": () => ({}),
+  "aws:ec2/volumeAttachment:VolumeAttachment": () => ({}),
+  "aws:iam/instanceProfile:InstanceProfile": (name) => ({ name }),
+  "aws:iam/role:Role": (name) => ({ name }),
+  "aws:iam/rolePolicy:RolePolicy": () => ({}),
+  "aws:iam/rolePolicyAttachment:RolePolicyAttachment": () => ({}),
+  "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": () => ({}),
+  "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": () => ({}),
+  "command:local:Command": (name) => ({ stdout: printed(name) }),
   "docker:index/container:Container": () => ({}),
   "docker:index/image:Image": (_name, { imageName }) => ({
     repoDigest: "sha256:built",
@@ -38,6 +68,7 @@ const OUTPUTS: Record<string, (name: string, inputs: Record<string, unknown>) =>
   "docker:index/network:Network": () => ({}),
   "docker:index/remoteImage:RemoteImage": () => ({ imageId: "sha256:pulled" }),
   "docker:index/volume:Volume": () => ({}),
+  "pulumi:providers:aws": () => ({}),
   "pulumi:providers:docker": () => ({}),
   "random:index/randomPassword:RandomPassword": () => ({ result: "c0ffee" }),
 };
@@ -65,8 +96,11 @@ export interface Recording<T> {
   result: T;
 }
 
+/** Answers to invokes by token; one that throws is an invoke that fails. */
+export type Invokes = Record<string, (args: Record<string, unknown>) => Record<string, unknown>>;
+
 /** Runs `program` and records it. Fails as the program does. */
-export async function record<T>(program: () => T | Promise<T>): Promise<Recording<T>> {
+export async function record<T>(program: () => T | Promise<T>, invokes: Invokes = {}): Promise<Recording<T>> {
   const resources: Recorded[] = [];
   const warnings: string[] = [];
   const monitor = MockMonitor.prototype as unknown as Record<string, (...args: unknown[]) => unknown>;
@@ -83,6 +117,8 @@ export async function record<T>(program: () => T | Promise<T>): Promise<Recordin
       parent: nameOf(req.getParent()),
       provider: req.getProvider() || undefined,
       deleteBeforeReplace: req.getDeletebeforereplace(),
+      retainOnDelete: req.getRetainondelete(),
+      ignoreChanges: req.getIgnorechangesList(),
       deletedWith: req.getDeletedwith(),
       replaceWith: req.getReplaceWithList(),
       dependsOn: req.getDependenciesList().map(nameOf),
@@ -93,8 +129,10 @@ export async function record<T>(program: () => T | Promise<T>): Promise<Recordin
   try {
     await pulumi.runtime.setMocks(
       {
-        call: ({ token }) => {
-          throw new Error(`unexpected invoke of ${token}`);
+        call: ({ token, inputs }) => {
+          const answer = invokes[token];
+          if (!answer) throw new Error(`unexpected invoke of ${token}`);
+          return answer(inputs);
         },
         newResource: ({ type, name, inputs, custom }) => {
           if (custom === false) return { id: undefined, state: inputs };

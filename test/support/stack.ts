@@ -6,6 +6,7 @@ import { SshHost } from "../../components/host/ssh.ts";
 import type { SshConnection } from "../../components/host/ssh-command.ts";
 import { Workspace } from "../../components/workspace/workspace.ts";
 import { parseConfig } from "../../config.ts";
+import { awsHost } from "./aws.ts";
 import { record, resolved } from "./recorder.ts";
 
 /** A host without any GPU. */
@@ -30,6 +31,8 @@ export const HOSTS: Record<
   local: (root, gpus) => new LocalHost("local", { root, machine: machine(gpus) }),
   ssh: (root, gpus) =>
     new SshHost("ssh", { connection: SSH, root, stack: "gpubox/dev", machine: machine(gpus) }),
+  // Its GPUs are found out by a script on it, which finds none here.
+  aws: (root) => awsHost({ root, stack: "gpubox/dev" }),
 };
 
 /** How the host of kind ssh is reached. */

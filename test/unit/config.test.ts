@@ -261,7 +261,7 @@ describe("refusals", () => {
     [
       "a mirror that is no url",
       { data: [{ url: ["http://x/y.zip", "y.zip"], sha256 }] },
-      'gpubox:data[0].url[1]: must be an http, https or file url (found "y.zip")',
+      'gpubox:data[0].url[1]: must be an http, https, file or s3 url (found "y.zip")',
     ],
     ["a negative size", { data: [{ url: "http://x/y.zip", size: -1 }] }, "gpubox:data[0].size:"],
     ["no files", { data: [{ url: "http://x/y.zip", files: 0 }] }, "gpubox:data[0].files:"],

@@ -9,6 +9,7 @@ import { endWithPlugin, ownGroup } from "../shared/child.ts";
 import { engineAddress, plainError, unaryMethod } from "../shared/serve.ts";
 import { parseOptions } from "./options.ts";
 import { dependencies, requiredPlugins } from "./packages.ts";
+import { runPolicyPack } from "./policy-pack.ts";
 import { runProgram } from "./program.ts";
 
 /** The language plugin's side of the plugin protocol; what the engine may do without is left unimplemented. */
@@ -52,6 +53,7 @@ export function languageRuntime(): grpc.UntypedServiceImplementation {
     runtimeOptionsPrompts: unaryMethod(async () => new messages.RuntimeOptionsResponse()),
     template: unaryMethod(async () => new messages.TemplateResponse()),
     installDependencies,
+    runPlugin: runPolicyPack,
     run: unaryMethod((request: pb.RunRequest, call) => {
       const ended = new AbortController();
       call.on("cancelled", () => ended.abort());

@@ -40,6 +40,8 @@ export interface Resource {
   schema: z.ZodType;
   /** What a schema cannot say about the inputs (they may hold unknown values). */
   check?(inputs: Properties): CheckFailure[];
+  /** Inputs that the program left out and the provider fills in; `olds` is what they were, empty at first. */
+  defaults?(inputs: Properties, olds: Properties, name: string): Properties;
   /** Input properties that cannot be changed in place; default: all, when there is no `update`. */
   replaces?: readonly string[];
   /** Overrides the comparison of the inputs. `state` is the outputs of the last run. */
@@ -51,6 +53,14 @@ export interface Resource {
   read?(id: string, state: Properties, operation: Operation): Promise<Properties | undefined>;
 }
 
+/** A function of the package, as a program calls it: `getX(args)`. */
+export interface PackageFunction {
+  /** The arguments there are: a strict object. */
+  schema: z.ZodType;
+  /** The answer; an error is the program's to handle. */
+  call(args: Properties): Promise<Properties>;
+}
+
 /** A provider plugin. */
 export interface Provider {
   /** The package, as in `pulumi-resource-NAME`. */
@@ -59,6 +69,8 @@ export interface Provider {
   version: string;
   /** By type token. */
   resources: Readonly<Record<string, Resource>>;
+  /** By token; default: none. */
+  functions?: Readonly<Record<string, PackageFunction>>;
   /** The arguments of an explicit provider (`new docker.Provider(...)`) or of the stack's configuration. */
   config?: {
     schema: z.ZodType;
@@ -132,11 +144,17 @@ function service(provider: Provider, logFor: (urn: string) => Log): grpc.Untyped
       return new emptyMessages.Empty();
     }),
     invoke: unary(async (request: pb.InvokeRequest) => {
-      throw unsupported("function", request.getTok());
+      const found = provider.functions?.[request.getTok()];
+      if (found === undefined) throw unsupported("function", request.getTok());
+      const args = properties(request.getArgs());
+      const failures = checkProperties(found.schema, args);
+      const response = new messages.InvokeResponse().setFailuresList(failures.map(failureMessage));
+      return failures.length > 0 ? response : response.setReturn(struct(await found.call(args)));
     }),
     check: unary(async (request: pb.CheckRequest) => {
-      const { schema, check } = resource(request);
-      const inputs = properties(request.getNews());
+      const { schema, check, defaults } = resource(request);
+      const given = properties(request.getNews());
+      const inputs = defaults?.(given, properties(request.getOlds()), request.getName()) ?? given;
       const failures = checkProperties(schema, inputs);
       return checked(inputs, failures.length > 0 ? failures : (check?.(inputs) ?? []));
     }),

@@ -1,0 +1,81 @@
+#!/bin/sh
+# Waits until a machine that was just made has set itself up: cloud-init is through, Docker answers, and so does the GPU's driver.
+#
+#   SENTINEL   file that the machine's own set-up makes at its end
+#   GPU        1 where the machine has a GPU, else empty
+#   TIMEOUT    seconds
+#
+# stdout: "ready after N s". Exit: 0 ready, 1 not ready, 2 bad parameter.
+set -eu
+topic=machine
+# shellcheck source=host-scripts/common.sh
+. ./common.sh
+
+case ${TIMEOUT-} in
+  '' | *[!0-9]*) fail 2 "timeout: '${TIMEOUT-}' is not a number of seconds" ;;
+esac
+case ${SENTINEL-} in
+  /*) ;;
+  *) fail 2 "sentinel: '${SENTINEL-}' is not an absolute path" ;;
+esac
+
+started=$(date +%s)
+waited() { echo $(($(date +%s) - started)); }
+# What hangs must not hold up the clock.
+briefly() { if have timeout; then timeout 30 "$@"; else "$@"; fi; }
+as_root() { if [ "$(id -u)" = 0 ]; then briefly "$@"; else briefly sudo -n "$@"; fi; }
+
+give_up() {
+  say "$1 after $(waited) s"
+  if have cloud-init; then
+    say "what cloud-init says:"
+    { cloud-init status --long || :; } 2>&1 | sed 's/^/  | /' >&2
+  fi
+  as_root tail -n 20 /var/log/cloud-init-output.log 2>/dev/null | sed 's/^/  | /' >&2 || :
+  fail 1 "look at /var/log/cloud-init-output.log on the machine; a new one is made by \`npm run pulumi -- up --replace\` of the instance"
+}
+
+# until_ok WHAT COMMAND...: again and again until the command succeeds.
+until_ok() {
+  what=$1
+  shift
+  told=$(waited)
+  until said=$("$@" 2>&1); do
+    if [ "$(waited)" -ge "$TIMEOUT" ]; then give_up "$what: $(printf '%s\n' "$said" | tail -n 1);"; fi
+    if [ "$(waited)" -ge $((told + 15)) ]; then
+      told=$(waited)
+      say "waiting for $what, $told of $TIMEOUT s"
+    fi
+    sleep 1
+  done
+}
+
+# Its status alone says too little: 1 also comes from a package that could not be had, 2 from a warning. The sentinel tells
+# whether what we asked for was done; the status, that nothing more will come.
+cloud_init_ended() {
+  case $(briefly cloud-init status 2>/dev/null) in
+    *done* | *error* | *degraded* | *disabled*) ;;
+    *)
+      echo "it is not through yet"
+      return 1
+      ;;
+  esac
+}
+if have cloud-init; then
+  until_ok "cloud-init" cloud_init_ended
+  if [ ! -e "$SENTINEL" ]; then give_up "cloud-init has ended without having done what it was told: no $SENTINEL"; fi
+else
+  until_ok "$SENTINEL" test -e "$SENTINEL"
+fi
+if ! have docker; then give_up "there is no docker on this image (gpubox:host.ami)"; fi
+until_ok "the Docker daemon" as_root docker info
+if ! briefly docker info >/dev/null 2>&1; then
+  # It counts from the next login on; nothing goes through the login of this run after it.
+  as_root usermod -aG docker "$(id -un)" || give_up "$(id -un) may not use Docker"
+  say "$(id -un) may use Docker from now on"
+fi
+if [ -n "${GPU-}" ]; then
+  if ! have nvidia-smi; then give_up "there is no nvidia-smi on this image (gpubox:host.ami), so no GPU driver"; fi
+  until_ok "the GPU's driver" briefly nvidia-smi
+fi
+printf 'ready after %s s\n' "$(waited)"

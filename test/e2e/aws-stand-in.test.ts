@@ -1,0 +1,391 @@
+/** The plugin that stands for pulumi-resource-aws, against moto: every type made, changed and removed. */
+import { join } from "node:path";
+import { DescribeInstancesCommand, TerminateInstancesCommand } from "@aws-sdk/client-ec2";
+import grpc from "@grpc/grpc-js";
+import providerServices from "@pulumi/pulumi/proto/provider_grpc_pb.js";
+import type * as pb from "@pulumi/pulumi/proto/provider_pb.d.ts";
+import messages from "@pulumi/pulumi/proto/provider_pb.js";
+import { execa } from "execa";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { unknownValue } from "../../offline/plugins/shared/values.ts";
+import { AMI, AMI_PARAMETER, type Cloud, QUOTAS, REGION, startCloud } from "../support/cloud.ts";
+import { call, type RunningPlugin, startPlugin, struct } from "../support/offline-plugin.ts";
+import { describeWithDaemon } from "../support/requirements.ts";
+
+type Values = Record<string, unknown>;
+
+const STACK = { "gpubox.stack": "gpubox/aws" };
+const ZONE = `${REGION}a`;
+const PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKyq0bOeZxMok8mMlk3S1LkU8IZXhtdpK/QaV2JnVztR ada";
+const TRUST = JSON.stringify({
+  Version: "2012-10-17",
+  Statement: [{ Effect: "Allow", Principal: { Service: "ec2.amazonaws.com" }, Action: "sts:AssumeRole" }],
+});
+const policy = (Action: string) =>
+  JSON.stringify({ Version: "2012-10-17", Statement: [{ Effect: "Allow", Action, Resource: "*" }] });
+const POLICY = policy("ec2:StopInstances");
+const OTHER_POLICY = policy("ec2:StartInstances");
+
+/** One resource as the engine would keep it. */
+interface Kept {
+  type: string;
+  id: string;
+  inputs: Values;
+  outputs: Values;
+}
+
+describeWithDaemon("the stand-in of pulumi-resource-aws", () => {
+  let cloud: Cloud;
+  let plugin: RunningPlugin;
+  let client: grpc.Client;
+  const made: Kept[] = [];
+
+  beforeAll(async () => {
+    cloud = await startCloud();
+    const path = join(cloud.plugin, "pulumi-resource-aws");
+    plugin = await startPlugin("resource-aws", { path, env: cloud.env });
+    client = new providerServices.ResourceProviderClient(plugin.address, grpc.credentials.createInsecure());
+    const args = { region: REGION, maxRetries: "1", defaultTags: JSON.stringify({ tags: STACK }) };
+    await call(client, "configure", new messages.ConfigureRequest().setArgs(struct(args)));
+  });
+
+  afterAll(async () => {
+    client?.close();
+    await plugin?.stop();
+    await cloud?.end();
+  });
+
+  async function check(type: string, inputs: Values, olds: Values = {}) {
+    const request = new messages.CheckRequest().setType(type).setName("box");
+    const response = await call<pb.CheckResponse>(
+      client,
+      "check",
+      request.setNews(struct(inputs)).setOlds(struct(olds)),
+    );
+    const failures = response.getFailuresList().map((failure) => failure.getProperty());
+    return { failures, inputs: response.getInputs()?.toJavaScript() as Values };
+  }
+
+  async function create(type: string, given: Values, preview = false): Promise<Kept> {
+    const { failures, inputs } = await check(type, given);
+    expect(failures).toEqual([]);
+    const request = new messages.CreateRequest().setType(type).setName("box").setPreview(preview);
+    const response = await call<pb.CreateResponse>(client, "create", request.setProperties(struct(inputs)));
+    const outputs = response.getProperties()?.toJavaScript() as Values;
+    const kept = { type, id: response.getId(), inputs, outputs };
+    if (!preview) made.push(kept);
+    return kept;
+  }
+
+  /** What a change would do: the properties that change, those that replace. */
+  async function diff({ type, id, inputs, outputs }: Kept, change: Values) {
+    const news = (await check(type, { ...inputs, ...change }, inputs)).inputs;
+    const request = new messages.DiffRequest().setType(type).setId(id).setOlds(struct(outputs));
+    const response = await call<pb.DiffResponse>(
+      client,
+      "diff",
+      request.setOldInputs(struct(inputs)).setNews(struct(news)),
+    );
+    return { changes: response.getDiffsList(), replaces: response.getReplacesList() };
+  }
+
+  async function update(kept: Kept, change: Values): Promise<void> {
+    const news = { ...kept.inputs, ...change };
+    const request = new messages.UpdateRequest()
+      .setType(kept.type)
+      .setId(kept.id)
+      .setOlds(struct(kept.outputs));
+    const response = await call<pb.UpdateResponse>(client, "update", request.setNews(struct(news)));
+    kept.inputs = news;
+    kept.outputs = response.getProperties()?.toJavaScript() as Values;
+  }
+
+  async function read({ type, id, inputs, outputs }: Kept): Promise<Values | undefined> {
+    const request = new messages.ReadRequest().setType(type).setId(id);
+    const response = await call<pb.ReadResponse>(
+      client,
+      "read",
+      request.setInputs(struct(inputs)).setProperties(struct(outputs)),
+    );
+    return response.getId() === "" ? undefined : (response.getProperties()?.toJavaScript() as Values);
+  }
+
+  async function remove({ type, id, outputs }: Kept): Promise<void> {
+    const request = new messages.DeleteRequest().setType(type).setId(id).setProperties(struct(outputs));
+    await call(client, "delete", request);
+  }
+
+  async function invoke(token: string, args: Values): Promise<Values> {
+    const request = new messages.InvokeRequest().setTok(token).setArgs(struct(args));
+    const response = await call<pb.InvokeResponse>(client, "invoke", request);
+    const failures = response.getFailuresList().map((failure) => failure.getProperty());
+    return failures.length > 0 ? { failures } : (response.getReturn()?.toJavaScript() as Values);
+  }
+
+  const unchanged = { changes: [], replaces: [] };
+  const replaced = (...names: string[]) => ({ changes: names, replaces: names });
+  const updated = (...names: string[]) => ({ changes: names, replaces: [] });
+  const filter = (name: string, ...values: string[]) => ({ filters: [{ name, values }] });
+
+  it("speaks to nothing but this machine", async () => {
+    const path = join(cloud.plugin, "pulumi-resource-aws");
+    for (const endpoint of ["", "https://ec2.us-east-1.amazonaws.com", "http://127.0.0.1.example.com"]) {
+      const env = { ...cloud.env, AWS_ENDPOINT_URL: endpoint };
+      const { exitCode, stderr } = await execa(path, ["127.0.0.1:1"], {
+        env,
+        reject: false,
+        stdin: "ignore",
+      });
+      expect(exitCode).toBe(1);
+      expect(stderr).toContain("speaks to this machine only");
+    }
+  });
+
+  it("refuses types, functions and properties that the program does not use, by name", async () => {
+    await expect(check("aws:s3/bucket:Bucket", {})).rejects.toThrow("aws:s3/bucket:Bucket is not supported");
+    await expect(invoke("aws:ec2/getEips:getEips", {})).rejects.toThrow("aws:ec2/getEips:getEips");
+    const inputs = { ami: AMI, instanceType: "g6.xlarge", metadataOptions: { httpToken: "required" } };
+    const { failures } = await check("aws:ec2/instance:Instance", { ...inputs, sourceDestCheck: false });
+    expect(failures.sort()).toEqual(["metadataOptions.httpToken", "sourceDestCheck"]);
+    const args = { ...filter("default", "true"), mostRecent: true };
+    expect(await invoke("aws:ec2/getSubnets:getSubnets", args)).toEqual({ failures: ["mostRecent"] });
+  });
+
+  it("looks up what there is", async () => {
+    const parameter = await invoke("aws:ssm/getParameter:getParameter", { name: AMI_PARAMETER });
+    expect(parameter).toMatchObject({ insecureValue: AMI, type: "String" });
+    await expect(invoke("aws:ssm/getParameter:getParameter", { name: "/none" })).rejects.toThrow(
+      /^\d+ UNKNOWN: reading SSM Parameter \(\/none\): operation error SSM: GetParameter, .* api error ParameterNotFound: /,
+    );
+    expect(await invoke("aws:ec2/getAmi:getAmi", filter("image-id", AMI))).toMatchObject({
+      id: AMI,
+      architecture: "x86_64",
+      rootDeviceName: "/dev/sda1",
+      blockDeviceMappings: [
+        { deviceName: "/dev/sda1", ebs: { volume_size: expect.stringMatching(/^\d+$/) } },
+      ],
+    });
+    const type = await invoke("aws:ec2/getInstanceType:getInstanceType", { instanceType: "g6.xlarge" });
+    expect(type).toMatchObject({
+      defaultVcpus: 4,
+      gpuses: [{ count: 1, manufacturer: "NVIDIA", name: "L4", memorySize: 22888 }],
+      supportedArchitectures: ["x86_64"],
+    });
+    const offerings = await invoke("aws:ec2/getInstanceTypeOfferings:getInstanceTypeOfferings", {
+      locationType: "availability-zone",
+      ...filter("instance-type", "g6.xlarge"),
+    });
+    expect(offerings.locations).toContain(ZONE);
+    expect(new Set(offerings.instanceTypes as string[])).toEqual(new Set(["g6.xlarge"]));
+    const { id: vpc } = await invoke("aws:ec2/getVpc:getVpc", { default: true });
+    const filters = [
+      { name: "vpc-id", values: [vpc] },
+      { name: "default-for-az", values: ["true"] },
+    ];
+    const { ids } = (await invoke("aws:ec2/getSubnets:getSubnets", { filters })) as { ids: string[] };
+    const zones = await Promise.all(ids.map((id) => invoke("aws:ec2/getSubnet:getSubnet", { id })));
+    expect(zones.map(({ availabilityZone }) => availabilityZone)).toContain(ZONE);
+    expect(zones.every(({ vpcId }) => vpcId === vpc)).toBe(true);
+    const quota = { serviceCode: "ec2", quotaCode: QUOTAS.onDemandG };
+    cloud.quotas.set(QUOTAS.onDemandG, { name: "Running On-Demand G and VT instances", value: 8 });
+    expect(await invoke("aws:servicequotas/getServiceQuota:getServiceQuota", quota)).toMatchObject({
+      value: 8,
+      quotaName: "Running On-Demand G and VT instances",
+    });
+  });
+
+  it("makes everything that a stack is made of, and sees no change afterwards", async () => {
+    const { id: vpcId } = await invoke("aws:ec2/getVpc:getVpc", { default: true });
+    const subnets = await invoke("aws:ec2/getSubnets:getSubnets", filter("availability-zone", ZONE));
+    const [subnetId] = subnets.ids as string[];
+    const group = await create("aws:ec2/securityGroup:SecurityGroup", {
+      description: "gpubox",
+      vpcId,
+      tags: { Name: "box" },
+    });
+    expect(group.id).toMatch(/^sg-/);
+    expect(group.inputs.name).toMatch(/^box-[0-9a-f]{7}$/);
+    expect(group.outputs.tagsAll).toEqual({ ...STACK, Name: "box" });
+    const rule = { securityGroupId: group.id, description: "SSH" };
+    const ingress = await create("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule", {
+      ...rule,
+      cidrIpv4: "203.0.113.7/32",
+      ipProtocol: "tcp",
+      fromPort: 22,
+      toPort: 22,
+    });
+    expect(ingress.id).toMatch(/^sgr-/);
+    await create("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule", {
+      ...rule,
+      cidrIpv4: "0.0.0.0/0",
+      ipProtocol: "-1",
+    });
+    const key = await create("aws:ec2/keyPair:KeyPair", { publicKey: PUBLIC_KEY, tags: { Name: "box" } });
+    const role = await create("aws:iam/role:Role", { description: "gpubox", assumeRolePolicy: TRUST });
+    const rolePolicy = await create("aws:iam/rolePolicy:RolePolicy", { role: role.id, policy: POLICY });
+    expect(rolePolicy.id).toBe(`${role.id}:${rolePolicy.inputs.name}`);
+    await create("aws:iam/rolePolicyAttachment:RolePolicyAttachment", {
+      role: role.id,
+      policyArn: "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore",
+    });
+    const profile = await create("aws:iam/instanceProfile:InstanceProfile", { role: role.id });
+    const volume = await create("aws:ebs/volume:Volume", {
+      availabilityZone: ZONE,
+      size: 50,
+      type: "gp3",
+      encrypted: true,
+      tags: { Name: "box", "gpubox.role": "data" },
+    });
+    const instance = await create("aws:ec2/instance:Instance", {
+      ami: AMI,
+      instanceType: "g6.xlarge",
+      availabilityZone: ZONE,
+      subnetId,
+      vpcSecurityGroupIds: [group.id],
+      iamInstanceProfile: profile.id,
+      keyName: key.id,
+      userDataBase64: Buffer.from("#cloud-config\n").toString("base64"),
+      metadataOptions: { httpEndpoint: "enabled", httpTokens: "required", httpPutResponseHopLimit: 1 },
+      rootBlockDevice: {
+        volumeType: "gp3",
+        volumeSize: 100,
+        encrypted: true,
+        deleteOnTermination: true,
+        tags: { Name: "box-root" },
+      },
+      instanceInitiatedShutdownBehavior: "stop",
+      tags: { Name: "box" },
+    });
+    expect(instance.outputs).toMatchObject({ instanceState: "running", availabilityZone: ZONE });
+    const attachment = await create("aws:ec2/volumeAttachment:VolumeAttachment", {
+      deviceName: "/dev/sdf",
+      instanceId: instance.id,
+      volumeId: volume.id,
+      stopInstanceBeforeDetaching: true,
+    });
+    const address = await create("aws:ec2/eip:Eip", { domain: "vpc", tags: { Name: "box" } });
+    const ids = { allocationId: address.id, instanceId: instance.id };
+    const association = await create("aws:ec2/eipAssociation:EipAssociation", ids);
+    expect(attachment.id).toMatch(/^vai-/);
+    expect(association.outputs.publicIp).toBe(address.outputs.publicIp);
+
+    for (const kept of made) {
+      expect(await diff(kept, {}), kept.type).toEqual(unchanged);
+      expect(await read(kept), kept.type).toMatchObject(kept.inputs);
+    }
+    const found = await invoke("aws:ec2/getInstances:getInstances", filter("tag:gpubox.stack", "gpubox/aws"));
+    expect(found.ids).toEqual([instance.id]);
+    const volumes = await invoke("aws:ebs/getEbsVolumes:getEbsVolumes", filter("tag:gpubox.role", "data"));
+    expect(volumes.ids).toEqual([volume.id]);
+    const root = await invoke("aws:ebs/getVolume:getVolume", filter("tag:Name", "box-root"));
+    expect(root).toMatchObject({ encrypted: true, size: 100, tags: STACK });
+    expect(await invoke("aws:ec2/getInstance:getInstance", { instanceId: instance.id })).toMatchObject({
+      availabilityZone: ZONE,
+      instanceType: "g6.xlarge",
+    });
+  });
+
+  const one = (type: string) => made.find((kept) => kept.type.endsWith(`:${type}`)) as Kept;
+
+  it("knows what is changed in place, and what needs a new one", async () => {
+    const expectations: [string, Values, unknown][] = [
+      ["Instance", { instanceType: "g5.xlarge" }, updated("instanceType")],
+      ["Instance", { userDataBase64: "YQ==" }, updated("userDataBase64")],
+      [
+        "Instance",
+        { userDataBase64: "YQ==", userDataReplaceOnChange: true },
+        { changes: ["userDataBase64", "userDataReplaceOnChange"], replaces: ["userDataBase64"] },
+      ],
+      ["Instance", { ami: "ami-0fedcba9876543210" }, replaced("ami")],
+      ["Instance", { availabilityZone: `${REGION}b` }, replaced("availabilityZone")],
+      ["Instance", { subnetId: "subnet-1" }, replaced("subnetId")],
+      ["Instance", { keyName: "other" }, replaced("keyName")],
+      ["Instance", { instanceMarketOptions: { marketType: "spot" } }, replaced("instanceMarketOptions")],
+      ["Instance", { metadataOptions: { httpTokens: "optional" } }, updated("metadataOptions")],
+      ["Instance", { rootBlockDevice: { encrypted: false } }, replaced("rootBlockDevice")],
+      ["Volume", { availabilityZone: `${REGION}b` }, replaced("availabilityZone")],
+      ["Volume", { size: 60 }, updated("size")],
+      ["Volume", { finalSnapshot: true }, updated("finalSnapshot")],
+      ["VolumeAttachment", { instanceId: "i-1" }, replaced("instanceId")],
+      ["SecurityGroup", { description: "other" }, replaced("description")],
+      ["SecurityGroup", { tags: {} }, updated("tags", "tagsAll")],
+      ["KeyPair", { publicKey: `${PUBLIC_KEY}a` }, replaced("publicKey")],
+      ["Role", { assumeRolePolicy: POLICY }, updated("assumeRolePolicy")],
+      ["RolePolicy", { policy: OTHER_POLICY }, updated("policy")],
+      ["RolePolicyAttachment", { role: "other" }, replaced("role")],
+      ["InstanceProfile", { role: "other" }, updated("role")],
+      ["EipAssociation", { instanceId: "i-1" }, replaced("instanceId")],
+    ];
+    for (const [type, change, expected] of expectations)
+      expect(await diff(one(type), change), `${type} ${JSON.stringify(change)}`).toEqual(expected);
+  });
+
+  it("changes in place what can be", async () => {
+    const instance = one("Instance");
+    const before = cloud.calls.length;
+    await update(instance, { instanceType: "g5.xlarge" });
+    expect(instance.outputs).toMatchObject({ instanceType: "g5.xlarge", instanceState: "running" });
+    const changing = cloud.calls.slice(before).filter((name) => !name.startsWith("Describe"));
+    expect(changing.filter((name) => name !== "CreateTags")).toEqual([
+      "StopInstances",
+      "ModifyInstanceAttribute",
+      "StartInstances",
+    ]);
+    await update(instance, {
+      metadataOptions: { httpEndpoint: "enabled", httpTokens: "required", httpPutResponseHopLimit: 2 },
+    });
+    const { Reservations } = await cloud.ec2.send(
+      new DescribeInstancesCommand({ InstanceIds: [instance.id] }),
+    );
+    expect(Reservations?.[0]?.Instances?.[0]?.MetadataOptions?.HttpPutResponseHopLimit).toBe(2);
+    await update(one("Volume"), { size: 60, tags: { Name: "grown" } });
+    const volume = await invoke("aws:ebs/getVolume:getVolume", filter("volume-id", one("Volume").id));
+    expect(volume).toMatchObject({ size: 60, tags: { ...STACK, Name: "grown" } });
+    expect(volume.tags).not.toHaveProperty("gpubox.role");
+    await update(one("RolePolicy"), { policy: OTHER_POLICY });
+    expect(await read(one("RolePolicy"))).toMatchObject({ policy: OTHER_POLICY });
+    await update(one("Role"), { description: "other" });
+  });
+
+  it("says what a preview cannot know", async () => {
+    const { id, outputs } = await create("aws:ec2/eip:Eip", { domain: "vpc" }, true);
+    expect(id).toBe("");
+    expect(outputs).toMatchObject({ publicIp: unknownValue, tagsAll: STACK });
+  });
+
+  it("fails in the words of AWS where there is no capacity, in one zone and not in the next", async () => {
+    cloud.noCapacity.add(`g6.xlarge ${ZONE}`);
+    const inputs = { ami: AMI, instanceType: "g6.xlarge", keyName: one("KeyPair").id };
+    const spot = { marketType: "spot", spotOptions: { spotInstanceType: "persistent" } };
+    await expect(create("aws:ec2/instance:Instance", { ...inputs, availabilityZone: ZONE })).rejects.toThrow(
+      /creating EC2 Instance: operation error EC2: RunInstances, https response error StatusCode: 500, RequestID: \S+, api error InsufficientInstanceCapacity: We currently do not have sufficient g6.xlarge capacity/,
+    );
+    const availabilityZone = `${REGION}b`;
+    const kept = await create("aws:ec2/instance:Instance", {
+      ...inputs,
+      availabilityZone,
+      instanceMarketOptions: spot,
+    });
+    expect(kept.outputs.availabilityZone).toBe(availabilityZone);
+  });
+
+  it("notices what is gone, and removes it without a word", async () => {
+    const instance = made.at(-1) as Kept;
+    await cloud.ec2.send(new TerminateInstancesCommand({ InstanceIds: [instance.id] }));
+    expect(await read(instance)).toBeUndefined();
+    await remove(instance);
+  });
+
+  it("leaves nothing behind", async () => {
+    await remove(one("EipAssociation"));
+    const before = cloud.calls.length;
+    await remove(one("VolumeAttachment"));
+    expect(cloud.calls.slice(before)).toContain("StopInstances");
+    for (const kept of [...made].reverse()) await remove(kept);
+    for (const kept of made) expect(await read(kept), kept.type).toBeUndefined();
+    for (const kept of made) await remove(kept);
+    const mine = filter("tag:gpubox.stack", "gpubox/aws");
+    expect((await invoke("aws:ebs/getEbsVolumes:getEbsVolumes", mine)).ids).toEqual([]);
+    expect((await invoke("aws:ec2/getInstances:getInstances", mine)).ids).toEqual([]);
+  });
+});
