@@ -1,4 +1,5 @@
 /** The machine of a stack whose host is of kind `aws`, as the commands see it. */
+
 import { readFileSync } from "node:fs";
 import {
   DescribeInstancesCommand,
@@ -12,7 +13,8 @@ import { parseDocument } from "yaml";
 import { scriptText } from "../components/host/host.ts";
 import { runOnMachine } from "../components/host/inspect-ssh.ts";
 import { loginCommand, type SshConnection } from "../components/host/ssh-command.ts";
-import { type NotebookOutput, readOutputs } from "./outputs.ts";
+import type { NotebookInfo } from "../components/workspace/notebook.ts";
+import { readOutputs } from "./outputs.ts";
 import { capture } from "./run.ts";
 import { Problem, say, step } from "./say.ts";
 import { runEngine, type Session } from "./session.ts";
@@ -127,7 +129,7 @@ async function reachable(session: Session, connection: SshConnection): Promise<v
 async function notebookAnswers(
   { stack }: Session,
   connection: SshConnection,
-  { name, port }: NotebookOutput,
+  { name, port }: NotebookInfo,
 ): Promise<void> {
   const environment = {
     URL: `http://127.0.0.1:${port}`,

@@ -15,6 +15,7 @@ import shlex
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from datetime import datetime
 from pathlib import Path
@@ -58,6 +59,16 @@ def ask(address, port, token, path):
         return json.load(answer)
 
 
+def terminals(where):
+    """The terminals of a server; one that has them switched off has none."""
+    try:
+        return ask(*where, "/api/terminals")
+    except urllib.error.HTTPError as error:
+        if error.code == 404:
+            return []
+        raise
+
+
 def jupyter_use(last_used):
     """Busy while a kernel computes; `last_used` takes in when each kernel and terminal was used last."""
     ids = run("docker", "ps", "--quiet", "--filter", "label=gpubox.notebook").split()
@@ -69,7 +80,7 @@ def jupyter_use(last_used):
         kernels = ask(*where, "/api/kernels")
         if any(kernel["execution_state"] == "busy" for kernel in kernels):
             return f"a kernel of {container['Name'].lstrip('/')} computes"
-        for each in kernels + ask(*where, "/api/terminals"):
+        for each in kernels + terminals(where):
             used = datetime.fromisoformat(each["last_activity"].replace("Z", "+00:00"))
             last_used.append(used.timestamp())
     return None

@@ -17,6 +17,8 @@ const PROGRAMS = {
   ip: "iproute2",
   ps: "procps",
   sshd: "openssh-server",
+  "ssh-keygen": "openssh-client",
+  "mkfs.ext4": "e2fsprogs",
   // What stands for AWS is a Python package, and its volumes are loop devices.
   losetup: "mount",
   pip3: "python3-pip",

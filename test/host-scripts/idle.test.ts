@@ -1,9 +1,11 @@
 /** The idle stop, with a real Jupyter, a pretended GPU, and a machine that says when it would have stopped. */
-import { execFileSync, spawn } from "node:child_process";
+import { execFile, execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { createServer as createHttpServer } from "node:http";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import {
   lacks,
   missingPrograms,
@@ -12,6 +14,7 @@ import {
   runScript,
   temporaryPath,
 } from "../support/host-script.ts";
+import { installPackages } from "../support/python.ts";
 
 const CHECK = new URL("../../host-scripts/idle-check.py", import.meta.url).pathname;
 const TOKEN = "5ec2e7-t0ken";
@@ -49,20 +52,30 @@ async function until(what: () => Promise<boolean>): Promise<void> {
   throw new Error("it did not come about in a minute");
 }
 
-const skipped = lacks(missingPrograms("python3"), "the idle stop is a Python program");
+const skipped = lacks(missingPrograms("python3 pip3"), "the idle stop is a Python program");
 
 describe.skipIf(skipped)("idle-check.py", () => {
   beforeAll(async () => {
     mkdirSync(folder, { recursive: true });
-    const python = join(folder, "venv/bin/python");
-    execFileSync("python3", ["-m", "venv", join(folder, "venv")]);
-    const packages = [locked("jupyter-server"), locked("ipykernel")];
-    execFileSync(python, ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", ...packages]);
+    const packages = installPackages(join(folder, "packages"), [
+      locked("jupyter-server"),
+      locked("ipykernel"),
+    ]);
     port = await freePort();
     jupyter = spawn(
-      python,
-      ["-m", "jupyter_server", "--allow-root", `--ServerApp.port=${port}`, `--ServerApp.root_dir=${folder}`],
-      { env: { PATH: process.env.PATH, HOME: folder, JUPYTER_TOKEN: TOKEN }, stdio: "ignore" },
+      "python3",
+      [
+        "-m",
+        "jupyter_server",
+        "--allow-root",
+        "--ServerApp.jpserver_extensions={'jupyter_server_terminals': True}",
+        `--ServerApp.port=${port}`,
+        `--ServerApp.root_dir=${folder}`,
+      ],
+      {
+        env: { PATH: process.env.PATH, PYTHONPATH: packages, HOME: folder, JUPYTER_TOKEN: TOKEN },
+        stdio: "ignore",
+      },
     );
     await until(async () => Array.isArray(await api("kernels")));
   }, 300_000);
@@ -109,22 +122,26 @@ describe.skipIf(skipped)("idle-check.py", () => {
     writeFileSync(mark, "");
     utimesSync(mark, new Date(), new Date(Date.now() - minutesAgo * 60_000));
   };
-  const check = (change: Record<string, string> = {}) => {
-    const output = execFileSync("python3", [CHECK], {
-      encoding: "utf8",
-      env: {
-        PATH: `${join(at, "bin")}`,
-        STOP_AFTER: "30",
-        MAX_HOURS: "",
-        GPU: "1",
-        STATE: join(at, "state"),
-        PROC: join(at, "proc"),
-        ...change,
-      },
-    });
+  const options = (change: Record<string, string> = {}) => ({
+    encoding: "utf8" as const,
+    env: {
+      PATH: join(at, "bin"),
+      STOP_AFTER: "30",
+      MAX_HOURS: "",
+      GPU: "1",
+      STATE: join(at, "state"),
+      PROC: join(at, "proc"),
+      ...change,
+    },
+  });
+  const outcome = (output: string) => {
     expect(output).not.toContain(TOKEN);
     return { output, stopped: existsSync(join(at, "stopped")) };
   };
+  const check = (change: Record<string, string> = {}) =>
+    outcome(execFileSync("python3", [CHECK], options(change)));
+  /** The same, for what this very process has to answer meanwhile. */
+  const checkLater = async () => outcome((await promisify(execFile)("python3", [CHECK], options())).stdout);
 
   it("stops a machine that nobody has used for as long as was asked for", () => {
     lastSeen(31);
@@ -194,6 +211,22 @@ describe.skipIf(skipped)("idle-check.py", () => {
     const { output, stopped } = check();
     expect(stopped).toBe(false);
     expect(output).toContain("cannot be read");
+  });
+
+  it("looks at a server without terminals as at any other", async () => {
+    lastSeen(31);
+    let terminals = 404;
+    const server = createHttpServer((request, response) => {
+      response.writeHead(request.url === "/api/kernels" ? 200 : terminals).end("[]");
+    }).listen(0, "127.0.0.1");
+    onTestFinished(() => void server.close());
+    await new Promise((resolve) => server.once("listening", resolve));
+    container((server.address() as { port: number }).port);
+    expect((await checkLater()).stopped).toBe(true);
+    rmSync(join(at, "stopped"));
+    terminals = 500;
+    lastSeen(31);
+    expect((await checkLater()).stopped).toBe(false);
   });
 
   it("goes on counting from when it was busy last", () => {

@@ -1,0 +1,65 @@
+/** What a new machine is told, read by those who read it there. */
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { hostKey } from "../../components/host/aws/host-key.ts";
+import { userData } from "../../components/host/aws/user-data.ts";
+import { lacks, missingPrograms, removeFolder, temporaryPath } from "../support/host-script.ts";
+import { installPackages } from "../support/python.ts";
+
+const folder = temporaryPath();
+beforeAll(() => mkdirSync(folder, { recursive: true }));
+afterAll(() => removeFolder(folder));
+
+describe.skipIf(lacks(missingPrograms("ssh-keygen"), "ssh-keygen reads the host key"))("the host key", () => {
+  it("is one that OpenSSH reads, with that public half", () => {
+    const { privateKey, publicKey } = hostKey("seed");
+    writeFileSync(join(folder, "key"), privateKey, { mode: 0o600 });
+    const said = execFileSync("ssh-keygen", ["-y", "-f", join(folder, "key")], { encoding: "utf8" });
+    expect(said.trim()).toBe(publicKey);
+    expect(publicKey).toMatch(/^ssh-ed25519 [A-Za-z0-9+/=]+$/);
+  });
+});
+
+/** What cloud-init imports. */
+const IMPORTS = ["PyYAML", "jinja2", "jsonpatch", "jsonschema", "configobj", "oauthlib", "requests"];
+
+const needed = missingPrograms("apt-get dpkg-deb python3 pip3");
+
+describe.skipIf(lacks(needed, "cloud-init checks the user data"))("the user data", () => {
+  let packages: string;
+  beforeAll(() => {
+    // Unpacked, not installed: it would set this machine up anew at its next start.
+    execFileSync("apt-get", ["download", "-qq", "cloud-init"], { cwd: folder, stdio: "pipe" });
+    const [archive = ""] = readdirSync(folder).filter((name) => name.endsWith(".deb"));
+    execFileSync("dpkg-deb", ["-x", join(folder, archive), join(folder, "cloud-init")]);
+    packages = installPackages(join(folder, "packages"), IMPORTS);
+  }, 180_000);
+
+  const check = (data: string) => {
+    writeFileSync(join(folder, "user-data"), data);
+    return execFileSync(
+      "python3",
+      ["-m", "cloudinit.cmd.main", "schema", "--config-file", join(folder, "user-data")],
+      {
+        encoding: "utf8",
+        stdio: "pipe",
+        env: {
+          PATH: process.env.PATH,
+          PYTHONPATH: `${join(folder, "cloud-init/usr/lib/python3/dist-packages")}:${packages}`,
+        },
+      },
+    );
+  };
+
+  it("is what cloud-init's schema takes", () => {
+    expect(check(userData(hostKey("seed")))).toContain("Valid");
+  });
+
+  it("would not be, were it wrong", () => {
+    expect(() =>
+      check(userData(hostKey("seed")).replace("disable_root: true", "disable_root: [1]")),
+    ).toThrow();
+  });
+});
