@@ -140,7 +140,11 @@ describeWithDaemon("secrets", () => {
       );
       const cookie = header();
       const post = (headers: Record<string, string>) =>
-        fetch(new URL("/api/contents", url), { method: "POST", headers: { cookie, ...headers }, body: "{}" });
+        fetch(new URL("/api/contents/code", url), {
+          method: "POST",
+          headers: { cookie, ...headers },
+          body: "{}",
+        });
       const refused = await post({});
       expect(refused.status).toBe(403);
       expect(await refused.text()).toMatch(/xsrf/i);
