@@ -198,7 +198,8 @@ describeWithDaemon("a stack on AWS", () => {
     const again = await start();
     succeeds(again);
     expect(again.stdout).toMatch(/^unchanged/m);
-    succeeds(await person.shell("pulumi preview -s aws --refresh --expect-no-changes --non-interactive"));
+    const flags = ["--refresh", "--expect-no-changes", "--non-interactive"];
+    succeeds(await person.npm("preview", "-s", "aws", ...flags));
   });
 
   it("stops and starts again with nothing lost, at the same address", async () => {
