@@ -1,12 +1,12 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { parseBenchArgs } from "../../bench/args.ts";
-import { listFiles, makeDataset, writeFiles } from "../../bench/dataset.ts";
+import { listFiles, writeFiles } from "../../bench/dataset.ts";
 import { compare, isMet, median, type Round, type Row, readings, runRounds } from "../../bench/harness.ts";
 import { watchMemory } from "../../bench/memory.ts";
 import { plot, position } from "../../bench/plot.ts";
@@ -20,7 +20,6 @@ import {
   type Results,
 } from "../../bench/report.ts";
 import { serveFile } from "../../bench/server.ts";
-import { lacks, missingPrograms } from "../support/host-script.ts";
 
 const round = (values: Record<string, number>, valid = true): Round => ({ values, floor: [1], valid });
 
@@ -282,24 +281,6 @@ describe("the tools", () => {
     expect(server.bytes).toBeLessThan(700_000);
     expect(await download(server.url, { range: "bytes=500000-" })).toEqual({ status: 206, bytes: 500_000 });
   });
-
-  it.skipIf(lacks(missingPrograms("zip"), "the data set"))(
-    "make the same data set every time, laid out like dogs vs cats",
-    async () => {
-      const first = await makeDataset(folder, 50);
-      const { sha256 } = first;
-      rmSync(first.archive);
-      const second = await makeDataset(folder, 50);
-      expect(second.sha256).toBe(sha256);
-      expect(readdirSync(folder), "only the archive stays").toEqual(["dogscats.zip"]);
-      const folders = new Set(second.files.map(({ path }) => path.replace(/\/[^/]*$/, "")));
-      expect([...folders].sort()).toEqual(
-        ["train/cats", "train/dogs", "valid/cats", "valid/dogs"].map((name) => `dogscats/${name}`),
-      );
-      const content = second.files.reduce((sum, { bytes }) => sum + bytes, 0);
-      expect(second.size / content, "it hardly compresses").toBeGreaterThan(0.97);
-    },
-  );
 
   it("write as many bytes as the data set has", () => {
     const files = listFiles(10);
