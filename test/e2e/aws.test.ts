@@ -35,8 +35,6 @@ import { throughTunnel } from "../support/tunnel.ts";
 /** `nobody`: ssh asks the system who it is, so it must be an account. */
 const UID = 65534;
 const STACK = "gpubox/aws";
-/** This machine, as the machines of the tests' daemon see it. */
-const GATEWAY = "192.168.213.1";
 const GREETING = "hello\n";
 const QUOTA = { name: "Running On-Demand G and VT instances", value: 64 };
 
@@ -61,7 +59,7 @@ describeWithDaemon("a stack on AWS", () => {
       env: { ...cloud.env, SSH_AUTH_SOCK: "" },
       path: cloud.plugin,
     });
-    files.listen(0, GATEWAY);
+    files.listen(0, daemon.gateway);
     await once(files, "listening");
     await makeKey(join(keys, "id"));
     const install = ["-m", "600", "-o", String(UID)];
@@ -81,7 +79,7 @@ describeWithDaemon("a stack on AWS", () => {
         image: { target: "lab" },
         data: [
           {
-            url: `http://${GATEWAY}:${(files.address() as AddressInfo).port}/greeting.txt`,
+            url: `http://${daemon.gateway}:${(files.address() as AddressInfo).port}/greeting.txt`,
             sha256: createHash("sha256").update(GREETING).digest("hex"),
             folder: "greetings",
           },
@@ -200,6 +198,12 @@ describeWithDaemon("a stack on AWS", () => {
     expect(again.stdout).toMatch(/^unchanged/m);
     const flags = ["--refresh", "--expect-no-changes", "--non-interactive"];
     succeeds(await person.npm("preview", "-s", "aws", ...flags));
+  });
+
+  it("has nothing that the policies object to", async () => {
+    const outcome = await person.npm("preview", "-s", "aws", "--policy-pack", "policy");
+    succeeds(outcome);
+    expect(outcome.all).toMatch(/gpubox.*\(local: policy\)/);
   });
 
   it("stops and starts again with nothing lost, at the same address", async () => {

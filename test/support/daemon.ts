@@ -1,7 +1,7 @@
 /** A Docker daemon of the tests' own: nothing of it touches, or is seen by, a person's. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import Docker from "dockerode";
@@ -13,6 +13,8 @@ export interface Daemon {
   /** As in DOCKER_HOST. */
   host: string;
   client: Docker;
+  /** This machine's address, as its containers see it. */
+  gateway: string;
   /** Stops it; its images and containers stay for `start`. */
   stop(): Promise<void>;
   /** Starts it again. */
@@ -35,8 +37,50 @@ export interface DaemonOptions {
   prefix?: string[];
 }
 
-const SUBNETS = { bridge: "192.168.213.1/24", pools: "base=192.168.214.0/23,size=27" };
-const BRIDGE = "gpubox-test0";
+/** How many daemons of several runs of the tests may be there at once. */
+const NETWORKS = 16;
+
+/** The network of a daemon. */
+interface Network {
+  bridge: string;
+  /** This machine's address on it. */
+  gateway: string;
+  /** What its containers' networks are cut from. */
+  pools: string;
+}
+
+const networkOf = (index: number): Network => ({
+  bridge: `gpubox-test${index}`,
+  gateway: `10.213.${index}.1`,
+  pools: `base=10.214.${2 * index}.0/23,size=27`,
+});
+
+/** The file in a daemon's folder that says which network is its own. */
+const networkFile = (folder: string) => join(folder, "network");
+
+/** The network that a daemon's folder has; undefined where none was taken for it. */
+function ownNetwork(folder: string): Network | undefined {
+  if (!existsSync(networkFile(folder))) return undefined;
+  return networkOf(Number(readFileSync(networkFile(folder), "utf8")));
+}
+
+/** Takes a network for a daemon that no other run of the tests has: whoever makes its bridge has it. */
+async function takeNetwork(
+  folder: string,
+  ip: (...args: string[]) => Promise<{ exitCode?: number }>,
+): Promise<Network> {
+  const own = ownNetwork(folder);
+  if (own) return own;
+  for (let index = 0; index < NETWORKS; index++) {
+    const network = networkOf(index);
+    if ((await ip("link", "add", network.bridge, "type", "bridge")).exitCode !== 0) continue;
+    writeFileSync(networkFile(folder), String(index));
+    return network;
+  }
+  throw new Error(
+    `there are ${NETWORKS} bridges gpubox-test… already: \`ip link delete NAME\` removes one left behind`,
+  );
+}
 
 /** Starts a private daemon. Needs root, `dockerd` and iptables. */
 export async function startDaemon({
@@ -53,6 +97,14 @@ export async function startDaemon({
   const client = new Docker({ socketPath: socket });
   let child: ChildProcess | undefined;
 
+  const ip = (...args: string[]) => {
+    const [file = "", ...before] = [...prefix, "ip"];
+    return execa(file, [...before, ...args], { reject: args[1] !== "add" });
+  };
+  // In a network namespace of its own there is nobody to share the names with.
+  const network = prefix.length > 0 ? networkOf(0) : await takeNetwork(folder, ip);
+  await ip("link", "add", network.bridge, "type", "bridge");
+
   async function start(): Promise<void> {
     const output = openSync(log, "a");
     const [file = "", ...before] = [...prefix, "dockerd"];
@@ -65,8 +117,8 @@ export async function startDaemon({
         `--data-root=${join(folder, "data")}`,
         `--exec-root=${join(folder, "exec")}`,
         `--pidfile=${join(folder, "docker.pid")}`,
-        `--bridge=${BRIDGE}`,
-        `--default-address-pool=${SUBNETS.pools}`,
+        `--bridge=${network.bridge}`,
+        `--default-address-pool=${network.pools}`,
       ],
       {
         stdio: ["ignore", output, output],
@@ -119,17 +171,13 @@ export async function startDaemon({
     for (const { Name } of (await client.listVolumes()).Volumes ?? []) await client.getVolume(Name).remove();
   }
 
-  const ip = (...args: string[]) => {
-    const [file = "", ...before] = [...prefix, "ip"];
-    return execa(file, [...before, ...args], { reject: args[1] !== "add" });
-  };
-  await ip("link", "add", BRIDGE, "type", "bridge");
-  await ip("address", "replace", SUBNETS.bridge, "dev", BRIDGE);
-  await ip("link", "set", BRIDGE, "up");
+  await ip("address", "replace", `${network.gateway}/24`, "dev", network.bridge);
+  await ip("link", "set", network.bridge, "up");
   await start();
   return {
     host: `unix://${socket}`,
     client,
+    gateway: network.gateway,
     start,
     stop,
     cutPower,
@@ -142,7 +190,8 @@ export async function startDaemon({
 
 /** Removes everything of a daemon that was stopped: its bridge, its mounts, its folder. */
 export async function removeDaemon(folder: string): Promise<void> {
-  await execa("ip", ["link", "delete", BRIDGE], { reject: false });
+  const own = ownNetwork(folder);
+  if (own) await execa("ip", ["link", "delete", own.bridge], { reject: false });
   await unmountBelow(folder);
   rmSync(folder, { recursive: true, force: true });
 }
