@@ -1,7 +1,7 @@
 /** A state that a power cut, a full disk or a hand has damaged: what to do, with the engine's own backups of it. */
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { quote } from "./commands/env.ts";
+import { quote } from "../components/host/shell.ts";
 import { Problem } from "./say.ts";
 import { ENDINGS, entries, type StackPlaces, unpack } from "./state-file.ts";
 

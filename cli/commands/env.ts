@@ -1,4 +1,5 @@
 /** `npm run env`: the set-up for a shell, so that plain `pulumi` works in this folder. */
+import { quote } from "../../components/host/shell.ts";
 import type { Context } from "../context.ts";
 import type { Env } from "../run.ts";
 import { prepareStack } from "../session.ts";
@@ -13,9 +14,4 @@ export async function env(context: Context, args: string[]): Promise<number> {
 export function exports({ PATH, ...others }: Env): string {
   const lines = Object.entries(others).map(([name, value]) => `export ${name}=${quote(value ?? "")}`);
   return [`export PATH=${quote(PATH ?? "")}:"$PATH"`, ...lines, ""].join("\n");
-}
-
-/** A text as one word of a POSIX shell. */
-export function quote(text: string): string {
-  return `'${text.replaceAll("'", `'\\''`)}'`;
 }

@@ -1,8 +1,13 @@
 /** Text for a POSIX shell. Pure. */
 
+/** A text as one word of a shell, in quotes whether it needs them or not. */
+export function quote(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
 /** A text as one word of a shell. */
 export function shellWord(text: string): string {
-  return /^[A-Za-z0-9_@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+  return /^[A-Za-z0-9_@%+=:,./-]+$/.test(text) ? text : quote(text);
 }
 
 /** Words as one command line. */

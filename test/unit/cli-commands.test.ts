@@ -5,12 +5,13 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { shellScripts } from "../../cli/commands/check.ts";
-import { exports, quote } from "../../cli/commands/env.ts";
+import { exports } from "../../cli/commands/env.ts";
 import { needsMachine } from "../../cli/commands/test.ts";
 import { withLock } from "../../cli/lock.mjs";
 import { summary } from "../../cli/outputs.ts";
 import { capture, mustRun } from "../../cli/run.ts";
 import { formatSeconds } from "../../cli/say.ts";
+import { quote } from "../../components/host/shell.ts";
 import type { NotebookInfo } from "../../components/workspace/notebook.ts";
 import { summaryLine } from "../support/summary-reporter.ts";
 
