@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import {
   DescribeInstancesCommand,
+  DescribeVolumesCommand,
   EC2Client,
   StartInstancesCommand,
   StopInstancesCommand,
@@ -10,6 +11,7 @@ import {
   waitUntilInstanceStopped,
 } from "@aws-sdk/client-ec2";
 import { parseDocument } from "yaml";
+import { ROLE_TAG, STACK_TAG } from "../components/host/aws/tags.ts";
 import { scriptText } from "../components/host/host.ts";
 import { runOnMachine } from "../components/host/inspect-ssh.ts";
 import { loginCommand, type SshConnection } from "../components/host/ssh-command.ts";
@@ -47,6 +49,7 @@ export interface Machine {
 }
 
 const INSTANCE = "aws:ec2/instance:Instance";
+const VOLUME = "aws:ebs/volume:Volume";
 /** What hangs on an instance and cannot be taken off one that is gone. */
 const HANGING = ["aws:ec2/volumeAttachment:VolumeAttachment", "aws:ec2/eipAssociation:EipAssociation"];
 
@@ -57,9 +60,13 @@ const ofType = (state: State, types: string[]): StateResource[] =>
 export async function findMachine(session: Session, state: State): Promise<Machine | undefined> {
   const [instance] = ofType(state, [INSTANCE]);
   if (!instance?.id) return undefined;
-  const { region, profile } = rawHost(session);
-  const client = new EC2Client({ region, ...(profile ? { profile } : {}) });
+  const client = clientOf(session);
   return { id: instance.id, urn: instance.urn, state: await stateOf(client, instance.id), client };
+}
+
+function clientOf(session: Session): EC2Client {
+  const { region, profile } = rawHost(session);
+  return new EC2Client({ region, ...(profile ? { profile } : {}) });
 }
 
 async function stateOf(client: EC2Client, id: string): Promise<string> {
@@ -68,12 +75,48 @@ async function stateOf(client: EC2Client, id: string): Promise<string> {
     const state = Reservations?.[0]?.Instances?.[0]?.State?.Name ?? "gone";
     return ["terminated", "shutting-down"].includes(state) ? "gone" : state;
   } catch (error) {
-    const { name, message } = error as Error;
-    if (name === "InvalidInstanceID.NotFound") return "gone";
-    throw new Problem(
-      `AWS cannot be asked about ${id} (${name}: ${message}): are the credentials still valid? \`aws sts get-caller-identity\` says who you are`,
-    );
+    if ((error as Error).name === "InvalidInstanceID.NotFound") return "gone";
+    throw unanswered(id, error as Error);
   }
+}
+
+const unanswered = (what: string, { name, message }: Error): Problem =>
+  new Problem(
+    `AWS cannot be asked about ${what} (${name}: ${message}): are the credentials still valid? \`aws sts get-caller-identity\` says who you are`,
+  );
+
+/**
+ * Refuses to make a data volume beside one that an earlier destroy kept: that costs twice, and the files are on the other one.
+ *
+ * @throws Problem naming both ways out
+ */
+async function refuseSecondVolume(session: Session, state: State): Promise<void> {
+  const { region, dataVolume } = rawHost(session);
+  if (dataVolume?.id !== undefined || ofType(state, [VOLUME]).length > 0) return;
+  const Filters = [
+    { Name: `tag:${STACK_TAG}`, Values: [session.label] },
+    { Name: `tag:${ROLE_TAG}`, Values: ["data"] },
+    { Name: "status", Values: ["creating", "available", "in-use"] },
+  ];
+  const { Volumes = [] } = await clientOf(session)
+    .send(new DescribeVolumesCommand({ Filters }))
+    .catch((error) => {
+      throw unanswered("data volumes that were kept", error);
+    });
+  if (Volumes.length === 0) return;
+  const ids = Volumes.map(({ VolumeId }) => VolumeId);
+  throw new Problem(
+    [
+      `the data of stack ${session.stack} is still there: ${Volumes.map(({ VolumeId, Size, AvailabilityZone }) => `${VolumeId} (${Size} GB, ${AvailabilityZone})`).join(", ")}. Nothing was created.`,
+      ...ids.map((id) => `  to go on with it, below gpubox:host:   dataVolume: {id: ${id}}`),
+      "  to begin anew and keep it for later:  " +
+        `aws ec2 delete-tags --region ${region} --tags Key=${STACK_TAG} --resources ${ids.join(" ")}`,
+      ...ids.map(
+        (id) =>
+          `  to delete it and all that is on it:   aws ec2 delete-volume --region ${region} --volume-id ${id}`,
+      ),
+    ].join("\n"),
+  );
 }
 
 const wait = (client: EC2Client) => ({ client, maxWaitTime: PATIENCE.instance, minDelay: 2, maxDelay: 10 });
@@ -158,6 +201,7 @@ export async function forgetHanging(session: Session, state: State): Promise<voi
  * @returns arguments for `pulumi up`
  */
 export async function wakeMachine(session: Session, state: State): Promise<string[]> {
+  await refuseSecondVolume(session, state);
   const machine = await findMachine(session, state);
   if (!machine) return [];
   if (machine.state !== "gone") {

@@ -17,6 +17,7 @@ import {
   DescribeInstancesCommand,
   DisassociateAddressCommand,
   EC2Client,
+  RunInstancesCommand,
 } from "@aws-sdk/client-ec2";
 import { IAMClient } from "@aws-sdk/client-iam";
 import { type Moto, startMoto } from "./moto.ts";
@@ -36,6 +37,13 @@ export const QUOTAS = { onDemandG: "L-DB2E81BA", spotG: "L-3819A6DF", onDemandP:
 export interface Quota {
   name: string;
   value: number;
+}
+
+/** A persistent request for a spot instance: for as long as it is active, an instance that is terminated comes back. */
+export interface SpotRequest {
+  id: string;
+  instance: string;
+  state: "active" | "cancelled";
 }
 
 /** What follows the instances: see {@link Machines}. */
@@ -65,6 +73,8 @@ export interface Cloud {
   quotas: Map<string, Quota>;
   /** Where there is no capacity: "g6.xlarge us-east-1a". */
   noCapacity: Set<string>;
+  /** Requests for spot instances, oldest first. */
+  spotRequests: SpotRequest[];
   /** Every call so far: "RunInstances". */
   calls: string[];
   /** Puts machines behind it. */
@@ -86,6 +96,7 @@ export async function startCloud(): Promise<Cloud> {
       [QUOTAS.onDemandP, { name: "Running On-Demand P instances", value: 64 }],
     ]),
     noCapacity: new Set<string>(),
+    spotRequests: [] as SpotRequest[],
     calls: [] as string[],
   };
   let follower: Follower | undefined;
@@ -141,7 +152,7 @@ const deepLearningImage = {
   virtualization_type: "hvm",
 };
 
-type State = Pick<Cloud, "parameters" | "quotas" | "noCapacity" | "calls">;
+type State = Pick<Cloud, "parameters" | "quotas" | "noCapacity" | "spotRequests" | "calls">;
 
 /** One call, in either of the two ways in which AWS's services are spoken to. */
 interface Call {
@@ -153,6 +164,8 @@ interface Answer {
   status: number;
   type: string;
   body: string | Buffer;
+  /** Further headers; S3 says much in them. */
+  headers?: Record<string, string>;
 }
 
 /** Calls after which something is to become real. */
@@ -171,7 +184,7 @@ async function serve(
       const call = parse(request.headers, given);
       state.calls.push(call.action);
       const answer = own(call, state) ?? (await wrongState(client, call)) ?? (await pass(call, given));
-      const headers = { "content-type": answer.type, "x-amzn-requestid": randomUUID() };
+      const headers = { ...answer.headers, "content-type": answer.type, "x-amzn-requestid": randomUUID() };
       response.writeHead(answer.status, headers).end(answer.body);
     } catch (error) {
       const { status, type, body } = ec2Error(500, "InternalError", String(error));
@@ -187,10 +200,14 @@ async function serve(
         headers,
         ...(body.length > 0 && { body: body as Buffer<ArrayBuffer> }),
       });
-      const content = Buffer.from(await answer.arrayBuffer());
-      if (answer.ok && call.action === "TerminateInstances") await disassociate(client, instancesOf(call));
+      const content = withSpotRequests(Buffer.from(await answer.arrayBuffer()), call, state);
+      if (answer.ok && call.action === "TerminateInstances") {
+        await disassociate(client, instancesOf(call));
+        await relaunch(client, instancesOf(call), state);
+      }
       if (answer.ok && CHANGES.test(call.action)) await machines()?.reconcile();
-      return { status: answer.status, type: answer.headers.get("content-type") ?? "text/xml", body: content };
+      const type = answer.headers.get("content-type") ?? "text/xml";
+      return { status: answer.status, type, body: content, headers: s3Headers(answer.headers) };
     }
   });
   server.listen(0, "127.0.0.1");
@@ -227,6 +244,63 @@ async function disassociate(moto: EC2Client, instances: string[]): Promise<void>
     if (instances.includes(InstanceId)) await moto.send(new DisassociateAddressCommand({ AssociationId }));
 }
 
+/** Moto makes instances on spot like any other, without the request that such an instance comes from. */
+function withSpotRequests(body: Buffer, { action, parameters }: Call, { spotRequests }: State): Buffer {
+  if (!/^(Run|Describe)Instances$/.test(action)) return body;
+  const text = body.toString();
+  if (parameters["InstanceMarketOptions.MarketType"] === "spot") {
+    const [, instance = ""] = /<instanceId>(i-\w+)</.exec(text) ?? [];
+    spotRequests.push({ id: `sir-${randomUUID().slice(0, 8)}`, instance, state: "active" });
+  }
+  return Buffer.from(
+    spotRequests.reduce(
+      (xml, { id, instance }) =>
+        xml.replace(
+          `<instanceId>${instance}</instanceId>`,
+          `$&<spotInstanceRequestId>${id}</spotInstanceRequestId>`,
+        ),
+      text,
+    ),
+  );
+}
+
+/** What nobody cancelled is fulfilled again, with nobody's tags on it. */
+async function relaunch(moto: EC2Client, ended: string[], { spotRequests }: State): Promise<void> {
+  for (const request of spotRequests.filter(
+    ({ instance, state }) => state === "active" && ended.includes(instance),
+  )) {
+    const again = new RunInstancesCommand({
+      ImageId: AMI,
+      InstanceType: "g6.xlarge",
+      MinCount: 1,
+      MaxCount: 1,
+    });
+    request.instance = (await moto.send(again)).Instances?.[0]?.InstanceId ?? "";
+  }
+}
+
+function cancelSpotRequests({ parameters }: Call, { spotRequests }: State): Answer {
+  const ids = Object.entries(parameters).flatMap(([name, value]) =>
+    name.startsWith("SpotInstanceRequestId.") ? value : [],
+  );
+  const cancelled = spotRequests.filter(({ id }) => ids.includes(id));
+  if (cancelled.length !== ids.length || ids.length === 0) {
+    const message = `The spot instance request ID '${ids}' does not exist`;
+    return ec2Error(400, "InvalidSpotInstanceRequestID.NotFound", message);
+  }
+  for (const request of cancelled) request.state = "cancelled";
+  const items = ids.map(
+    (id) => `<item><spotInstanceRequestId>${id}</spotInstanceRequestId><state>cancelled</state></item>`,
+  );
+  const body = `<CancelSpotInstanceRequestsResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><spotInstanceRequestSet>${items.join("")}</spotInstanceRequestSet></CancelSpotInstanceRequestsResponse>`;
+  return { status: 200, type: "text/xml;charset=UTF-8", body };
+}
+
+/** The headers of an answer that are about an object of S3. */
+function s3Headers(headers: Headers): Record<string, string> {
+  return Object.fromEntries([...headers].filter(([name]) => /^(etag|last-modified|x-amz-)/.test(name)));
+}
+
 /** AWS refuses to start or stop what was terminated; moto brings it back. */
 async function wrongState(moto: EC2Client, call: Call): Promise<Answer | undefined> {
   const [, verb = ""] = /^(Start|Stop)Instances$/.exec(call.action) ?? [];
@@ -241,7 +315,8 @@ async function wrongState(moto: EC2Client, call: Call): Promise<Answer | undefin
 }
 
 /** What is not left to moto. */
-function own({ action, parameters }: Call, state: State): Answer | undefined {
+function own(call: Call, state: State): Answer | undefined {
+  const { action, parameters } = call;
   if (action === "GetParameter") {
     const { Name = "" } = parameters;
     const Value = state.parameters.get(Name);
@@ -259,6 +334,7 @@ function own({ action, parameters }: Call, state: State): Answer | undefined {
       );
     return json({ Quota: quotaAnswer(ServiceCode, QuotaCode, quota, action === "GetServiceQuota") });
   }
+  if (action === "CancelSpotInstanceRequests") return cancelSpotRequests(call, state);
   if (action === "RunInstances") {
     const { InstanceType: type = "", "Placement.AvailabilityZone": zone = "" } = parameters;
     if (state.noCapacity.has(`${type} ${zone}`)) return noCapacity(type, zone);

@@ -4,6 +4,7 @@
  * that this machine can reach.
  */
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import {
   createReadStream,
   createWriteStream,
@@ -13,6 +14,7 @@ import {
   readFileSync,
 } from "node:fs";
 import { mkdtemp, rename, rm, truncate, writeFile } from "node:fs/promises";
+import { type AddressInfo, connect, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
@@ -33,6 +35,7 @@ import tar from "tar-fs";
 import { stringify } from "yaml";
 import { createContext, ROOT } from "../../cli/context.ts";
 import { dockerfileBase, prepareBaseImage } from "../../cli/setup/base-image.ts";
+import { dropOlder } from "./cache.ts";
 import type { Cloud, Follower } from "./cloud.ts";
 import type { Daemon } from "./daemon.ts";
 
@@ -56,6 +59,19 @@ export interface Machines extends Follower {
   end(): Promise<void>;
 }
 
+/** The loopback is nowhere for a machine: the cloud's interface as it is reached from there. */
+async function cloudForMachines({ url }: Cloud, { gateway }: Daemon): Promise<Server> {
+  const relay = createServer((machine) => {
+    const cloud = connect(Number(new URL(url).port), "127.0.0.1");
+    machine.pipe(cloud).pipe(machine);
+    machine.on("error", () => cloud.destroy());
+    cloud.on("error", () => machine.destroy());
+  });
+  relay.listen(0, gateway);
+  await once(relay, "listening");
+  return relay;
+}
+
 /** Puts machines behind `cloud`. Needs root, for loop devices. */
 export async function startMachines(cloud: Cloud, daemon: Daemon): Promise<Machines> {
   const folder = await mkdtemp(join(tmpdir(), "gpubox-machines-"));
@@ -67,7 +83,7 @@ export async function startMachines(cloud: Cloud, daemon: Daemon): Promise<Machi
     Internal: true,
     IPAM: { Driver: "default", Config: [{ Subnet: `${SUBNET}.0/24`, Gateway: `${SUBNET}.1` }] },
   });
-  const machines = new Hypervisor(cloud, daemon, folder);
+  const machines = new Hypervisor(cloud, daemon, folder, await cloudForMachines(cloud, daemon));
   cloud.follow(machines);
   return machines;
 }
@@ -76,6 +92,8 @@ class Hypervisor implements Machines {
   readonly #cloud: Cloud;
   readonly #daemon: Daemon;
   readonly #folder: string;
+  /** Where a machine reaches the cloud. */
+  readonly #relay: Server;
   /** Whether a machine was last switched on or off, by instance: one that is off and should not be went off by itself. */
   readonly #on = new Map<string, boolean>();
   /** Loop devices, by volume. */
@@ -84,7 +102,8 @@ class Hypervisor implements Machines {
   #ended = false;
   alterUserData: Machines["alterUserData"] = (userData) => userData;
 
-  constructor(cloud: Cloud, daemon: Daemon, folder: string) {
+  constructor(cloud: Cloud, daemon: Daemon, folder: string, relay: Server) {
+    this.#relay = relay;
     this.#cloud = cloud;
     this.#daemon = daemon;
     this.#folder = folder;
@@ -129,6 +148,7 @@ class Hypervisor implements Machines {
   async end(): Promise<void> {
     this.#ended = true;
     await this.#work.catch(() => {});
+    this.#relay.close();
     for (const { id } of await this.#containers()) await this.#remove(id);
     for (const loop of this.#loops.values()) await execa("losetup", ["--detach", loop], { reject: false });
     await this.#daemon.client.getNetwork(NETWORK).remove();
@@ -216,6 +236,8 @@ class Hypervisor implements Machines {
     const id = instance.InstanceId ?? "";
     const hypervisor = join(this.#folder, "instances", id);
     await this.#writeSeed(instance, join(hypervisor, "seed"));
+    const { address, port } = this.#relay.address() as AddressInfo;
+    await writeFile(join(hypervisor, "cloud"), `http://${address}:${port}\n`);
     await this.#daemon.client.createContainer({
       name: id,
       Image: IMAGE,
@@ -371,5 +393,6 @@ async function prepareImages(daemon: Daemon, folder: string): Promise<void> {
   // Without BuildKit, which would want a session with a client.
   await finished(await client.buildImage(tar.pack(recipe, {}), { t: IMAGE, buildargs: { BASE: base } }));
   await pipeline(await client.getImage(IMAGE).get(), createWriteStream(`${cached}.part`));
+  await dropOlder(context.cache, /^test-machine-.*\.tar$/);
   await rename(`${cached}.part`, cached);
 }

@@ -8,6 +8,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { execa } from "execa";
 import { createContext } from "../../cli/context.ts";
+import { dropOlder } from "./cache.ts";
 
 /** A server that runs. */
 export interface Moto {
@@ -74,6 +75,7 @@ async function packages(): Promise<string> {
       "--root-user-action=ignore",
     ];
     await execa("python3", [...pip, "--target", fresh, "--require-hashes", "--requirement", requirements]);
+    await dropOlder(cache, /^moto-[0-9a-f]+$/);
     renameSync(fresh, folder);
   } finally {
     rmSync(fresh, { recursive: true, force: true });
