@@ -7,9 +7,10 @@ import {
   DescribeInstancesCommand,
   DescribeSecurityGroupRulesCommand,
   DescribeSnapshotsCommand,
+  DescribeSpotInstanceRequestsCommand,
 } from "@aws-sdk/client-ec2";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { type AwsStack, createAwsStack, succeeds } from "../support/aws-stack.ts";
+import { type AwsStack, createAwsStack, fails, succeeds } from "../support/aws-stack.ts";
 import { describeWithDaemon } from "../support/requirements.ts";
 
 const PATH = fileURLToPath(new URL("../aws/session-manager", import.meta.url));
@@ -40,6 +41,18 @@ describeWithDaemon("a stack on spot, by Session Manager", () => {
 
   afterAll(() => stack?.end());
 
+  async function requests() {
+    const answer = await stack.cloud.ec2.send(new DescribeSpotInstanceRequestsCommand({}));
+    return answer.SpotInstanceRequests ?? [];
+  }
+
+  it("is not begun where one of Session Manager's programs is missing, and says which", async () => {
+    const without = `PATH=$(printf %s "$PATH" | tr : '\n' | grep -v session-manager | paste -sd :)`;
+    const outcome = await stack.person.sh(`${without} node cli/gpubox.mjs up -s aws`);
+    fails(outcome, /session-manager needs the program (aws|session-manager-plugin)/);
+    expect(stack.cloud.calls.filter((name) => /^(Create|Run|Allocate)/.test(name))).toEqual([]);
+  });
+
   it("comes up with nothing open, and has its data from S3", async () => {
     const outcome = await stack.start();
     succeeds(outcome);
@@ -56,8 +69,23 @@ describeWithDaemon("a stack on spot, by Session Manager", () => {
       '/data/pets/.gpubox.json {"s3": "s3://pets/v1"}\n/data/pets/cats/1.txt cat\n/data/pets/readme pets\n',
     );
     const [instance] = await stack.instances();
-    const [request] = stack.cloud.spotRequests;
-    expect(request).toMatchObject({ instance: instance?.InstanceId, state: "active" });
+    expect(await requests()).toMatchObject([
+      {
+        InstanceId: instance?.InstanceId,
+        State: "active",
+        Type: "persistent",
+        InstanceInterruptionBehavior: "stop",
+      },
+    ]);
+  });
+
+  it("may read that folder of S3 and no other", async () => {
+    const [instance] = await stack.instances();
+    const aws = (line: string) =>
+      stack.machines.run(instance?.InstanceId ?? "", "sh", "-c", `aws s3 ${line}`);
+    expect(await aws("cp s3://pets/v1/readme -")).toContain("pets");
+    await expect(aws("ls s3://pets/v2/")).rejects.toThrow("AccessDenied");
+    await expect(aws("cp s3://pets/v2/readme -")).rejects.toThrow("403");
   });
 
   it("changes nothing the second time", async () => {
@@ -68,9 +96,13 @@ describeWithDaemon("a stack on spot, by Session Manager", () => {
 
   it("is taken down with its request before its machine, and its volume after a snapshot", async () => {
     const [volume] = await stack.volumes("data");
+    const before = stack.cloud.calls.length;
     succeeds(await stack.destroy());
-    expect(stack.cloud.spotRequests.map(({ state }) => state)).toEqual(["cancelled"]);
-    // Whoever's tags it carries.
+    const calls = stack.cloud.calls.slice(before).filter((name) => /^(Stop|Cancel|Terminate)/.test(name));
+    // The volume is taken off a machine that stands still, and without its request AWS stops none.
+    expect(calls).toEqual(["StopInstances", "CancelSpotInstanceRequests", "TerminateInstances"]);
+    expect((await requests()).map(({ State }) => State)).toEqual(["cancelled"]);
+    // What a request starts carries nobody's tags.
     const { Reservations = [] } = await stack.cloud.ec2.send(new DescribeInstancesCommand({}));
     const states = Reservations.flatMap(({ Instances = [] }) => Instances).map(({ State }) => State?.Name);
     expect(new Set(states)).toEqual(new Set(["terminated"]));

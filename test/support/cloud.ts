@@ -17,10 +17,10 @@ import {
   DescribeInstancesCommand,
   DisassociateAddressCommand,
   EC2Client,
-  RunInstancesCommand,
 } from "@aws-sdk/client-ec2";
 import { IAMClient } from "@aws-sdk/client-iam";
 import { type Moto, startMoto } from "./moto.ts";
+import { SpotRequests } from "./spot.ts";
 
 /** The region that there is. */
 export const REGION = "us-east-1";
@@ -37,13 +37,6 @@ export const QUOTAS = { onDemandG: "L-DB2E81BA", spotG: "L-3819A6DF", onDemandP:
 export interface Quota {
   name: string;
   value: number;
-}
-
-/** A persistent request for a spot instance: for as long as it is active, an instance that is terminated comes back. */
-export interface SpotRequest {
-  id: string;
-  instance: string;
-  state: "active" | "cancelled";
 }
 
 /** What follows the instances: see {@link Machines}. */
@@ -67,14 +60,14 @@ export interface Cloud {
   iam: IAMClient;
   /** A client of moto itself: nothing becomes of what it changes. */
   moto: EC2Client;
+  /** Where moto answers. */
+  motoUrl: string;
   /** Values of SSM parameters, by name. */
   parameters: Map<string, string>;
   /** Quotas of the service ec2, by code. */
   quotas: Map<string, Quota>;
   /** Where there is no capacity: "g6.xlarge us-east-1a". */
   noCapacity: Set<string>;
-  /** Requests for spot instances, oldest first. */
-  spotRequests: SpotRequest[];
   /** Every call so far: "RunInstances". */
   calls: string[];
   /** Puts machines behind it. */
@@ -96,7 +89,6 @@ export async function startCloud(): Promise<Cloud> {
       [QUOTAS.onDemandP, { name: "Running On-Demand P instances", value: 64 }],
     ]),
     noCapacity: new Set<string>(),
-    spotRequests: [] as SpotRequest[],
     calls: [] as string[],
   };
   let follower: Follower | undefined;
@@ -121,6 +113,7 @@ export async function startCloud(): Promise<Cloud> {
     ec2: new EC2Client({ region: REGION, endpoint: url, credentials }),
     iam: new IAMClient({ region: REGION, endpoint: url, credentials }),
     moto: client,
+    motoUrl: moto.url,
     follow: (machines) => {
       follower = machines;
     },
@@ -152,7 +145,7 @@ const deepLearningImage = {
   virtualization_type: "hvm",
 };
 
-type State = Pick<Cloud, "parameters" | "quotas" | "noCapacity" | "spotRequests" | "calls">;
+type State = Pick<Cloud, "parameters" | "quotas" | "noCapacity" | "calls">;
 
 /** One call, in either of the two ways in which AWS's services are spoken to. */
 interface Call {
@@ -164,8 +157,6 @@ interface Answer {
   status: number;
   type: string;
   body: string | Buffer;
-  /** Further headers; S3 says much in them. */
-  headers?: Record<string, string>;
 }
 
 /** Calls after which something is to become real. */
@@ -178,13 +169,18 @@ async function serve(
   state: State,
   machines: () => Follower | undefined,
 ): Promise<Server> {
+  const spot = new SpotRequests();
   const server = createServer(async (request, response) => {
     try {
       const given = await buffer(request);
       const call = parse(request.headers, given);
       state.calls.push(call.action);
-      const answer = own(call, state) ?? (await wrongState(client, call)) ?? (await pass(call, given));
-      const headers = { ...answer.headers, "content-type": answer.type, "x-amzn-requestid": randomUUID() };
+      const answer =
+        own(call, state) ??
+        ownSpot(spot, call) ??
+        (await wrongState(client, call)) ??
+        (await pass(call, given));
+      const headers = { "content-type": answer.type, "x-amzn-requestid": randomUUID() };
       response.writeHead(answer.status, headers).end(answer.body);
     } catch (error) {
       const { status, type, body } = ec2Error(500, "InternalError", String(error));
@@ -195,19 +191,26 @@ async function serve(
       const body = await amended(call, given, machines());
       const { host, "content-length": _, connection, ...headers } = request.headers as Record<string, string>;
       const url = `${moto.url}${request.url}`;
-      const answer = await fetch(url, {
-        method: request.method,
-        headers,
-        ...(body.length > 0 && { body: body as Buffer<ArrayBuffer> }),
-      });
-      const content = withSpotRequests(Buffer.from(await answer.arrayBuffer()), call, state);
-      if (answer.ok && call.action === "TerminateInstances") {
-        await disassociate(client, instancesOf(call));
-        await relaunch(client, instancesOf(call), state);
-      }
+      const send = () =>
+        fetch(url, {
+          method: request.method,
+          headers,
+          ...(body.length > 0 && { body: body as Buffer<ArrayBuffer> }),
+        });
+      const answer = await send();
+      const content = Buffer.from(await answer.arrayBuffer());
+      if (answer.ok && call.action === "RunInstances")
+        spot.launched(call.parameters, launchedIn(String(content)), async () =>
+          launchedIn(await (await send()).text()),
+        );
+      if (answer.ok && call.action === "TerminateInstances") await disassociate(client, instancesOf(call));
+      if (answer.ok) await spot.follow(call.action, instancesOf(call));
       if (answer.ok && CHANGES.test(call.action)) await machines()?.reconcile();
-      const type = answer.headers.get("content-type") ?? "text/xml";
-      return { status: answer.status, type, body: content, headers: s3Headers(answer.headers) };
+      return {
+        status: answer.status,
+        type: answer.headers.get("content-type") ?? "text/xml",
+        body: /^(Run|Describe)Instances$/.test(call.action) ? spot.mark(String(content)) : content,
+      };
     }
   });
   server.listen(0, "127.0.0.1");
@@ -237,68 +240,31 @@ function instancesOf({ parameters }: Call): string[] {
   return Object.entries(parameters).flatMap(([name, value]) => (/^InstanceId\.\d+$/.test(name) ? value : []));
 }
 
+/** The id of the instance that RunInstances answers with. */
+function launchedIn(xml: string): string {
+  return /<instanceId>(i-\w+)</.exec(xml)?.[1] ?? "";
+}
+
+/** What is about spot requests. */
+function ownSpot(spot: SpotRequests, call: Call): Answer | undefined {
+  const [missing] = spot.missing(call.parameters);
+  if (missing)
+    return ec2Error(
+      400,
+      "InvalidSpotInstanceRequestID.NotFound",
+      `The spot instance request ID '${missing}' does not exist`,
+    );
+  const body = spot.answer(call.action, call.parameters);
+  if (body) return { status: 200, type: "text/xml;charset=UTF-8", body };
+  const refused = spot.refusal(call.action, instancesOf(call));
+  return refused === undefined ? undefined : ec2Error(400, "UnsupportedOperation", refused);
+}
+
 /** An instance that goes lets go of its address; moto's does not. */
 async function disassociate(moto: EC2Client, instances: string[]): Promise<void> {
   const { Addresses = [] } = await moto.send(new DescribeAddressesCommand({}));
   for (const { AssociationId, InstanceId = "" } of Addresses)
     if (instances.includes(InstanceId)) await moto.send(new DisassociateAddressCommand({ AssociationId }));
-}
-
-/** Moto makes instances on spot like any other, without the request that such an instance comes from. */
-function withSpotRequests(body: Buffer, { action, parameters }: Call, { spotRequests }: State): Buffer {
-  if (!/^(Run|Describe)Instances$/.test(action)) return body;
-  const text = body.toString();
-  if (parameters["InstanceMarketOptions.MarketType"] === "spot") {
-    const [, instance = ""] = /<instanceId>(i-\w+)</.exec(text) ?? [];
-    spotRequests.push({ id: `sir-${randomUUID().slice(0, 8)}`, instance, state: "active" });
-  }
-  return Buffer.from(
-    spotRequests.reduce(
-      (xml, { id, instance }) =>
-        xml.replace(
-          `<instanceId>${instance}</instanceId>`,
-          `$&<spotInstanceRequestId>${id}</spotInstanceRequestId>`,
-        ),
-      text,
-    ),
-  );
-}
-
-/** What nobody cancelled is fulfilled again, with nobody's tags on it. */
-async function relaunch(moto: EC2Client, ended: string[], { spotRequests }: State): Promise<void> {
-  for (const request of spotRequests.filter(
-    ({ instance, state }) => state === "active" && ended.includes(instance),
-  )) {
-    const again = new RunInstancesCommand({
-      ImageId: AMI,
-      InstanceType: "g6.xlarge",
-      MinCount: 1,
-      MaxCount: 1,
-    });
-    request.instance = (await moto.send(again)).Instances?.[0]?.InstanceId ?? "";
-  }
-}
-
-function cancelSpotRequests({ parameters }: Call, { spotRequests }: State): Answer {
-  const ids = Object.entries(parameters).flatMap(([name, value]) =>
-    name.startsWith("SpotInstanceRequestId.") ? value : [],
-  );
-  const cancelled = spotRequests.filter(({ id }) => ids.includes(id));
-  if (cancelled.length !== ids.length || ids.length === 0) {
-    const message = `The spot instance request ID '${ids}' does not exist`;
-    return ec2Error(400, "InvalidSpotInstanceRequestID.NotFound", message);
-  }
-  for (const request of cancelled) request.state = "cancelled";
-  const items = ids.map(
-    (id) => `<item><spotInstanceRequestId>${id}</spotInstanceRequestId><state>cancelled</state></item>`,
-  );
-  const body = `<CancelSpotInstanceRequestsResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><spotInstanceRequestSet>${items.join("")}</spotInstanceRequestSet></CancelSpotInstanceRequestsResponse>`;
-  return { status: 200, type: "text/xml;charset=UTF-8", body };
-}
-
-/** The headers of an answer that are about an object of S3. */
-function s3Headers(headers: Headers): Record<string, string> {
-  return Object.fromEntries([...headers].filter(([name]) => /^(etag|last-modified|x-amz-)/.test(name)));
 }
 
 /** AWS refuses to start or stop what was terminated; moto brings it back. */
@@ -315,8 +281,7 @@ async function wrongState(moto: EC2Client, call: Call): Promise<Answer | undefin
 }
 
 /** What is not left to moto. */
-function own(call: Call, state: State): Answer | undefined {
-  const { action, parameters } = call;
+function own({ action, parameters }: Call, state: State): Answer | undefined {
   if (action === "GetParameter") {
     const { Name = "" } = parameters;
     const Value = state.parameters.get(Name);
@@ -334,7 +299,6 @@ function own(call: Call, state: State): Answer | undefined {
       );
     return json({ Quota: quotaAnswer(ServiceCode, QuotaCode, quota, action === "GetServiceQuota") });
   }
-  if (action === "CancelSpotInstanceRequests") return cancelSpotRequests(call, state);
   if (action === "RunInstances") {
     const { InstanceType: type = "", "Placement.AvailabilityZone": zone = "" } = parameters;
     if (state.noCapacity.has(`${type} ${zone}`)) return noCapacity(type, zone);

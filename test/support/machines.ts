@@ -4,7 +4,6 @@
  * that this machine can reach.
  */
 import { createHash } from "node:crypto";
-import { once } from "node:events";
 import {
   createReadStream,
   createWriteStream,
@@ -14,7 +13,6 @@ import {
   readFileSync,
 } from "node:fs";
 import { mkdtemp, rename, rm, truncate, writeFile } from "node:fs/promises";
-import { type AddressInfo, connect, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
@@ -38,6 +36,7 @@ import { dockerfileBase, prepareBaseImage } from "../../cli/setup/base-image.ts"
 import { dropOlder } from "./cache.ts";
 import type { Cloud, Follower } from "./cloud.ts";
 import type { Daemon } from "./daemon.ts";
+import { type Metadata, startMetadata } from "./metadata.ts";
 
 /** Label of a machine's container: the instance it is. */
 export const INSTANCE_LABEL = "gpubox.test.instance";
@@ -59,19 +58,6 @@ export interface Machines extends Follower {
   end(): Promise<void>;
 }
 
-/** The loopback is nowhere for a machine: the cloud's interface as it is reached from there. */
-async function cloudForMachines({ url }: Cloud, { gateway }: Daemon): Promise<Server> {
-  const relay = createServer((machine) => {
-    const cloud = connect(Number(new URL(url).port), "127.0.0.1");
-    machine.pipe(cloud).pipe(machine);
-    machine.on("error", () => cloud.destroy());
-    cloud.on("error", () => machine.destroy());
-  });
-  relay.listen(0, gateway);
-  await once(relay, "listening");
-  return relay;
-}
-
 /** Puts machines behind `cloud`. Needs root, for loop devices. */
 export async function startMachines(cloud: Cloud, daemon: Daemon): Promise<Machines> {
   const folder = await mkdtemp(join(tmpdir(), "gpubox-machines-"));
@@ -83,7 +69,8 @@ export async function startMachines(cloud: Cloud, daemon: Daemon): Promise<Machi
     Internal: true,
     IPAM: { Driver: "default", Config: [{ Subnet: `${SUBNET}.0/24`, Gateway: `${SUBNET}.1` }] },
   });
-  const machines = new Hypervisor(cloud, daemon, folder, await cloudForMachines(cloud, daemon));
+  const metadata = await startMetadata(cloud, daemon.gateway);
+  const machines = new Hypervisor(cloud, daemon, metadata, folder);
   cloud.follow(machines);
   return machines;
 }
@@ -91,9 +78,8 @@ export async function startMachines(cloud: Cloud, daemon: Daemon): Promise<Machi
 class Hypervisor implements Machines {
   readonly #cloud: Cloud;
   readonly #daemon: Daemon;
+  readonly #metadata: Metadata;
   readonly #folder: string;
-  /** Where a machine reaches the cloud. */
-  readonly #relay: Server;
   /** Whether a machine was last switched on or off, by instance: one that is off and should not be went off by itself. */
   readonly #on = new Map<string, boolean>();
   /** Loop devices, by volume. */
@@ -102,10 +88,10 @@ class Hypervisor implements Machines {
   #ended = false;
   alterUserData: Machines["alterUserData"] = (userData) => userData;
 
-  constructor(cloud: Cloud, daemon: Daemon, folder: string, relay: Server) {
-    this.#relay = relay;
+  constructor(cloud: Cloud, daemon: Daemon, metadata: Metadata, folder: string) {
     this.#cloud = cloud;
     this.#daemon = daemon;
+    this.#metadata = metadata;
     this.#folder = folder;
     void this.#watch();
   }
@@ -148,9 +134,9 @@ class Hypervisor implements Machines {
   async end(): Promise<void> {
     this.#ended = true;
     await this.#work.catch(() => {});
-    this.#relay.close();
     for (const { id } of await this.#containers()) await this.#remove(id);
     for (const loop of this.#loops.values()) await execa("losetup", ["--detach", loop], { reject: false });
+    this.#metadata.end();
     await this.#daemon.client.getNetwork(NETWORK).remove();
     await rm(this.#folder, { recursive: true, force: true });
   }
@@ -236,8 +222,8 @@ class Hypervisor implements Machines {
     const id = instance.InstanceId ?? "";
     const hypervisor = join(this.#folder, "instances", id);
     await this.#writeSeed(instance, join(hypervisor, "seed"));
-    const { address, port } = this.#relay.address() as AddressInfo;
-    await writeFile(join(hypervisor, "cloud"), `http://${address}:${port}\n`);
+    const reached = `metadata=${this.#metadata.of(id)}\nendpoint=${this.#metadata.s3}\n`;
+    await writeFile(join(hypervisor, "cloud"), reached);
     await this.#daemon.client.createContainer({
       name: id,
       Image: IMAGE,

@@ -229,13 +229,18 @@ describe("on spot", () => {
     const request = only(resources, "command:local:Command");
     expect(request.inputs).toMatchObject({
       delete: "node components/host/aws/cancel-spot-request.ts",
-      environment: { REGION: "us-east-1", PROFILE: "lab", REQUEST: "sir-1" },
+      environment: { REGION: "us-east-1", PROFILE: "lab", REQUEST: "sir-1", INSTANCE: "aws-instance-id" },
       triggers: ["aws-instance-id"],
     });
     expect(request.inputs).not.toHaveProperty("create");
     // What depends on another is deleted before it.
     expect(request.dependsOn).toContain("aws-instance");
     expect(request.deletedWith).toBe("");
+  });
+
+  it("its request is there until the volume is off it, as AWS stops no instance without one", async () => {
+    const attachment = only(await machine({ spot: true }), "aws:ec2/volumeAttachment:VolumeAttachment");
+    expect(attachment.dependsOn).toContain("aws-spot-request");
   });
 });
 

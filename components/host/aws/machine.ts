@@ -114,7 +114,7 @@ export class AwsMachine extends pulumi.ComponentResource {
       },
     );
 
-    if (host.spot) cancelWithInstance(name, host, this.instance, this);
+    const request = host.spot ? [cancelWithInstance(name, host, this.instance, this)] : [];
 
     const address = new aws.ec2.Eip(`${name}-address`, { domain: "vpc", tags }, child);
     this.address = address.publicIp;
@@ -134,7 +134,8 @@ export class AwsMachine extends pulumi.ComponentResource {
           stopInstanceBeforeDetaching: true,
         },
         // A volume is at one machine at a time. Nothing is derived from this: all of it would be deleted first, too.
-        { ...child, deleteBeforeReplace: true },
+        // The request outlives this: without it AWS does not stop the machine, and it has to be stopped here.
+        { ...child, deleteBeforeReplace: true, dependsOn: request },
       ),
     ];
     this.registerOutputs({ address: this.address, dataVolume: this.dataVolume });
@@ -158,13 +159,18 @@ function cancelWithInstance(
   { region, profile = "" }: AwsHostArgs,
   instance: aws.ec2.Instance,
   parent: pulumi.Resource,
-): void {
-  new command.local.Command(
+): pulumi.Resource {
+  return new command.local.Command(
     `${name}-spot-request`,
     {
       delete: "node components/host/aws/cancel-spot-request.ts",
       interpreter: ["/bin/sh", "-c"],
-      environment: { REGION: region, PROFILE: profile, REQUEST: instance.spotInstanceRequestId },
+      environment: {
+        REGION: region,
+        PROFILE: profile,
+        REQUEST: instance.spotInstanceRequestId,
+        INSTANCE: instance.id,
+      },
       triggers: [instance.id],
     },
     { parent },

@@ -1,11 +1,14 @@
 /**
  * Stands for the AWS command line's `aws ssm start-session`, as ssh runs it: carries bytes to the instance's port. It knows an
- * instance by its id, as Session Manager does, and refuses whatever else it is asked for.
+ * instance by its id, as Session Manager does, once its role allows the agent there to speak to it; and refuses whatever else
+ * it is asked for.
  */
 import { connect } from "node:net";
 import { argv, exit, stderr, stdin, stdout } from "node:process";
 import { parseArgs } from "node:util";
-import { DescribeAddressesCommand, EC2Client } from "@aws-sdk/client-ec2";
+import { DescribeAddressesCommand, DescribeInstancesCommand, EC2Client } from "@aws-sdk/client-ec2";
+import { IAMClient, ListAttachedRolePoliciesCommand } from "@aws-sdk/client-iam";
+import { roleOf } from "../../support/role.ts";
 
 if (argv[2] === "--version") {
   stdout.write("aws-cli/2 (pretended)\n");
@@ -25,14 +28,21 @@ if (
   stderr.write(`aws: only ssm start-session for SSH is pretended, not ${argv.slice(2).join(" ")}\n`);
   exit(252);
 }
-const Filters = [{ Name: "instance-id", Values: [values.target ?? ""] }];
-const { Addresses = [] } = await new EC2Client({ region: values.region }).send(
-  new DescribeAddressesCommand({ Filters }),
-);
+const { target = "", region } = values;
+const ec2 = new EC2Client({ region });
+const iam = new IAMClient({ region });
+const { Reservations } = await ec2.send(new DescribeInstancesCommand({ InstanceIds: [target] }));
+const RoleName = await roleOf(iam, Reservations?.[0]?.Instances?.[0]);
+const { AttachedPolicies = [] } = RoleName
+  ? await iam.send(new ListAttachedRolePoliciesCommand({ RoleName }))
+  : {};
+const speaks = AttachedPolicies.some(({ PolicyName }) => PolicyName === "AmazonSSMManagedInstanceCore");
+const Filters = [{ Name: "instance-id", Values: [target] }];
+const { Addresses = [] } = await ec2.send(new DescribeAddressesCommand({ Filters }));
 const address = Addresses[0]?.PublicIp;
-if (!address) {
+if (!address || !speaks) {
   stderr.write(
-    `An error occurred (TargetNotConnected) when calling the StartSession operation: ${values.target} is not connected.\n`,
+    `An error occurred (TargetNotConnected) when calling the StartSession operation: ${target} is not connected.\n`,
   );
   exit(254);
 }
