@@ -110,7 +110,7 @@ async function refuseSecondVolume(session: Session, state: State): Promise<void>
       `the data of stack ${session.stack} is still there: ${Volumes.map(({ VolumeId, Size, AvailabilityZone }) => `${VolumeId} (${Size} GB, ${AvailabilityZone})`).join(", ")}. Nothing was created.`,
       ...ids.map((id) => `  to go on with it, below gpubox:host:   dataVolume: {id: ${id}}`),
       "  to begin anew and keep it for later:  " +
-        `aws ec2 delete-tags --region ${region} --tags Key=${STACK_TAG} --resources ${ids.join(" ")}`,
+        `aws ec2 delete-tags --region ${region} --tags Key=${ROLE_TAG} --resources ${ids.join(" ")}`,
       ...ids.map(
         (id) =>
           `  to delete it and all that is on it:   aws ec2 delete-volume --region ${region} --volume-id ${id}`,

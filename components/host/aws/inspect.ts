@@ -194,7 +194,7 @@ async function findVolume(
   }
   if (volume) {
     pulumi.log.warn(
-      `data volume ${volume.id} (${volume.size} GB, ${volume.zone}) carries this stack's tag and no machine of the stack is there. Where an earlier \`destroy\` kept it, go on with its files by gpubox:host.dataVolume: {id: ${volume.id}}; else a new, empty volume is made`,
+      `data volume ${volume.id} (${volume.size} GB, ${volume.zone}) carries this stack's tag and no machine of the stack is there. Where an earlier \`destroy\` kept it, go on with its files by gpubox:host.dataVolume: {id: ${volume.id}}; \`npm start\` makes no second one beside it, \`pulumi up\` does`,
     );
   }
   return volume;
