@@ -191,17 +191,17 @@ async function serve(
       const body = await amended(call, given, machines());
       const { host, "content-length": _, connection, ...headers } = request.headers as Record<string, string>;
       const url = `${moto.url}${request.url}`;
-      const send = () =>
+      const send = (sent: Buffer) =>
         fetch(url, {
           method: request.method,
           headers,
-          ...(body.length > 0 && { body: body as Buffer<ArrayBuffer> }),
+          ...(sent.length > 0 && { body: sent as Buffer<ArrayBuffer> }),
         });
-      const answer = await send();
+      const answer = await send(body);
       const content = Buffer.from(await answer.arrayBuffer());
       if (answer.ok && call.action === "RunInstances")
         spot.launched(call.parameters, launchedIn(String(content)), async () =>
-          launchedIn(await (await send()).text()),
+          launchedIn(await (await send(withoutTags(body))).text()),
         );
       if (answer.ok && call.action === "TerminateInstances") await disassociate(client, instancesOf(call));
       if (answer.ok) await spot.follow(call.action, instancesOf(call));
@@ -243,6 +243,13 @@ function instancesOf({ parameters }: Call): string[] {
 /** The id of the instance that RunInstances answers with. */
 function launchedIn(xml: string): string {
   return /<instanceId>(i-\w+)</.exec(xml)?.[1] ?? "";
+}
+
+/** A launch as a spot request repeats it: the tags were for the first instance. */
+function withoutTags(launch: Buffer): Buffer {
+  const parameters = [...new URLSearchParams(launch.toString())];
+  const rest = parameters.filter(([name]) => !name.startsWith("TagSpecification."));
+  return Buffer.from(new URLSearchParams(rest).toString());
 }
 
 /** What is about spot requests. */
