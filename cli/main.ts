@@ -20,6 +20,7 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   tunnel: async () => (await import("./commands/tunnel.ts")).tunnel,
   env: async () => (await import("./commands/env.ts")).env,
   pulumi: async () => (await import("./commands/pulumi.ts")).pulumi,
+  doctor: async () => (await import("./commands/doctor.ts")).doctor,
   test: async () => (await import("./commands/test.ts")).test,
   check: async () => (await import("./commands/check.ts")).check,
   bench: async () => (await import("./commands/bench.ts")).bench,
