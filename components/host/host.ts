@@ -48,7 +48,8 @@ export type HostScript =
   | "s3-sync.sh"
   | "retire.sh"
   | "teardown.sh"
-  | "wait-for-notebook.sh";
+  | "wait-for-notebook.sh"
+  | "prove-gpu.sh";
 
 /** How to run a script of `host-scripts/` on a host. */
 export interface HostScriptArgs {
