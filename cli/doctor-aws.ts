@@ -85,5 +85,8 @@ function price(host: AwsHost): Check {
   const data = "size" in host.dataVolume ? host.dataVolume.size : undefined;
   const volumes = data === undefined ? undefined : host.rootSize + data;
   const { running, stopped } = priceTexts({ region: host.region, instanceType, spot: host.spot, volumes });
-  return check("price", { found: `${running} running, ${stopped} stopped`, needed: "nothing of this machine" });
+  return check("price", {
+    found: `${running} running, ${stopped} stopped`,
+    needed: "nothing of this machine",
+  });
 }

@@ -49,7 +49,8 @@ export type HostScript =
   | "retire.sh"
   | "teardown.sh"
   | "wait-for-notebook.sh"
-  | "prove-gpu.sh";
+  | "prove-gpu.sh"
+  | "status.sh";
 
 /** How to run a script of `host-scripts/` on a host. */
 export interface HostScriptArgs {

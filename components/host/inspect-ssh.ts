@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import * as pulumi from "@pulumi/pulumi";
 import { INSPECT_ARGS } from "./gpus.ts";
-import { lastLine, scriptText } from "./host.ts";
+import { type HostScript, lastLine, scriptText } from "./host.ts";
 import { dockerProblem, factsOf, type Inspection, type Machine, machineOf } from "./inspection.ts";
 import { type HostNeeds, preflightProblems, refuse } from "./preflight.ts";
 import { exportLines } from "./shell.ts";
@@ -48,7 +48,7 @@ async function runToEnd(
  */
 export async function runOnMachine(
   connection: SshConnection,
-  script: "inspect.sh" | "wait-for-notebook.sh",
+  script: HostScript,
   environment: Record<string, string>,
   stack: string,
   patience: number = PATIENCE,
