@@ -10,6 +10,7 @@ import { z } from "zod";
 import { CATALOGUE, type CatalogueEntry } from "./catalogue.ts";
 import { awsHostArgs } from "./components/host/aws/args.ts";
 import { sshFile } from "./components/host/ssh-file.ts";
+import { describeIssue, type KeySchema } from "./config-errors.ts";
 
 const NAMESPACE = "gpubox";
 
@@ -472,47 +473,6 @@ export type GpuSelection = NotebookConfig["gpus"];
 /** Thrown for a configuration that cannot be used; the message lists every bad key. */
 export class ConfigError extends pulumi.RunError {}
 
-/** `["notebooks", 0, "gpus"]` as people write it: `gpubox:notebooks[0].gpus`. */
-function formatPath(path: PropertyKey[]): string {
-  const [first, ...rest] = path;
-  const tail = rest.map((part) => (typeof part === "number" ? `[${part}]` : `.${String(part)}`)).join("");
-  return `${NAMESPACE}:${String(first ?? "")}${tail}`;
-}
-
-/** The value a path leads to, or undefined. */
-function valueAt(value: unknown, path: PropertyKey[]): unknown {
-  return path.reduce<unknown>((at, part) => (at as Record<PropertyKey, unknown> | undefined)?.[part], value);
-}
-
-/** What was found at a bad key; environment values and passwords in urls are secrets and never shown. */
-function found(raw: unknown, path: PropertyKey[]): string {
-  if (path.includes("environment")) return "";
-  const value = valueAt(raw, path);
-  if (value === undefined || typeof value === "object") return "";
-  return ` (found ${JSON.stringify(value).replace(/\/\/[^/@]*@/, "//…@")})`;
-}
-
-/** One line for each thing wrong, innermost cause of a union first. */
-function describeIssue(raw: unknown, issue: z.core.$ZodIssue, at: PropertyKey[] = []): string[] {
-  const path = [...at, ...issue.path];
-  if (issue.code === "unrecognized_keys") {
-    return issue.keys.map((key) => `${formatPath([...path, key])}: there is no such key`);
-  }
-  if (issue.code === "invalid_key") {
-    return issue.issues.map((inner) => `${formatPath(path)}: ${inner.message}`);
-  }
-  if (issue.code === "invalid_union") {
-    // The alternative of the right type is the one that was meant: name what is wrong inside it.
-    const meant = issue.errors.find((issues) =>
-      issues.every(
-        (inner) => (inner.code !== "invalid_type" && inner.code !== "invalid_value") || inner.path.length > 0,
-      ),
-    );
-    if (meant) return meant.flatMap((inner) => describeIssue(raw, inner, path));
-  }
-  return [`${formatPath(path)}: ${issue.message}${found(raw, path)}`];
-}
-
 /**
  * Checks a configuration and fills in the defaults.
  *
@@ -523,12 +483,13 @@ function describeIssue(raw: unknown, issue: z.core.$ZodIssue, at: PropertyKey[] 
 export function parseConfig(raw: Record<string, unknown>, stack: string): Config {
   const result = schema.safeParse(raw);
   if (result.success) return result.data;
-  const lines = result.error.issues.flatMap((issue) => describeIssue(raw, issue));
+  const about = { raw, schema: keySchema(), namespace: NAMESPACE };
+  const lines = result.error.issues.flatMap((issue) => describeIssue(about, issue));
   throw new ConfigError(
     [
       `the configuration of stack ${stack} has ${lines.length === 1 ? "a problem" : `${lines.length} problems`}; nothing was created:`,
       ...lines.map((line) => `  ${line}`),
-      `Mend ${lines.length === 1 ? "it" : "them"} in Pulumi.${stack}.yaml; README.md has the table of keys.`,
+      `Mend ${lines.length === 1 ? "it" : "them"} in Pulumi.${stack}.yaml; docs/configuration.md has the table of keys.`,
     ].join("\n"),
   );
 }
@@ -563,10 +524,16 @@ export function loadConfig(): Config {
   return parseConfig(raw, pulumi.getStack());
 }
 
+/** JSON schema of the keys, without their namespace. */
+function keySchema(): KeySchema & Record<string, unknown> {
+  return z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as KeySchema &
+    Record<string, unknown>;
+}
+
 /** JSON schema of a stack file, for editors; see `npm run schema`. */
 export function stackJsonSchema(): object {
-  const { properties, ...rest } = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
-  delete (rest as Record<string, unknown>).$schema;
+  const { properties, ...rest } = keySchema();
+  delete rest.$schema;
   return {
     $schema: "https://json-schema.org/draft/2020-12/schema",
     title: "gpubox stack",

@@ -1,24 +1,19 @@
 /** A fast.ai / PyTorch notebook on a GPU: configuration, then the host it lands on, then what runs there. */
 import * as pulumi from "@pulumi/pulumi";
 import { createHost } from "./components/host/index.ts";
-import { homeVolume, stackSlug, tunnelPorts } from "./components/workspace/container.ts";
+import { tunnelPorts } from "./components/workspace/container.ts";
+import { hostNeeds } from "./components/workspace/needs.ts";
 import { Workspace } from "./components/workspace/workspace.ts";
 import { loadConfig } from "./config.ts";
 
-const { host: hostConfig, root, ...config } = loadConfig();
+const settings = loadConfig();
+const { host: hostConfig, root, ...config } = settings;
 const stack = `${pulumi.getProject()}/${pulumi.getStack()}`;
 
 const host = await createHost({
   host: hostConfig,
   root,
-  needs: {
-    stack,
-    network: stackSlug(stack),
-    notebooks: config.notebooks.map((notebook) => ({
-      ...notebook,
-      volume: homeVolume(stack, notebook.name, config.image),
-    })),
-  },
+  needs: hostNeeds(stack, settings),
   dataUrls: config.data.flatMap(({ url }) => url),
 });
 const workspace = new Workspace("workspace", { host, stack, ...config });

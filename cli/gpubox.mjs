@@ -61,16 +61,27 @@ function npm(args) {
 
 async function install() {
   const started = Date.now();
-  process.stderr.write("dependencies: installing with npm ci … ");
+  const what = "dependencies: installing with npm ci …";
+  process.stderr.write(`${what} `);
+  // A slow network makes this minutes, and nothing is silent for so long.
+  const ticker = setInterval(
+    () => {
+      const seconds = Math.round((Date.now() - started) / 1000);
+      process.stderr.write(process.stderr.isTTY ? `\r${what} ${seconds} s ` : `${seconds} s … `);
+    },
+    process.stderr.isTTY ? 1_000 : 10_000,
+  );
   try {
     // Whatever NODE_ENV or a person's npmrc says: the tests and checks are part of the project.
     await npm(["ci", "--include=dev", "--no-audit", "--no-fund", "--loglevel=error"]);
   } catch (error) {
+    clearInterval(ticker);
     process.stderr.write("failed\n");
     throw new Error(
       `\`npm ci\` failed in ${root}; mend what it says and run the same again:\n${error.message}`,
     );
   }
+  clearInterval(ticker);
   writeFileSync(marker, wanted());
   process.stderr.write(`done (${((Date.now() - started) / 1000).toFixed(1)} s)\n`);
 }

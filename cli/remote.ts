@@ -22,7 +22,7 @@ export interface Remote {
 }
 
 /** What a stack's file says of the machine, checked. @throws Problem when that is wrong, or it is none of kind ssh */
-function readMachine(root: string, stack: string): { connection: SshConnection; folder: string } {
+export function readMachine(root: string, stack: string): { connection: SshConnection; folder: string } {
   const { config = {} } = parseDocument(readFileSync(stackFile(root, stack), "utf8")).toJS() ?? {};
   const { kind, ...connection } = told(() => parseHost(config["gpubox:host"], shortName(stack)));
   if (kind !== "ssh") throw new Problem(`stack ${stack} is not on a machine that is reached by SSH`);

@@ -27,6 +27,18 @@ export function formatSeconds(seconds: number): string {
   return `${Math.floor(whole / 60)} min ${whole % 60} s`;
 }
 
+/** How often a long step says that it goes on, in milliseconds. */
+export const TICK = { terminal: 1_000, log: 10_000 };
+
+/** Ends a line that is written over: a terminal clears what is right of here. */
+const CLEAR_REST = "\u001b[K";
+
+function tick(what: string, elapsed: string): void {
+  if (!process.stderr.isTTY) say(`${what}: ${elapsed} so far`);
+  // What was said meanwhile has ended the line; nothing is written over that.
+  else if (lineIsOpen) write(`\r${what} … ${elapsed}${CLEAR_REST}`);
+}
+
 /**
  * Does something that takes a while, in one line that says what and, at its end, how long it took.
  *
@@ -42,7 +54,14 @@ export async function step<T>(
   closeLine();
   write(`${what} … `);
   lineIsOpen = true;
+  // Nothing is silent for long: on a terminal the seconds count up in their place, in a log there is a line now and then.
+  const ticker = setInterval(
+    () => tick(what, formatSeconds((performance.now() - started) / 1000)),
+    process.stderr.isTTY ? TICK.terminal : TICK.log,
+  );
   const finish = (result: string) => {
+    clearInterval(ticker);
+    if (process.stderr.isTTY && lineIsOpen) write(`\r${what} … ${CLEAR_REST}`);
     const took = formatSeconds((performance.now() - started) / 1000);
     // What was said meanwhile has ended the line.
     write(lineIsOpen ? `${result} (${took})\n` : `${what}: ${result} (${took})\n`);

@@ -19,6 +19,8 @@ set -eu
 topic="code ${FOLDER-}"
 # shellcheck source=host-scripts/common.sh
 . ./common.sh
+# shellcheck source=host-scripts/progress.sh
+. ./progress.sh
 # shellcheck source=host-scripts/git.sh
 . ./git.sh
 
@@ -80,8 +82,10 @@ online() (
   LC_ALL=C
   export LC_ALL
   rc=0
+  watch "waiting for git"
   git_in "$from" -c http.lowSpeedLimit=1000 -c http.lowSpeedTime=60 -c fetch.unpackLimit=1 \
     "$@" 9>&- 2>"$state/git.log" || rc=$?
+  unwatch
   exit "$rc"
 )
 

@@ -3,6 +3,7 @@
 #
 #   ROOT              of the stack: absolute, or "~/..."; need not be there
 #   NVIDIA_SMI_ARGS   what nvidia-smi is asked, separated by spaces
+#   NVIDIA_DETAIL_ARGS   what it is asked beside that, which an old one may not know
 #
 # stdout: one line of JSON; components/host/inspection.ts reads it. Exit: 0 done, 2 bad parameter.
 # What cannot be found out is null, or says why; that is for the reader to judge.
@@ -64,7 +65,9 @@ driver_facts() {
   fi
   # shellcheck disable=SC2086 # several words
   if briefly nvidia-smi $NVIDIA_SMI_ARGS >"$scratch/csv" 2>"$errors"; then
-    printf '{"csv":%s}' "$(json_string <"$scratch/csv")"
+    # shellcheck disable=SC2086 # several words
+    briefly nvidia-smi ${NVIDIA_DETAIL_ARGS-} >"$scratch/details" 2>/dev/null || : >"$scratch/details"
+    printf '{"csv":%s,"details":%s}' "$(json_string <"$scratch/csv")" "$(json_string <"$scratch/details")"
   else
     status=$?
     cat "$errors" >>"$scratch/csv"
@@ -109,5 +112,5 @@ disk_facts() {
     "$(free_megabytes "$ROOT")"
 }
 
-printf '{"user":"%s:%s","docker":%s,"driver":%s,"toolkitHook":%s,"listening":%s,"addresses":%s,"free":%s}\n' \
-  "$(id -u)" "$(id -g)" "$(docker_facts)" "$(driver_facts)" "$(toolkit_hook)" "$(listening)" "$(addresses)" "$(disk_facts)"
+printf '{"user":"%s:%s","docker":%s,"driver":%s,"toolkitHook":%s,"listening":%s,"addresses":%s,"free":%s,"time":%s}\n' \
+  "$(id -u)" "$(id -g)" "$(docker_facts)" "$(driver_facts)" "$(toolkit_hook)" "$(listening)" "$(addresses)" "$(disk_facts)" "$(date +%s)"

@@ -1,4 +1,4 @@
-# Lines that say how far a long step is. Taken in by dataset.sh.
+# Lines that say how far a long step is. Taken in by dataset.sh and code.sh.
 # shellcheck shell=sh
 
 megabytes() { awk -v bytes="$1" 'BEGIN { printf "%.1f MB", bytes / 1000000 }'; }

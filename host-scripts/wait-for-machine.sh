@@ -42,7 +42,7 @@ until_ok() {
   told=$(waited)
   until said=$("$@" 2>&1); do
     if [ "$(waited)" -ge "$TIMEOUT" ]; then give_up "$what: $(printf '%s\n' "$said" | tail -n 1);"; fi
-    if [ "$(waited)" -ge $((told + 15)) ]; then
+    if [ "$(waited)" -ge $((told + 10)) ]; then
       told=$(waited)
       say "waiting for $what, $told of $TIMEOUT s"
     fi

@@ -26,7 +26,7 @@ until said=$(sh -c "$CONNECT" 2>&1 </dev/null); do
     fail 1 "not let in after $waited s: $last" "  try it by hand:  $CONNECT" \
       "  is your address still the one that the firewall lets in (gpubox:host.sshCidr)?"
   fi
-  if [ "$waited" -ge $((told + 15)) ]; then
+  if [ "$waited" -ge $((told + 10)) ]; then
     say "waiting, $waited of $TIMEOUT s: $last"
     told=$waited
   fi

@@ -11,14 +11,14 @@ type Need = Exclude<LocalNotebook["condition"], "unknown">;
 
 /** Prints the address of a notebook, alone on its line. */
 export async function url(context: Context, args: string[]): Promise<number> {
-  const { notebook } = await find(context, args, ["up"]);
+  const { notebook } = await findNotebook(context, args, ["up"]);
   process.stdout.write(`${notebook.url}\n`);
   return 0;
 }
 
 /** Opens a shell in a notebook's container. */
 export async function shell(context: Context, args: string[]): Promise<number> {
-  const { notebook, env } = await find(context, args, ["up"]);
+  const { notebook, env } = await findNotebook(context, args, ["up"]);
   // A terminal is given only where there is one, so that commands can be piped in.
   const command = process.stdin.isTTY ? notebook.shell : notebook.shell.replace(" -it ", " -i ");
   return await handOver(command, [], { env, shell: true });
@@ -26,12 +26,12 @@ export async function shell(context: Context, args: string[]): Promise<number> {
 
 /** Follows the log of a notebook; that of a stopped one says what it stopped for. */
 export async function logs(context: Context, args: string[]): Promise<number> {
-  const { notebook, env } = await find(context, args, ["up", "stopped"]);
+  const { notebook, env } = await findNotebook(context, args, ["up", "stopped"]);
   return await handOver(notebook.logs, [], { env, shell: true });
 }
 
 /** The notebook that is asked for, and the environment of its commands. @throws Problem when it is not as needed */
-async function find(
+export async function findNotebook(
   context: Context,
   args: string[],
   needed: Need[],

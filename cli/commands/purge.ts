@@ -1,13 +1,12 @@
 /** `npm run purge`: removes what gpubox put below `code/` and `data/`, after asking; what is the person's stays. */
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { parseDocument } from "yaml";
 import type { Context } from "../context.ts";
 import { runHostScript } from "../host-scripts.ts";
 import { capture } from "../run.ts";
 import { Problem, say } from "../say.ts";
 import { confirm } from "../setup/packages.ts";
-import { parseStackArgs, readStack, shortName, stackFile } from "../setup/stack.ts";
+import { parseStackArgs, readStack, shortName } from "../setup/stack.ts";
 
 const KINDS = ["code", "data"] as const;
 
@@ -57,22 +56,12 @@ async function readConfigured(
   stack: string,
 ): Promise<{ root: string; entries: string[] }> {
   // Loads Pulumi's SDK, which other commands need not wait for.
-  const { ConfigError, parseConfig } = await import("../../config.ts");
-  const file: Record<string, unknown> =
-    parseDocument(readFileSync(stackFile(root, stack), "utf8")).toJS()?.config ?? {};
-  const raw = Object.entries(file).flatMap(([key, value]) =>
-    key.startsWith("gpubox:") ? [[key.slice("gpubox:".length), value]] : [],
-  );
-  try {
-    const config = parseConfig(Object.fromEntries(raw), shortName(stack));
-    return {
-      root: config.root.replace(/^~(?=\/|$)/, env.HOME ?? ""),
-      entries: KINDS.flatMap((kind) => config[kind].map(({ folder }) => `${kind}/${folder}`)),
-    };
-  } catch (error) {
-    if (error instanceof ConfigError) throw new Problem(error.message);
-    throw error;
-  }
+  const { readConfig } = await import("../setup/config.ts");
+  const config = readConfig(root, stack);
+  return {
+    root: config.root.replace(/^~(?=\/|$)/, env.HOME ?? ""),
+    entries: KINDS.flatMap((kind) => config[kind].map(({ folder }) => `${kind}/${folder}`)),
+  };
 }
 
 /** Everything that gpubox put below a root. What it works on has a folder in `.gpubox/` of `code/` and `data/`. */

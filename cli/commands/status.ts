@@ -1,49 +1,184 @@
-/** `npm run status`: what there is of each notebook, in one line. */
+/** `npm run status`: what there is of each notebook, and what the machine is at. */
+import { existsSync } from "node:fs";
+import { type MachineInfo, scriptText } from "../../components/host/host.ts";
+import type { SshConnection } from "../../components/host/ssh-command.ts";
 import type { Context } from "../context.ts";
 import { type LocalNotebook, lookAtStack } from "../notebooks.ts";
-import { say } from "../say.ts";
-import { notUp, parseStackArgs, stackOption } from "../setup/stack.ts";
+import { capture } from "../run.ts";
+import { Problem, say } from "../say.ts";
+import type { Session } from "../session.ts";
+import { dockerAddress } from "../setup/daemon.ts";
+import { notUp, parseStackArgs, stackFile, stackOption } from "../setup/stack.ts";
+import { duration, kernelText, machineLines, readUsage, type Usage } from "../usage.ts";
 
 /** What is shown of a notebook. */
-type Row = Pick<LocalNotebook, "name" | "condition" | "health" | "address" | "gpus">;
+type Row = Pick<LocalNotebook, "name" | "condition" | "health" | "address" | "gpus"> & { kernels?: string };
+
+/** What is known of a stack. */
+interface Seen {
+  rows: Row[];
+  /** Of the machine it is on. */
+  usage?: Usage;
+  /** The machine that the stack made: its state as AWS has it. */
+  machine?: MachineInfo & { state: string };
+  /** Why something is not known. */
+  problem?: string;
+}
 
 export async function status(context: Context, args: string[]): Promise<number> {
-  const { stack } = parseStackArgs(args, context.env);
-  const looked = await lookAtStack(context, stack);
-  const rows = looked?.notebooks ?? (await rowsFromEngine(context, args));
-  process.stdout.write(table(rows));
-  if (rows.length === 0) say(notUp(stack).message);
-  else if (looked?.problem) say(looked.problem.message);
+  const { stack, rest } = parseStackArgs(args, context.env);
+  const unknown = rest.find((arg) => arg !== "--json");
+  if (unknown) throw new Problem(`status takes -s STACK and --json, not ${unknown}`);
+  const seen = (await seeHere(context, stack)) ?? (await seeElsewhere(context, args));
+  if (rest.includes("--json")) {
+    process.stdout.write(`${JSON.stringify(plain(stack, seen), null, 2)}\n`);
+    return 0;
+  }
+  const lines = [
+    ...(seen.machine ? [machineText(seen)] : []),
+    ...(seen.usage ? machineLines(seen.usage) : []),
+  ];
+  process.stdout.write(`${table(seen.rows)}${lines.map((line) => `${line}\n`).join("")}`);
+  if (seen.rows.length === 0) say(notUp(stack).message);
+  else if (seen.problem) say(seen.problem);
   else say(`links with their tokens: npm run url${stackOption(stack)}`);
   return 0;
 }
 
+/** What `--json` prints: no token is in it. */
+function plain(stack: string, { rows, usage, machine, problem }: Seen) {
+  const made = machine && {
+    instance: machine.instance,
+    state: machine.state,
+    dataVolume: machine.dataVolume,
+    cost: machine.cost,
+  };
+  return { stack, notebooks: rows, machine: made, usage, problem };
+}
+
 /** A line for each notebook, in columns. */
 export function table(rows: Row[]): string {
-  const cells = rows.map(({ name, condition, health, address, gpus }) => [
+  const cells = rows.map(({ name, condition, health, address, gpus, kernels = "" }) => [
     name,
     health ? `${condition} (${health})` : condition,
     address,
     gpus,
+    kernels,
   ]);
-  const widths = [0, 1, 2].map((column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)));
+  const widths = [0, 1, 2, 3].map((column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)));
   return cells
-    .map((row) => `${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ")}\n`)
+    .map(
+      (row) =>
+        `${row
+          .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+          .join("  ")
+          .trimEnd()}\n`,
+    )
     .join("");
 }
 
-/** A stack that is elsewhere: what the last run said of it, with nobody asked whether that is still so. */
-async function rowsFromEngine(context: Context, args: string[]): Promise<Row[]> {
+/** What the machine costs now, and since when it runs. */
+function machineText({ machine, usage }: Seen): string {
+  if (!machine) return "";
+  const { instance, state, cost } = machine;
+  const since = state === "running" && usage?.uptime ? ` for ${duration(usage.uptime)}` : "";
+  return `machine: ${instance} ${state}${since}, ${state === "running" ? cost.running : cost.stopped}`;
+}
+
+/** With what the script found out of its container; what the daemon itself has said already counts more. */
+function withUsage(row: Row, usage: Usage): Row {
+  const container = usage.containers.find(({ name }) => name === row.name);
+  if (!container || container.state === "unknown") return row;
+  const { state, health, kernels } = container;
+  const said = state === "running" ? "up" : state === "gone" ? "gone" : "stopped";
+  const condition = row.condition === "unknown" ? said : row.condition;
+  return {
+    ...row,
+    condition,
+    health: condition === "up" ? row.health || health || undefined : undefined,
+    ...(condition === "up" ? { kernels: kernelText(kernels) } : {}),
+  };
+}
+
+/** A stack on this machine; undefined where it is not, or its state is in no file. */
+async function seeHere(context: Context, stack: string): Promise<Seen | undefined> {
+  const looked = await lookAtStack(context, stack);
+  if (looked === undefined) return undefined;
+  const { notebooks, outputs, problem } = looked;
+  const root = outputs.codeFolder?.replace(/\/code$/, "");
+  if (problem || notebooks.length === 0 || !root) return { rows: notebooks, problem: problem?.message };
+  const env = {
+    ...context.env,
+    DOCKER_HOST: dockerAddress(context.env).host,
+    ROOT: root,
+    CONTAINERS: notebooks.map(({ name }) => name).join(" "),
+  };
+  const { code, stdout } = await capture("sh", ["-c", scriptText("status.sh")], { env });
+  if (code !== 0) return { rows: notebooks };
+  const usage = readUsage(stdout);
+  return { rows: notebooks.map((row) => withUsage(row, usage)), usage };
+}
+
+/** States of an instance in which nothing on it can be asked. */
+const OFF = ["stopped", "stopping", "gone"];
+
+/** A stack that is elsewhere: what the last run said of it, and what its machine says now. */
+async function seeElsewhere(context: Context, args: string[]): Promise<Seen> {
   // Slow to load, and needed only here.
   const { isStackThere, openSession } = await import("../session.ts");
   const { readOutputs } = await import("../outputs.ts");
-  const session = await openSession(context, args);
-  const { notebooks = [] } = (await isStackThere(session)) ? await readOutputs(session) : {};
-  return notebooks.map(({ name, url, gpus }) => ({
+  const { readMachine } = await import("../remote.ts");
+  const session = await openSession(
+    context,
+    args.filter((arg) => arg !== "--json"),
+  );
+  if (!(await isStackThere(session))) return { rows: [] };
+  const { notebooks = [], machine, codeFolder } = await readOutputs(session);
+  const rows: Row[] = notebooks.map(({ name, url, gpus }) => ({
     name,
     condition: "unknown",
     health: undefined,
     address: url.replace(/\?.*$/s, ""),
     gpus,
   }));
+  if (rows.length === 0 || !codeFolder || !existsSync(stackFile(context.root, session.stack)))
+    return { rows };
+  const made = machine && { ...machine, state: await stateOnAws(session) };
+  if (made && OFF.includes(made.state)) {
+    const option = stackOption(session.stack);
+    const stopped = rows.map(
+      (row): Row => ({ ...row, condition: made.state === "gone" ? "gone" : "stopped" }),
+    );
+    return { rows: stopped, machine: made, problem: `\`npm start${option}\` brings it back` };
+  }
+  try {
+    const connection = machine?.connection ?? readMachine(context.root, session.stack).connection;
+    const usage = await usageThere(connection, codeFolder, rows, session.stack);
+    return { rows: rows.map((row) => withUsage(row, usage)), usage, machine: made };
+  } catch (error) {
+    return { rows, machine: made, problem: (error as Error).message };
+  }
+}
+
+async function stateOnAws(session: Session): Promise<string> {
+  const { readState } = await import("../state.ts");
+  const { findMachine } = await import("../aws.ts");
+  return (await findMachine(session, await readState(session)).catch(() => undefined))?.state ?? "unknown";
+}
+
+/** How long a machine elsewhere may take, in milliseconds. */
+const PATIENCE = 15_000;
+
+async function usageThere(
+  connection: SshConnection,
+  codeFolder: string,
+  rows: Row[],
+  stack: string,
+): Promise<Usage> {
+  const { runOnMachine } = await import("../../components/host/inspect-ssh.ts");
+  const environment = {
+    ROOT: codeFolder.replace(/\/code$/, ""),
+    CONTAINERS: rows.map(({ name }) => name).join(" "),
+  };
+  return readUsage(await runOnMachine(connection, "status.sh", environment, stack, PATIENCE));
 }

@@ -1,20 +1,18 @@
 /** `npm run tunnel`: brings the notebooks of a machine elsewhere to this one's loopback, until it is ended. */
 
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { tunnelCommand } from "../../components/host/ssh-command.ts";
 import type { NotebookInfo } from "../../components/workspace/notebook.ts";
+import { openBrowser } from "../browser.ts";
 import type { Context } from "../context.ts";
+import { pickNotebook } from "../notebooks.ts";
 import { readOutputs } from "../outputs.ts";
-import { findProgram } from "../path.ts";
 import { reach } from "../remote.ts";
-import { capture, type Env, handOver } from "../run.ts";
+import { handOver } from "../run.ts";
 import { Problem, say } from "../say.ts";
-import { isLocal, openSession, requireStack } from "../session.ts";
+import { isLocal, openSession, requireStack, type Session } from "../session.ts";
 
 /** How long ssh may take until the tunnel is there, in milliseconds. */
 const PATIENCE = 30_000;
@@ -26,6 +24,8 @@ export async function tunnel(context: Context, args: string[]): Promise<number> 
   }
   await requireStack(session);
   const { notebooks = [], machine } = await readOutputs(session);
+  // A name that is not there is refused before anything is opened.
+  pickNotebook(notebooks, session.stack, session.rest[0]);
   const elsewhere = notebooks.filter(({ url }) => new URL(url).hostname === "127.0.0.1");
   if (elsewhere.length === 0) throw new Problem(`stack ${session.stack} has no notebook that needs a tunnel`);
   const connection = machine?.connection ?? (await reach(context.root, session.stack));
@@ -41,9 +41,19 @@ export async function tunnel(context: Context, args: string[]): Promise<number> 
   if (await Promise.race([untilOpen(ends[0]?.port ?? 0), ended.then(() => false)])) {
     process.stdout.write(`${urls.join("\n")}\n`);
     say(`the tunnel to ${connection.address} is open until you end it with Ctrl-C`);
-    if (context.interactive) await openBrowser(urls[0] as string, session.env);
+    const shown = urlAt(...chosen(ends, session));
+    if (context.interactive && !(await openBrowser(shown, session.env))) say(`open this yourself: ${shown}`);
   }
   return await ended;
+}
+
+/** The notebook that was asked for, the first one by default, and its port here. */
+function chosen(
+  ends: { notebook: NotebookInfo; port: number }[],
+  { rest: [name] }: Session,
+): [string, number] {
+  const end = ends.find(({ notebook }) => notebook.name === name) ?? ends[0];
+  return [end?.notebook.url ?? "", end?.port ?? 0];
 }
 
 /** The notebook's url by way of another port. */
@@ -85,17 +95,4 @@ async function untilOpen(port: number): Promise<boolean> {
     }
   }
   return false;
-}
-
-/** Shows a page in the person's browser, where there is one to show it in. */
-async function openBrowser(url: string, env: Env): Promise<void> {
-  const name = process.platform === "darwin" ? "open" : env.DISPLAY || env.WAYLAND_DISPLAY ? "xdg-open" : "";
-  const program = name && findProgram(name, env.PATH);
-  if (!program) return;
-  // By way of a file of the person's alone: what a program is started with, everybody on the machine can see.
-  const folder = mkdtempSync(join(tmpdir(), "gpubox-open-"));
-  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
-  const page = join(folder, "notebook.html");
-  writeFileSync(page, `<meta http-equiv="refresh" content="0; url=${url}">\n`, { mode: 0o600 });
-  await capture(program, [page], { env });
 }

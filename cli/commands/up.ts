@@ -3,12 +3,14 @@ import type { Context } from "../context.ts";
 import { readOutputs, summary } from "../outputs.ts";
 import { argsForMissing, finishInterrupted, startStopped, strangers } from "../reconcile.ts";
 import { recover } from "../recover.ts";
-import { say } from "../say.ts";
+import { formatSeconds, say } from "../say.ts";
 import { prepareStack, runEngine, type Session, tryEngine } from "../session.ts";
+import { parseStackArgs } from "../setup/stack.ts";
 import type { State } from "../state.ts";
-import { readLastUpdate, type Update } from "../state-file.ts";
+import { findPlaces, readLastUpdate, readStateFile, type Update } from "../state-file.ts";
 
 export async function up(context: Context, args: string[]): Promise<number> {
+  if (!(await isReady(context, args))) return 1;
   const session = await prepareStack(context, args);
   await recover(session);
   const state = await finishInterrupted(session);
@@ -31,6 +33,25 @@ export async function up(context: Context, args: string[]): Promise<number> {
   }
   process.stdout.write(`${summary(outputs, session.stack)}\n`);
   return code;
+}
+
+/**
+ * Whether a stack that is not up yet can come up, found out before anything is downloaded or built. One that is up was looked at
+ * then, and the program looks again at what it is about to change.
+ */
+async function isReady(context: Context, args: string[]): Promise<boolean> {
+  const { stack } = parseStackArgs(args, context.env);
+  const place = findPlaces(context, stack);
+  const resources = place && readStateFile(place)?.deployment.resources;
+  if (resources && resources.length > 0) return true;
+  // Loads Pulumi's SDK.
+  const { findChecks, formatChecks, summary } = await import("../doctor.ts");
+  const began = performance.now();
+  const checks = await findChecks(context, stack);
+  const bad = checks.filter(({ status }) => status !== "ok");
+  if (bad.length > 0) say(formatChecks(bad).trimEnd());
+  say(`${summary(checks)} (${formatSeconds((performance.now() - began) / 1000)})`);
+  return !checks.some(({ status }) => status === "fail");
 }
 
 /** What speaks to AWS is slow to load, and few need it. */

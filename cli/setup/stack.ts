@@ -108,10 +108,11 @@ export function readStack(root: string, stack: string): StackSettings {
   };
 }
 
-function noSuchFile(root: string, stack: string, file: string): Problem {
+/** That there is no such stack. */
+export function noSuchFile(root: string, stack: string, file: string): Problem {
   const names = readdirSync(root).flatMap((entry) => /^Pulumi\.(.+)\.yaml$/.exec(entry)?.[1] ?? []);
   return new Problem(
-    `there is no stack ${stack}: ${file} does not exist. There is ${names.join(", ")}; for a new one, copy a file: \`cp Pulumi.${names[0] ?? DEFAULT_STACK}.yaml Pulumi.${shortName(stack)}.yaml\``,
+    `there is no stack ${stack}: ${file} does not exist. There is ${names.join(", ")}; for a new one: \`npm run init -- -s ${shortName(stack)}\``,
   );
 }
 

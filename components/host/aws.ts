@@ -14,7 +14,7 @@ import { AwsMachine, awsProvider } from "./aws/machine.ts";
 import { type S3Prefix, s3Prefixes } from "./aws/permissions.ts";
 import { type Priced, priceLine, priceTexts } from "./aws/prices.ts";
 import { SENTINEL } from "./aws/user-data.ts";
-import { NVIDIA_SMI_ARGS } from "./gpus.ts";
+import { INSPECT_ARGS } from "./gpus.ts";
 import {
   type DockerHost,
   type GpuInventory,
@@ -195,12 +195,7 @@ function firstStart(
     },
     volume,
   );
-  return step(
-    "inspection",
-    "inspect.sh",
-    { ROOT: root, NVIDIA_SMI_ARGS: NVIDIA_SMI_ARGS.join(" ") },
-    idleStop,
-  ).stdout.apply(lastLine);
+  return step("inspection", "inspect.sh", { ROOT: root, ...INSPECT_ARGS }, idleStop).stdout.apply(lastLine);
 }
 
 /** The command by which ssh reaches an instance through Session Manager: `%h` and `%p` are for ssh to fill in. */

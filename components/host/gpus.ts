@@ -5,6 +5,28 @@ import type { Gpu, GpuInventory } from "./host.ts";
 /** The question whose answer `parseGpus` reads. */
 export const NVIDIA_SMI_ARGS = ["--query-gpu=index,uuid,name,memory.total", "--format=csv,noheader,nounits"];
 
+/** A question that old drivers refuse, so it is asked apart; `withDetails` reads the answer. */
+export const NVIDIA_DETAIL_ARGS = ["--query-gpu=index,driver_version,compute_cap", "--format=csv,noheader"];
+
+/** What `inspect.sh` is told to ask. */
+export const INSPECT_ARGS = {
+  NVIDIA_SMI_ARGS: NVIDIA_SMI_ARGS.join(" "),
+  NVIDIA_DETAIL_ARGS: NVIDIA_DETAIL_ARGS.join(" "),
+};
+
+/** The GPUs with what the answer of `nvidia-smi` to `NVIDIA_DETAIL_ARGS` says of them; as they are where it says nothing. */
+export function withDetails(gpus: Gpu[], csv = ""): Gpu[] {
+  const rows = csv.split("\n").map((line) => line.split(",").map((field) => field.trim()));
+  return gpus.map((gpu) => {
+    const [, driver = "", capability = ""] = rows.find(([index]) => index === String(gpu.index)) ?? [];
+    return {
+      ...gpu,
+      ...(/^\d+\./.test(driver) ? { driver } : {}),
+      ...(/^\d+\.\d+$/.test(capability) ? { computeCapability: capability } : {}),
+    };
+  });
+}
+
 /** Reads the answer of `nvidia-smi` to `NVIDIA_SMI_ARGS`: one GPU a line. Lines of another shape are skipped. */
 export function parseGpus(csv: string): Gpu[] {
   return csv.split("\n").flatMap((line) => {
@@ -17,7 +39,7 @@ export function parseGpus(csv: string): Gpu[] {
 /** What was found on a host about GPUs. */
 export interface GpuFindings {
   /** Answer of `nvidia-smi`, or why there is none. */
-  driver: { csv: string } | { missing: true } | { failed: string };
+  driver: { csv: string; details?: string } | { missing: true } | { failed: string };
   /** Whether the daemon knows the runtime `nvidia`, or the toolkit's hook is on the host's PATH. */
   toolkit: boolean;
   /** Whether the daemon knows CDI devices of the kind `nvidia.com/gpu`. */
@@ -29,7 +51,7 @@ const TOOLKIT_GUIDE =
 
 /** What the findings mean for containers. */
 export function gpuInventory({ driver, toolkit, cdi }: GpuFindings): GpuInventory {
-  const gpus = "csv" in driver ? parseGpus(driver.csv) : [];
+  const gpus = "csv" in driver ? withDetails(parseGpus(driver.csv), driver.details) : [];
   const runtime = toolkit ? "nvidia" : cdi ? "cdi" : undefined;
   const problem = (() => {
     if ("missing" in driver) {

@@ -19,6 +19,10 @@ export interface Gpu {
   name: string;
   /** Memory in MiB. */
   memory: number;
+  /** Version of the driver, e.g. `580.95.05`; undefined where it was not found out. */
+  driver?: string;
+  /** What it can compute, e.g. `8.9`; undefined where an old driver does not say. */
+  computeCapability?: string;
 }
 
 /** What is known about the GPUs of a host. */
@@ -44,7 +48,9 @@ export type HostScript =
   | "s3-sync.sh"
   | "retire.sh"
   | "teardown.sh"
-  | "wait-for-notebook.sh";
+  | "wait-for-notebook.sh"
+  | "prove-gpu.sh"
+  | "status.sh";
 
 /** How to run a script of `host-scripts/` on a host. */
 export interface HostScriptArgs {

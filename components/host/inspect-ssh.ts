@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import * as pulumi from "@pulumi/pulumi";
-import { NVIDIA_SMI_ARGS } from "./gpus.ts";
-import { lastLine, scriptText } from "./host.ts";
+import { INSPECT_ARGS } from "./gpus.ts";
+import { type HostScript, lastLine, scriptText } from "./host.ts";
 import { dockerProblem, factsOf, type Inspection, type Machine, machineOf } from "./inspection.ts";
 import { type HostNeeds, preflightProblems, refuse } from "./preflight.ts";
 import { exportLines } from "./shell.ts";
@@ -23,8 +23,12 @@ interface Ended {
 /** Longest look at a machine, in milliseconds: a run that cannot begin says so within a minute. */
 const PATIENCE = 50_000;
 
-async function runToEnd([file = "", ...args]: string[], stdin = ""): Promise<Ended> {
-  const child = spawn(file, args, { timeout: PATIENCE });
+async function runToEnd(
+  [file = "", ...args]: string[],
+  stdin = "",
+  timeout: number = PATIENCE,
+): Promise<Ended> {
+  const child = spawn(file, args, { timeout });
   // A program that ends without reading is not at fault.
   child.stdin.on("error", () => {}).end(stdin);
   const ended = new Promise<number | null>((resolve, reject) => {
@@ -39,22 +43,25 @@ async function runToEnd([file = "", ...args]: string[], stdin = ""): Promise<End
  * Runs a script of `host-scripts/` on a machine and gives what it printed.
  *
  * @param stack name of the stack, for the message
+ * @param patience milliseconds after which it is given up
  * @throws pulumi.RunError naming the step that failed when the machine cannot be reached
  */
 export async function runOnMachine(
   connection: SshConnection,
-  script: "inspect.sh" | "wait-for-notebook.sh",
+  script: HostScript,
   environment: Record<string, string>,
   stack: string,
+  patience: number = PATIENCE,
 ): Promise<string> {
   const line = remoteScript(connection);
-  const ended = await runToEnd(["/bin/sh", "-c", line], exportLines(environment) + scriptText(script));
+  const text = exportLines(environment) + scriptText(script);
+  const ended = await runToEnd(["/bin/sh", "-c", line], text, patience);
   if (ended.code === 0) return ended.stdout;
   const failure =
     ended.code === null
       ? {
           step: "connect",
-          tell: [`it said nothing for ${PATIENCE / 1000} s`, ...ended.stderr.trim().split("\n")],
+          tell: [`it said nothing for ${patience / 1000} s`, ...ended.stderr.trim().split("\n")],
         }
       : explainSsh(connection, ended.stderr);
   const tell =
@@ -94,9 +101,10 @@ export async function reachSshMachine(
   connection: SshConnection,
   root: string,
   stack: string,
+  patience: number = PATIENCE,
 ): Promise<Inspection> {
-  const environment = { ROOT: root, NVIDIA_SMI_ARGS: NVIDIA_SMI_ARGS.join(" ") };
-  const printed = await runOnMachine(connection, "inspect.sh", environment, stack);
+  const environment = { ROOT: root, ...INSPECT_ARGS };
+  const printed = await runOnMachine(connection, "inspect.sh", environment, stack, patience);
   // A login shell may print a greeting first.
   const inspection: Inspection = JSON.parse(lastLine(printed));
   const problem = dockerProblem(inspection);

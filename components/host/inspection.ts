@@ -15,9 +15,16 @@ export interface Machine {
 }
 
 /** What of `docker info` is read here. */
-interface DockerInfo {
+export interface DockerInfo {
   ID?: string;
+  /** Where it keeps images and volumes. */
+  DockerRootDir?: string;
+  /** As the kernel calls it, e.g. `x86_64`. */
   Architecture?: string;
+  ServerVersion?: string;
+  CgroupDriver?: string;
+  /** Bytes. */
+  MemTotal?: number;
   Runtimes?: Record<string, unknown> | null;
   DiscoveredDevices?: { ID?: string }[] | null;
   ServerErrors?: string[];
@@ -44,6 +51,8 @@ export interface Inspection {
   addresses: string[] | null;
   /** Free megabytes where Docker and where the stack's root keep their files. */
   free: { docker: number | null; root: number | null };
+  /** Its clock, in seconds since the epoch. */
+  time?: number;
 }
 
 /** Why the Docker daemon of an inspected machine cannot be used, with the step that failed; undefined when it can. */
@@ -87,8 +96,19 @@ export function architecture(machine: string): string {
   return { x86_64: "amd64", aarch64: "arm64" }[machine] ?? machine;
 }
 
-/** What the preflight needs to know. */
-export function factsOf(inspection: Inspection, needs: HostNeeds): HostFacts {
+const MEGABYTE = 2 ** 20;
+
+/** What a daemon's account of itself says that a stack may depend on. */
+export function daemonFacts(info: DockerInfo): Pick<HostFacts, "docker" | "memory" | "cgroupDriver"> {
+  return {
+    docker: info.ServerVersion,
+    memory: info.MemTotal === undefined ? undefined : Math.floor(info.MemTotal / MEGABYTE),
+    cgroupDriver: info.CgroupDriver,
+  };
+}
+
+/** What the preflight needs to know. `now` is this machine's clock, in milliseconds since the epoch. */
+export function factsOf(inspection: Inspection, needs: HostNeeds, now = Date.now()): HostFacts {
   const { docker, addresses, free } = inspection;
   const listening = inspection.listening.map(decodeSocket);
   const listenErrors = needs.notebooks.flatMap(({ address, port }): [number, string][] => {
@@ -105,6 +125,9 @@ export function factsOf(inspection: Inspection, needs: HostNeeds): HostFacts {
     volumes: "missing" in docker ? [] : docker.volumes.map(existing),
     listenErrors: new Map(listenErrors),
     freeMegabytes: free.docker ?? undefined,
+    freeForRoot: free.root ?? undefined,
+    clockAhead: inspection.time === undefined ? undefined : inspection.time - now / 1000,
+    ...("missing" in docker ? {} : daemonFacts(docker.info ?? {})),
   };
 }
 

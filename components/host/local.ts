@@ -1,18 +1,21 @@
 /** This machine as a host: the Docker daemon and the folders of the person who runs Pulumi. */
 import { execFile } from "node:child_process";
 import { once } from "node:events";
+import { statfsSync, statSync } from "node:fs";
 import { createServer } from "node:net";
-import { userInfo } from "node:os";
+import { homedir, userInfo } from "node:os";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import * as command from "@pulumi/command";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import type Docker from "dockerode";
 import { askDocker, ownDockerHost } from "./docker-api.ts";
-import { type GpuFindings, gpuInventory, NVIDIA_SMI_ARGS } from "./gpus.ts";
+import { type GpuFindings, gpuInventory, NVIDIA_DETAIL_ARGS, NVIDIA_SMI_ARGS } from "./gpus.ts";
 import type { DockerHost, GpuInventory, HostRun, HostScriptArgs } from "./host.ts";
 import { lastLine, scriptCommand, scriptText } from "./host.ts";
-import { architecture, type Machine } from "./inspection.ts";
+import { architecture, type DockerInfo, daemonFacts, type Machine } from "./inspection.ts";
 import {
   type Existing,
   type ExistingContainer,
@@ -29,14 +32,10 @@ export interface LocalHostArgs {
   machine: Machine;
 }
 
-/** What is read of the daemon's account of itself. */
-interface DaemonInfo {
-  ID: string;
-  /** As the kernel calls it, e.g. `x86_64`. */
-  Architecture: string;
-  Runtimes?: Record<string, unknown>;
-  DiscoveredDevices?: { ID?: string }[];
-}
+type DaemonInfo = DockerInfo & Required<Pick<DockerInfo, "ID" | "Architecture">>;
+
+/** A driver or a daemon in trouble can hang for minutes; this is ample for one that is well, in milliseconds. */
+const PATIENCE = 8_000;
 
 /** The machine Pulumi runs on. */
 export class LocalHost extends pulumi.ComponentResource implements DockerHost {
@@ -97,16 +96,40 @@ export class LocalHost extends pulumi.ComponentResource implements DockerHost {
  * @throws pulumi.RunError naming everything that keeps it from serving the stack
  */
 export async function inspectLocalMachine(needs: HostNeeds): Promise<Machine> {
-  const daemon = ownDockerHost();
+  const { info, facts } = await lookAtLocalMachine(needs).catch((error: Error) => {
+    throw new pulumi.RunError(
+      `no Docker daemon answers on this machine (${error.message}); nothing was created. Run \`npm start\`, which installs or starts one, or start it yourself: \`sudo systemctl start docker\``,
+    );
+  });
+  refuse("this machine", preflightProblems(needs, facts));
+  const { uid, gid } = userInfo();
+  return {
+    id: info.ID,
+    platform: `linux/${architecture(info.Architecture)}`,
+    user: `${uid}:${gid}`,
+    gpus: facts.gpus,
+  };
+}
+
+/**
+ * What this machine has.
+ *
+ * @param daemon as in DOCKER_HOST
+ * @param root of the stack: where its disk is looked at
+ * @throws when no Docker daemon answers
+ */
+export async function lookAtLocalMachine(
+  needs: HostNeeds,
+  daemon: string = ownDockerHost(),
+  root: string = "~",
+): Promise<{ info: DaemonInfo; facts: HostFacts }> {
   const [info, containers, networks, volumes, driver, toolkitHook, listenErrors] = await Promise.all([
-    askInfo(daemon).catch((error: Error) => {
-      throw new pulumi.RunError(
-        `no Docker daemon answers on this machine (${error.message}); nothing was created. Run \`npm start\`, which installs or starts one, or start it yourself: \`sudo systemctl start docker\``,
-      );
-    }),
-    askDocker<Docker.ContainerInfo[]>(daemon, "/containers/json?all=true").catch(() => []),
-    askDocker<Docker.NetworkInspectInfo[]>(daemon, "/networks").catch(() => []),
-    askDocker<{ Volumes: Docker.VolumeInspectInfo[] | null }>(daemon, "/volumes").catch(() => undefined),
+    askInfo(daemon),
+    askDocker<Docker.ContainerInfo[]>(daemon, "/containers/json?all=true", PATIENCE).catch(() => []),
+    askDocker<Docker.NetworkInspectInfo[]>(daemon, "/networks", PATIENCE).catch(() => []),
+    askDocker<{ Volumes: Docker.VolumeInspectInfo[] | null }>(daemon, "/volumes", PATIENCE).catch(
+      () => undefined,
+    ),
     askDriver(),
     hasToolkitHook(),
     findListenErrors(needs),
@@ -116,22 +139,40 @@ export async function inspectLocalMachine(needs: HostNeeds): Promise<Machine> {
     toolkit: toolkitHook || "nvidia" in (info.Runtimes ?? {}),
     cdi: (info.DiscoveredDevices ?? []).some(({ ID }) => ID?.startsWith("nvidia.com/gpu")),
   });
-  refuse(
-    "this machine",
-    preflightProblems(needs, {
-      gpus,
-      containers: (containers ?? []).map(existingContainer),
-      networks: (networks ?? []).map(existing),
-      volumes: (volumes?.Volumes ?? []).map(existing),
-      listenErrors,
-    }),
-  );
-  const { uid, gid } = userInfo();
-  return { id: info.ID, platform: `linux/${architecture(info.Architecture)}`, user: `${uid}:${gid}`, gpus };
+  const facts = {
+    gpus,
+    containers: (containers ?? []).map(existingContainer),
+    networks: (networks ?? []).map(existing),
+    volumes: (volumes?.Volumes ?? []).map(existing),
+    listenErrors,
+    freeMegabytes: freeMegabytes(info.DockerRootDir),
+    freeForRoot: freeMegabytes(root.replace(/^~(?=\/|$)/, homedir())),
+    clockAhead: clockAhead(),
+    ...daemonFacts(info),
+  };
+  return { info, facts };
+}
+
+/** Free megabytes where a folder is or would be; undefined where that is not on this machine, or nobody may look. */
+function freeMegabytes(folder: string | undefined): number | undefined {
+  if (!folder) return undefined;
+  try {
+    const { bavail, bsize } = statfsSync(folder);
+    return Math.floor((bavail * bsize) / 2 ** 20);
+  } catch (error) {
+    const above = dirname(folder);
+    const isMissing = (error as NodeJS.ErrnoException).code === "ENOENT";
+    return isMissing && above !== folder ? freeMegabytes(above) : undefined;
+  }
+}
+
+/** Seconds; negative where this machine's clock is behind the day on which this file was put there. */
+function clockAhead(): number {
+  return Math.min(0, (Date.now() - statSync(fileURLToPath(import.meta.url)).mtimeMs) / 1000);
 }
 
 async function askInfo(daemon: string) {
-  const info = await askDocker<DaemonInfo>(daemon, "/info");
+  const info = await askDocker<DaemonInfo>(daemon, "/info", PATIENCE);
   if (info === undefined) throw new Error(`what answers at ${daemon} is no Docker daemon`);
   return info;
 }
@@ -151,9 +192,12 @@ function existingContainer(info: Docker.ContainerInfo): ExistingContainer {
 
 async function askDriver(): Promise<GpuFindings["driver"]> {
   try {
-    // A driver in trouble can hang for minutes; ten seconds are ample for one that is well.
-    const { stdout } = await promisify(execFile)("nvidia-smi", NVIDIA_SMI_ARGS, { timeout: 10_000 });
-    return { csv: stdout };
+    const ask = (args: string[]) => promisify(execFile)("nvidia-smi", args, { timeout: PATIENCE });
+    const [{ stdout: csv }, { stdout: details }] = await Promise.all([
+      ask(NVIDIA_SMI_ARGS),
+      ask(NVIDIA_DETAIL_ARGS).catch(() => ({ stdout: "" })),
+    ]);
+    return { csv, details };
   } catch (error) {
     const { code, stdout = "", message } = error as NodeJS.ErrnoException & { stdout?: string };
     if (code === "ENOENT") return { missing: true };

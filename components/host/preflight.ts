@@ -3,8 +3,10 @@
  */
 import { RunError } from "@pulumi/pulumi";
 import type { GpuSelection } from "../../config.ts";
-import { gpuProblem } from "./gpus.ts";
+import { type Check, check } from "./check.ts";
+import { gpuChecks } from "./gpu-checks.ts";
 import type { GpuInventory } from "./host.ts";
+import { machineChecks } from "./machine-checks.ts";
 
 /** What a stack is about to ask of a host. */
 export interface HostNeeds {
@@ -20,6 +22,10 @@ export interface HostNeeds {
     /** Name of the volume that is made for it, if any. */
     volume?: string;
   }[];
+  /** Which image it builds; undefined where it pulls one. */
+  target?: "full" | "lab";
+  /** Megabytes that the data sets of known size take while they are put there: archive and contents. */
+  data?: number;
 }
 
 /** Something on the host already. */
@@ -45,16 +51,16 @@ export interface HostFacts {
   listenErrors: Map<number, string>;
   /** Free megabytes where Docker keeps images and volumes; undefined where that is not known. */
   freeMegabytes?: number;
-}
-
-/** Less than this is not enough to build the smallest image. */
-const MINIMUM_FREE_MEGABYTES = 2048;
-
-function diskProblem(needs: HostNeeds, { freeMegabytes, containers }: HostFacts): string | undefined {
-  // A stack that is there needs little more than it has.
-  if (containers.some(({ stack }) => stack === needs.stack)) return undefined;
-  if (freeMegabytes === undefined || freeMegabytes >= MINIMUM_FREE_MEGABYTES) return undefined;
-  return `gpubox:host: only ${freeMegabytes} MB are free where Docker keeps its images, and it takes ${MINIMUM_FREE_MEGABYTES} at the very least: \`docker system df\` shows what takes them, \`docker system prune\` removes what is unused`;
+  /** Free megabytes where the root is. */
+  freeForRoot?: number;
+  /** Version of the Docker daemon. */
+  docker?: string;
+  /** How the daemon makes control groups: `systemd` or `cgroupfs`. */
+  cgroupDriver?: string;
+  /** Megabytes of memory that the daemon's machine has. */
+  memory?: number;
+  /** Seconds by which the machine's clock is ahead of what it must be; negative where it is behind. */
+  clockAhead?: number;
 }
 
 function portProblem(
@@ -118,23 +124,36 @@ function nameProblem(needs: HostNeeds, facts: HostFacts, { name }: HostNeeds["no
   );
 }
 
+/** Everything that the stack wants for itself, and whether it can have it. */
+function claims(needs: HostNeeds, facts: HostFacts): Check[] {
+  const free = (problem: string | undefined) => ({ found: problem ? "taken" : "free", needed: "free" });
+  const network = networkProblem(needs, facts);
+  return [
+    check(`network ${needs.network}`, free(network), network),
+    ...needs.notebooks.flatMap((notebook, index) => {
+      const { name, port, address } = notebook;
+      const key = (part: string, problem: string | undefined) =>
+        problem && `gpubox:notebooks[${index}].${part}: ${problem}`;
+      const named = nameProblem(needs, facts, notebook) ?? volumeProblem(needs, facts, notebook);
+      const ported = portProblem(needs, facts, notebook);
+      return [
+        check(`container ${name}`, free(named), key("name", named)),
+        check(`port ${port} of ${address}`, free(ported), key("port", ported)),
+      ];
+    }),
+  ];
+}
+
+/** Everything about a host that a stack depends on, best read from top to bottom. */
+export function hostChecks(needs: HostNeeds, facts: HostFacts): Check[] {
+  return [...machineChecks(needs, facts), ...gpuChecks(needs, facts), ...claims(needs, facts)];
+}
+
 /** Everything that keeps a host from serving a stack, each with the config key and the command that mends it. */
 export function preflightProblems(needs: HostNeeds, facts: HostFacts): string[] {
-  const ofStack = [networkProblem(needs, facts), diskProblem(needs, facts)].filter(
-    (problem) => problem !== undefined,
+  return hostChecks(needs, facts).flatMap(({ status, problem }) =>
+    status === "fail" && problem ? [problem] : [],
   );
-  const ofNotebooks = needs.notebooks.flatMap((notebook, index) => {
-    const found: [string, string | undefined][] = [
-      ["gpus", gpuProblem(notebook.gpus, facts.gpus)],
-      ["name", nameProblem(needs, facts, notebook)],
-      ["name", volumeProblem(needs, facts, notebook)],
-      ["port", portProblem(needs, facts, notebook)],
-    ];
-    return found.flatMap(([key, problem]) =>
-      problem ? [`gpubox:notebooks[${index}].${key}: ${problem}`] : [],
-    );
-  });
-  return [...ofStack, ...ofNotebooks];
 }
 
 /**

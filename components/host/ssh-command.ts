@@ -175,6 +175,26 @@ export function personCommand(
   ].join(" ");
 }
 
+/**
+ * An entry of ~/.ssh/config for the machine: with it plain ssh, and all that goes by it, check what the program checks.
+ *
+ * @param name what the machine is called then
+ * @param known what ssh says of the address by now (`ssh -G`), lower-case names
+ */
+export function sshConfig(name: string, connection: SshConnection, known: Map<string, string>): string {
+  const { address, user = known.get("user"), port = known.get("port"), proxyCommand } = connection;
+  const jump = known.get("proxyjump");
+  const identity = identityOptions(connection).filter((word) => word !== "-o");
+  const lines = [
+    `HostName ${known.get("hostname") ?? address}`,
+    ...(user === undefined ? [] : [`User ${user}`]),
+    ...(port === undefined ? [] : [`Port ${port}`]),
+    ...(jump === undefined || jump === "none" || proxyCommand !== undefined ? [] : [`ProxyJump ${jump}`]),
+    ...identity.map((setting) => setting.replace("=", " ")),
+  ];
+  return [`Host ${name}`, ...lines.map((line) => `  ${line}`)].join("\n");
+}
+
 /** The command a person types to reach ports of the machine's loopback: `[local, remote]` each. */
 export function tunnelCommand(
   connection: SshConnection,

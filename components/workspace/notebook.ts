@@ -50,9 +50,12 @@ export interface NotebookInfo {
 /** How long Jupyter may take to answer once its container has started, in seconds. */
 const START_TIMEOUT = 180;
 
+/** How long the first matrices may take on a GPU, in seconds: PyTorch is read from the disk, and the driver wakes up. */
+const PROOF_TIMEOUT = 180;
+
 /** One Jupyter server in a container, with the GPUs, the port and the folders it was given. */
 export class Notebook extends pulumi.ComponentResource {
-  /** Known once Jupyter answers; a secret. */
+  /** Known once Jupyter answers and the GPU, where there is one, has computed something; a secret. */
   readonly info: pulumi.Output<NotebookInfo>;
   /** What it computes on: "CPU", or its GPUs. */
   readonly accelerator: pulumi.Output<string>;
@@ -135,6 +138,23 @@ export class Notebook extends pulumi.ComponentResource {
       { parent: this },
     );
 
+    const proof =
+      notebook.gpus === "none"
+        ? ready
+        : host.run(
+            `${name}-gpu`,
+            {
+              script: "prove-gpu.sh",
+              environment: {
+                CONTAINER: notebook.name,
+                ACCELERATOR: this.accelerator,
+                TIMEOUT: String(PROOF_TIMEOUT),
+              },
+              triggers: [container.id],
+            },
+            { parent: this, dependsOn: [ready.resource] },
+          );
+
     this.info = pulumi.secret(
       pulumi
         .all([
@@ -144,6 +164,7 @@ export class Notebook extends pulumi.ComponentResource {
           host.dockerCommand(`exec -it ${notebook.name} bash`),
           host.dockerCommand(`logs -f ${notebook.name}`),
           ready.result,
+          proof.result,
         ])
         .apply(([accelerator, secret, hostAddress, shell, logs]) => ({
           name: notebook.name,

@@ -39,8 +39,17 @@ describeWithDaemon("a stack on AWS", () => {
   it("is not begun where the quota is too small, and says which one to raise", async () => {
     stack.cloud.quotas.set(QUOTAS.onDemandG, { ...QUOTA, value: 0 });
     fails(await stack.start(), /L-DB2E81BA/, /4 vCPUs?/);
+    fails(await stack.person.npm("preview", "-s", "aws"), /L-DB2E81BA/, /4 vCPUs?/);
     expect(stack.cloud.calls.filter((name) => /^(Create|Run|Allocate)/.test(name))).toEqual([]);
     stack.cloud.quotas.set(QUOTAS.onDemandG, QUOTA);
+    const { exitCode, stdout } = await stack.person.npm("doctor", "-s", "aws", "--json");
+    expect(exitCode, stdout).toBe(0);
+    expect(JSON.parse(stdout).checks).toMatchObject([
+      { check: "configuration" },
+      { check: "AWS credentials", found: expect.stringContaining("arn:aws:") },
+      { check: "quota for g6.xlarge", found: "64 vCPUs (L-DB2E81BA)", needed: "4 vCPUs" },
+      { check: "price", found: expect.stringMatching(/\$/) },
+    ]);
   });
 
   it("shows what cloud-init said when the machine's first start fails, and can be taken down then", async () => {

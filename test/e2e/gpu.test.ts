@@ -1,6 +1,6 @@
 /**
- * GPU requests as the daemon gets them, without a GPU: an `nvidia-smi` that lists two, and a container toolkit's
- * hook that does nothing, which is what a daemon looks for before it accepts a request.
+ * GPU requests as the daemon gets them, without a GPU: an `nvidia-smi` that lists two, a container toolkit's hook that does
+ * nothing, which is what a daemon looks for before it accepts a request, and a PyTorch that only pretends to compute.
  */
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -25,10 +25,37 @@ describeWithDaemon("GPU requests", () => {
       writeFileSync(join(programs, "bin", name), `#!/bin/sh\n${body}\n`, { mode: 0o755 });
     program("nvidia-smi", `printf '${GPUS}'`);
     program("nvidia-container-runtime-hook", "exit 0");
+    mkdirSync(join(programs, "python"));
+    pretendTorch("return Matrix()");
     const path = join(programs, "bin");
     daemon = await startDaemon({ folder: inject("daemonFolder"), group: String(UID), path });
     person = await createPerson({ daemon, uid: UID, path });
   });
+
+  /** The containers' PyTorch; `ones` says what becomes of the first matrix. */
+  const pretendTorch = (ones: string) =>
+    writeFileSync(
+      join(programs, "python", "torch.py"),
+      [
+        "__version__ = 'pretended'",
+        "class version: cuda = '13.2'",
+        "class cuda:",
+        "    is_available = staticmethod(lambda: True)",
+        "    device_count = staticmethod(lambda: 1)",
+        "    get_device_name = staticmethod(lambda index: 'NVIDIA L4')",
+        "    get_device_capability = staticmethod(lambda index: (8, 9))",
+        "    get_arch_list = staticmethod(lambda: ['sm_75'])",
+        "class Matrix:",
+        "    def __matmul__(self, other): return self",
+        "    def sum(self): return 1024.0 ** 3",
+        `def ones(*size, device): ${ones}`,
+        "",
+      ].join("\n"),
+    );
+  const torch = {
+    volumes: [{ source: join(programs, "python"), target: "/opt/pretended", readOnly: true }],
+    environment: { PYTHONPATH: "/opt/pretended" },
+  };
 
   afterAll(async () => {
     await person?.npm("destroy", "--yes");
@@ -45,10 +72,10 @@ describeWithDaemon("GPU requests", () => {
     person.configure({
       image: { target: "lab" },
       notebooks: [
-        { name: "all", gpus: "all", shareGpus: true },
-        { name: "second", gpus: [1], shareGpus: true },
-        { name: "both", gpus: [0, 1], port: 8890, shareGpus: true },
-        { name: "uuid", gpus: ["GPU-aaaaaaaa-0000"], port: 8891, shareGpus: true },
+        { name: "all", gpus: "all", shareGpus: true, ...torch },
+        { name: "second", gpus: [1], shareGpus: true, ...torch },
+        { name: "both", gpus: [0, 1], port: 8890, shareGpus: true, ...torch },
+        { name: "uuid", gpus: ["GPU-aaaaaaaa-0000"], port: 8891, shareGpus: true, ...torch },
         { name: "cpu", gpus: "none", port: 8892 },
       ],
     });
@@ -72,6 +99,29 @@ describeWithDaemon("GPU requests", () => {
       "pulumi preview --refresh --expect-no-changes --non-interactive --stack dev",
     );
     expect(preview.exitCode, preview.all).toBe(0);
+  });
+
+  it("are not met by a GPU that does not compute: up is red until it does", async () => {
+    pretendTorch(
+      "raise RuntimeError('CUDA error: no kernel image is available for execution on the device')",
+    );
+    person.configure({
+      image: { target: "lab" },
+      notebooks: [{ name: "all", gpus: "all", ...torch, memory: "1g" }],
+    });
+    const broken = await person.npm("start");
+    expect(broken.exitCode, broken.all).not.toBe(0);
+    for (const words of [
+      "does not compute: CUDA error: no kernel image",
+      "made for CUDA 13.2 and sm_75",
+      "compute capability 8.9",
+      "gpus: none",
+    ])
+      expect(broken.all).toContain(words);
+    pretendTorch("return Matrix()");
+    const mended = await person.npm("start");
+    expect(mended.exitCode, mended.all).toBe(0);
+    expect((await person.npm("start")).stdout).toMatch(/^unchanged/m);
   });
 
   it("for a GPU that is not there are refused with those that are", async () => {

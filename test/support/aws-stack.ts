@@ -124,7 +124,8 @@ export async function createAwsStack({ path = "" } = {}): Promise<AwsStack> {
               folder: "greetings",
             },
           ],
-          notebooks: [{ name: "container1" }],
+          // The machine's GPU is one by its looks only, and computes nothing.
+          notebooks: [{ name: "container1", gpus: "none" }],
           ...config,
         },
         "aws",

@@ -130,24 +130,51 @@ describe("defaults", () => {
 describe("refusals", () => {
   const notebook = (extra: object) => ({ notebooks: [{ name: "nb", ...extra }] });
   it.each<[string, Record<string, unknown>, string]>([
+    [
+      "a key with its letters swapped",
+      { hots: {} },
+      'gpubox:hots: there is no such key; did you mean "host"?',
+    ],
+    [
+      "a key that belongs further inside",
+      { port: 8888 },
+      "gpubox:port: there is no such key here; there is gpubox:host.port or gpubox:notebooks[].port",
+    ],
+    [
+      "a key like no other",
+      { xyzzy: 1 },
+      "gpubox:xyzzy: there is no such key; there is host, root, image, code, data, connections, notebooks",
+    ],
+    [
+      "a key of another kind of host",
+      { host: { kind: "ssh", address: "gpu", sshCidr: "mine" } },
+      'gpubox:host.sshCidr: there is no such key with this kind of host, but with "aws"',
+    ],
+    [
+      "a misspelt kind of host",
+      { host: { kind: "asw" } },
+      'gpubox:host.kind: must be "local", "ssh" or "aws" (found "asw"; did you mean "aws"?)',
+    ],
+    ["a key that is missing", { code: [{ ref: "v1" }] }, "gpubox:code[0].url: is missing: Git repository"],
+    [
+      "a number out of range",
+      notebook({ port: 80 }),
+      "gpubox:notebooks[0].port: must be from 1024 to 65535 (found 80)",
+    ],
     ["an unknown key", { notebook: [] }, "gpubox:notebook: there is no such key"],
     ["an unknown key inside", notebook({ prot: 1 }), "gpubox:notebooks[0].prot: there is no such key"],
     ["an unknown key of the image", { image: { taget: "full" } }, "gpubox:image.taget: there is no such key"],
     [
       "an unknown target",
       { image: { target: "fulll" } },
-      'gpubox:image.target: Invalid option: expected one of "full"|"lab" (found "fulll")',
+      'gpubox:image.target: must be "full" or "lab" (found "fulll"; did you mean "full"?)',
     ],
-    [
-      "an image to pull that is no string",
-      { image: { pull: 1 } },
-      "gpubox:image.pull: Invalid input: expected string",
-    ],
+    ["an image to pull that is no string", { image: { pull: 1 } }, "gpubox:image.pull: must be a text"],
     ["an image of another type", { image: 5 }, "gpubox:image: must be the reference of an image to pull"],
     [
       "an image's unknown user",
       { image: { pull: "x", user: "root" } },
-      'gpubox:image.user: Invalid option: expected one of "host"|"image" (found "root")',
+      'gpubox:image.user: must be "host" or "image" (found "root")',
     ],
     [
       "an image to pull and build",
@@ -209,7 +236,7 @@ describe("refusals", () => {
     [
       "a misspelt selection of GPUs",
       notebook({ gpus: "al" }),
-      'gpubox:notebooks[0].gpus: must be "auto", "all", "none", or a list of GPU indices or UUIDs (found "al")',
+      'gpubox:notebooks[0].gpus: must be "auto", "all", "none", or a list of GPU indices or UUIDs (found "al"; did you mean "all"?)',
     ],
     ["an empty list of GPUs", notebook({ gpus: [] }), "gpubox:notebooks[0].gpus: must name a GPU"],
     ["a GPU named twice", notebook({ gpus: [1, 1] }), "gpubox:notebooks[0].gpus: must not name a GPU twice"],
@@ -268,12 +295,12 @@ describe("refusals", () => {
     [
       "a name that is not in the catalogue",
       { data: ["petz"] },
-      'gpubox:data[0]: must be a name of the catalogue (docs/data.md lists them), or an object (found "petz")',
+      'gpubox:data[0]: must be a name of the catalogue (docs/data.md lists them), or an object (found "petz"; did you mean "pets"?)',
     ],
     [
       "a set that is not in the catalogue",
       { data: [{ set: "petz" }] },
-      'gpubox:data[0].set: is no name of the catalogue: docs/data.md lists them (found "petz")',
+      'gpubox:data[0].set: is no name of the catalogue: docs/data.md lists them (found "petz"; did you mean "pets"?)',
     ],
     [
       "a misspelt option of a set",

@@ -468,6 +468,27 @@ describe("the log of a build", () => {
     logs: [{ vertex: "d", msg: Buffer.from(text) }],
   });
 
+  it("says how far a step is that goes on, and nothing of one that is done", () => {
+    const lines: string[] = [];
+    const log = new BuildLog({ info: (line) => lines.push(line), status: () => {} });
+    const started = { seconds: 0, nanos: 0 };
+    const step = (digest: string, completed?: typeof started) => ({
+      digest,
+      name: `[1/2] RUN ${digest}`,
+      cached: false,
+      started,
+      completed,
+      error: "",
+    });
+    log.add({
+      vertexes: [step("a"), step("b", started)],
+      logs: [{ vertex: "a", msg: Buffer.from("one\ntwo\n") }],
+    });
+    lines.length = 0;
+    log.tick(Date.now() + 40_000);
+    expect(lines).toEqual(["[1/2] RUN a: 40 s so far: two"]);
+  });
+
   it("has a line per step, its time, and no line for the builder's own", () => {
     const lines: string[] = [];
     const log = new BuildLog({ info: (line) => lines.push(line), status: () => {} });

@@ -23,6 +23,7 @@ describe("the tree", () => {
       `code-fastai > code-fastai-checkout ${COMMAND}`,
       `code-fastai > code-fastai-retire ${COMMAND}`,
       `container1 > container1-container ${CONTAINER}`,
+      `container1 > container1-gpu ${COMMAND}`,
       "container1 > container1-home docker:index/volume:Volume",
       `container1 > container1-ready ${COMMAND}`,
       "container1 > container1-token random:index/randomPassword:RandomPassword",

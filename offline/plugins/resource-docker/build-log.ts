@@ -23,12 +23,22 @@ export interface BuildStatus {
   logs: { vertex: string; msg: Uint8Array }[];
 }
 
+/** A step, as far as it was told of. */
+interface Step {
+  name: string;
+  announced: boolean;
+  ended: boolean;
+  output: string;
+  /** When it began, in milliseconds since the epoch. */
+  since: number;
+}
+
 const linesKept = 20;
 
 /** Tells the engine how a build goes: a line that stays per step, and what the steps print as passing status. */
 export class BuildLog {
   readonly #log: Pick<Log, "info" | "status">;
-  readonly #steps = new Map<string, { name: string; announced: boolean; ended: boolean; output: string }>();
+  readonly #steps = new Map<string, Step>();
   #failed: string | undefined;
 
   constructor(log: Pick<Log, "info" | "status">) {
@@ -50,6 +60,18 @@ export class BuildLog {
     }
   }
 
+  /** Says how far the steps are that go on, for whoever reads a log, in which passing status is not. */
+  tick(now: number = Date.now()): void {
+    for (const { name, announced, ended, output, since } of this.#steps.values()) {
+      if (!announced || ended) continue;
+      const last = output
+        .trim()
+        .split(/[\r\n]+/)
+        .at(-1);
+      this.#log.info(`${name}: ${Math.round((now - since) / 1000)} s so far${last ? `: ${last}` : ""}`);
+    }
+  }
+
   /** The step that failed and the last it printed; undefined when none did. */
   get failure(): string | undefined {
     const step = this.#failed === undefined ? undefined : this.#steps.get(this.#failed);
@@ -60,13 +82,20 @@ export class BuildLog {
   }
 
   #step({ digest, name, cached, started, completed, error }: Vertex): void {
-    const step = this.#steps.get(digest) ?? { name, announced: false, ended: false, output: "" };
+    const step = this.#steps.get(digest) ?? {
+      name,
+      announced: false,
+      ended: false,
+      output: "",
+      since: Date.now(),
+    };
     this.#steps.set(digest, step);
     if (error) this.#failed ??= digest;
     // The builder's own steps say nothing to the person.
     if (/^(\[internal\]|copy \/context)/.test(name)) return;
     if (started && !step.announced) {
       step.announced = true;
+      step.since = Date.now();
       this.#log.info(cached ? `${name} (cached)` : name);
     }
     if (!started || !completed || step.ended) return;

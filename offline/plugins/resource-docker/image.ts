@@ -28,6 +28,9 @@ export const imageTable = {
   }),
 } as const satisfies Table;
 
+/** How often a build that goes on says so, in milliseconds. */
+const TICK = 10_000;
+
 interface ImageInputs {
   imageName: string;
   build: {
@@ -129,13 +132,18 @@ async function build(
     }),
   );
   const steps = new BuildLog(log);
-  for await (const line of createInterface({ input: answer })) {
-    const message = JSON.parse(line) as { id?: string; aux?: unknown; error?: string };
-    if (message.id === "moby.buildkit.trace") steps.add(decodeStatus(String(message.aux)));
-    if (message.error)
-      throw new Error(
-        `building image ${imageName} from ${build.dockerfile}: ${message.error}\n${steps.failure ?? ""}`.trim(),
-      );
+  const ticker = setInterval(() => steps.tick(), TICK);
+  try {
+    for await (const line of createInterface({ input: answer })) {
+      const message = JSON.parse(line) as { id?: string; aux?: unknown; error?: string };
+      if (message.id === "moby.buildkit.trace") steps.add(decodeStatus(String(message.aux)));
+      if (message.error)
+        throw new Error(
+          `building image ${imageName} from ${build.dockerfile}: ${message.error}\n${steps.failure ?? ""}`.trim(),
+        );
+    }
+  } finally {
+    clearInterval(ticker);
   }
   const { Id } = await doing(`built image ${imageName}`, docker.getImage(imageName).inspect());
   return {

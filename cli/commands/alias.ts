@@ -1,0 +1,20 @@
+/** `npm run alias`: prints the alias `fastai` for a shell, and writes it nowhere. */
+import { shellLine } from "../../components/host/shell.ts";
+import type { Context } from "../context.ts";
+import { parseStackArgs } from "../setup/stack.ts";
+
+export async function alias(context: Context, args: string[]): Promise<number> {
+  const { stack } = parseStackArgs(args, context.env);
+  process.stdout.write(`${aliasLines(context.root, stack)}\n`);
+  return 0;
+}
+
+/** For sh, bash and zsh: brings the stack up where it is not, and gives a shell in its first notebook. */
+export function aliasLines(root: string, stack: string): string {
+  const npm = (...words: string[]) => shellLine(["npm", "--prefix", root, "run", "--silent", ...words]);
+  const command = `${npm("start", "--", "-s", stack)} && ${npm("shell", "--", "-s", stack)}`;
+  return [
+    "# fastai: the notebook's shell. Keep it: npm run --silent alias >> ~/.bashrc",
+    `alias fastai=${shellLine([command])}`,
+  ].join("\n");
+}

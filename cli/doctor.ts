@@ -1,0 +1,96 @@
+/** Everything that a stack depends on, looked at before anything is made. */
+import { RunError } from "@pulumi/pulumi";
+import { type Check, check } from "../components/host/check.ts";
+import { reachSshMachine } from "../components/host/inspect-ssh.ts";
+import { factsOf } from "../components/host/inspection.ts";
+import { lookAtLocalMachine } from "../components/host/local.ts";
+import { type HostNeeds, hostChecks } from "../components/host/preflight.ts";
+import { hostNeeds } from "../components/workspace/needs.ts";
+import type { Config } from "../config.ts";
+import type { Context } from "./context.ts";
+import { Problem } from "./say.ts";
+import { readConfig } from "./setup/config.ts";
+import { daemonProblem, dockerAddress, pingDocker } from "./setup/daemon.ts";
+import { installedParts, planDocker } from "./setup/docker.ts";
+import { inspectMachine } from "./setup/packages.ts";
+import { shortName, stackFile, stackLabel } from "./setup/stack.ts";
+
+/** Longest look at a machine elsewhere, in milliseconds. */
+const PATIENCE = 9_000;
+/** Longest wait for a daemon's first word, in milliseconds. */
+const PING_PATIENCE = 3_000;
+
+/** Looks at everything; what cannot be looked at is a check that fails. */
+export async function findChecks(context: Context, stack: string): Promise<Check[]> {
+  const about = { found: "", needed: "as docs/configuration.md says" };
+  let config: Config;
+  try {
+    config = readConfig(context.root, stack);
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    return [check("configuration", { ...about, found: "not right" }, error.message)];
+  }
+  const read = check("configuration", { ...about, found: stackFile(".", stack) });
+  return [read, ...(await hostOf(context, stack, config))];
+}
+
+async function hostOf(context: Context, stack: string, config: Config): Promise<Check[]> {
+  const needs = hostNeeds(stackLabel(context.root, stack), config);
+  const { host, root } = config;
+  if (host.kind === "local") return await localChecks(context, root, needs);
+  if (host.kind === "ssh") {
+    const { kind: _, ...connection } = host;
+    const about = {
+      found: `${connection.address} answers`,
+      needed: "a login, and a host key that is trusted",
+    };
+    try {
+      const inspection = await reachSshMachine(connection, root, shortName(stack), PATIENCE);
+      return [check("SSH", about), ...hostChecks(needs, factsOf(inspection, needs))];
+    } catch (error) {
+      if (!(error instanceof RunError)) throw error;
+      return [check("SSH", { ...about, found: "no machine to use" }, error.message)];
+    }
+  }
+  // Loads what speaks to AWS.
+  const { awsChecks } = await import("./doctor-aws.ts");
+  return await awsChecks(host);
+}
+
+async function localChecks(context: Context, root: string, needs: HostNeeds): Promise<Check[]> {
+  const address = dockerAddress(context.env);
+  const ping = await pingDocker(address.host, PING_PATIENCE);
+  if (ping === "ok") {
+    try {
+      return hostChecks(needs, (await lookAtLocalMachine(needs, address.host, root)).facts);
+    } catch (error) {
+      return [check("Docker", noDaemon(address.host), daemonProblem(address.host, error).message)];
+    }
+  }
+  const plan = planDocker(address, ping, installedParts(context.env), await inspectMachine(context));
+  if (plan.do === "give up") return [check("Docker", noDaemon(address.host), plan.tell)];
+  const will = plan.do === "start" ? "starts it" : "installs it";
+  return [check("Docker", noDaemon(address.host), `it is not running: \`npm start\` ${will} first`, "warn")];
+}
+
+const noDaemon = (host: string) => ({ found: `no answer at ${host}`, needed: "a daemon that answers you" });
+
+/** A line for each check, in columns, and below it what is wrong. */
+export function formatChecks(checks: Check[]): string {
+  const width = Math.max(...checks.map(({ check: name }) => name.length));
+  return checks
+    .map(({ status, check: name, found, needed, problem }) => {
+      const line = `${status.padEnd(4)}  ${name.padEnd(width)}  ${found}; needs ${needed}\n`;
+      return problem === undefined ? line : `${line}      ${problem.replaceAll("\n", "\n      ")}\n`;
+    })
+    .join("");
+}
+
+/** How many checks there were, and how many of them did not pass. */
+export function summary(checks: Check[]): string {
+  const count = (status: Check["status"]) => checks.filter((each) => each.status === status).length;
+  const parts = [`${count("ok")} ok`];
+  if (count("warn") > 0) parts.push(`${count("warn")} to know of`);
+  if (count("fail") > 0) parts.push(`${count("fail")} failed; nothing was created`);
+  return `checks: ${parts.join(", ")}`;
+}

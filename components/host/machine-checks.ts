@@ -1,0 +1,88 @@
+/** What a stack takes of a machine itself: its Docker daemon, disks, memory, clock. Pure. */
+import { type Check, check } from "./check.ts";
+import type { HostFacts, HostNeeds } from "./preflight.ts";
+
+/** BuildKit in the daemon, which the cache mounts of docker/Dockerfile need, is past its trials from here on. */
+const OLDEST_DOCKER = "20.10";
+/** Less than this is not enough for the smallest image, in MB. */
+const MINIMUM_DISK = 2048;
+/** What building an image takes, in MB: the full one was seen to take 13 GB with its cache, lab under 2. */
+const IMAGE_DISK = { full: 15_000, lab: MINIMUM_DISK };
+/** Less is killed in the middle of a training, in MB: fastai with its data loaders takes some 3 GB. */
+const MEMORY = { full: 4000, lab: 1000 };
+/** A clock that is off by more makes certificates invalid and package lists "not valid yet", in seconds. */
+const CLOCK = 120;
+
+/** Whether a version is at least another, part by part: "9.10" is newer than "9.9". */
+export function atLeast(version: string, oldest: string): boolean {
+  const parts = (text: string) => text.split(".").map((part) => Number.parseInt(part, 10) || 0);
+  const [have, want] = [parts(version), parts(oldest)];
+  const differs = want.findIndex((part, index) => (have[index] ?? 0) !== part);
+  return differs < 0 || (have[differs] ?? 0) > (want[differs] ?? 0);
+}
+
+export function machineChecks(needs: HostNeeds, facts: HostFacts): Check[] {
+  return [docker(facts), ...disks(needs, facts), ...memory(needs, facts), ...clock(facts)];
+}
+
+function docker({ docker: version }: HostFacts): Check {
+  const old = version !== undefined && !atLeast(version, OLDEST_DOCKER);
+  return check(
+    "Docker",
+    { found: version ?? "answers", needed: `${OLDEST_DOCKER} or newer` },
+    old
+      ? `gpubox:host: Docker ${version} is too old to build the image: install ${OLDEST_DOCKER} or newer, on Debian and Ubuntu with \`sudo apt-get install docker.io\``
+      : undefined,
+  );
+}
+
+function disks(needs: HostNeeds, { freeMegabytes, freeForRoot, containers }: HostFacts): Check[] {
+  // A stack that is there needs little more than it has.
+  const isThere = containers.some(({ stack }) => stack === needs.stack);
+  const image = needs.target ? IMAGE_DISK[needs.target] : MINIMUM_DISK;
+  const show = (free: number, needed: number) => ({ found: `${free} MB free`, needed: `${needed} MB` });
+  const mend = "`docker system df` shows what takes them, `docker system prune` removes what is unused";
+  const forImage = () => {
+    if (freeMegabytes === undefined || isThere) return [];
+    const short = `MB are free where Docker keeps its images, and it takes`;
+    const problem =
+      freeMegabytes < MINIMUM_DISK
+        ? `gpubox:host: only ${freeMegabytes} ${short} ${MINIMUM_DISK} at the very least: ${mend}`
+        : freeMegabytes < image
+          ? `gpubox:image: ${freeMegabytes} ${short} about ${image} to build this one: ${mend}`
+          : undefined;
+    const status = freeMegabytes < MINIMUM_DISK ? "fail" : "warn";
+    return [check("disk of Docker", show(freeMegabytes, image), problem, status)];
+  };
+  const forData = () => {
+    const { data = 0 } = needs;
+    if (freeForRoot === undefined || isThere || data === 0) return [];
+    const problem =
+      freeForRoot < data
+        ? `gpubox:data: ${freeForRoot} MB are free below gpubox:root, and archives and what is in them take about ${data}, unless they are there already: make room, or choose another \`root\``
+        : undefined;
+    return [check("disk of the root", show(freeForRoot, data), problem, "warn")];
+  };
+  return [...forImage(), ...forData()];
+}
+
+function memory({ target }: HostNeeds, { memory: found }: HostFacts): Check[] {
+  if (found === undefined || !target) return [];
+  const needed = MEMORY[target];
+  const problem =
+    found < needed
+      ? `gpubox:host: ${found} MB of memory are little for this image, and a kernel that runs out is killed: close other programs, or add swap`
+      : undefined;
+  return [check("memory", { found: `${found} MB`, needed: `${needed} MB` }, problem, "warn")];
+}
+
+function clock({ clockAhead }: HostFacts): Check[] {
+  if (clockAhead === undefined) return [];
+  const off = Math.round(Math.abs(clockAhead));
+  const found = off <= CLOCK ? "right" : `${off} s ${clockAhead < 0 ? "behind" : "ahead"}`;
+  const problem =
+    off > CLOCK
+      ? `gpubox:host: its clock is ${found}, so downloads fail with certificates that are not valid yet, or no more: \`sudo timedatectl set-ntp true\``
+      : undefined;
+  return [check("clock", { found, needed: `right to ${CLOCK} s` }, problem)];
+}

@@ -1,0 +1,21 @@
+import type { Config } from "../../config.ts";
+import type { HostNeeds } from "../host/preflight.ts";
+import { homeVolume, stackSlug } from "./container.ts";
+
+/** Archive and contents are both there for a while. */
+const COPIES = 2;
+const MEGABYTE = 1e6;
+
+/** What a stack, `<project>/<stack>`, will ask of its host. */
+export function hostNeeds(stack: string, { image, notebooks, data }: Config): HostNeeds {
+  return {
+    stack,
+    network: stackSlug(stack),
+    notebooks: notebooks.map((notebook) => ({
+      ...notebook,
+      volume: homeVolume(stack, notebook.name, image),
+    })),
+    target: "target" in image ? image.target : undefined,
+    data: Math.ceil(data.reduce((sum, { size = 0 }) => sum + COPIES * size, 0) / MEGABYTE),
+  };
+}

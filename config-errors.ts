@@ -1,0 +1,199 @@
+/** How what is wrong with a configuration is told: which key, what was found, what is allowed, and what was perhaps meant. Pure. */
+import { closest, distance } from "fastest-levenshtein";
+import type { z } from "zod";
+
+/** The part of a JSON schema that is read here. */
+export interface KeySchema {
+  properties?: Record<string, KeySchema>;
+  items?: KeySchema;
+  anyOf?: KeySchema[];
+  oneOf?: KeySchema[];
+  const?: unknown;
+  description?: string;
+  minimum?: number;
+  maximum?: number;
+}
+
+/** Where a key is, from the top. */
+type Path = PropertyKey[];
+
+/** `["notebooks", 0, "gpus"]` as people write it: `gpubox:notebooks[0].gpus`. */
+function formatPath(path: Path, namespace: string): string {
+  const [first, ...rest] = path;
+  const tail = rest.map((part) => (typeof part === "number" ? `[${part}]` : `.${String(part)}`)).join("");
+  return `${namespace}:${String(first ?? "")}${tail}`;
+}
+
+/** The value a path leads to, or undefined. */
+function valueAt(value: unknown, path: Path): unknown {
+  return path.reduce<unknown>((at, part) => (at as Record<PropertyKey, unknown> | undefined)?.[part], value);
+}
+
+const letters = (word: string) => [...word].sort().join("");
+
+/** The word that was perhaps meant: a letter in three differs, or two changed places; undefined where none is near. */
+export function nearest(word: string, words: string[]): string | undefined {
+  if (words.length === 0) return undefined;
+  const lower = word.toLowerCase();
+  const swapped = words.find((each) => letters(each) === letters(lower) && distance(lower, each) <= 2);
+  const best = swapped ?? closest(lower, words);
+  const near = distance(lower, best.toLowerCase()) <= Math.max(1, Math.floor(word.length / 3));
+  return swapped || near ? best : undefined;
+}
+
+/** The alternatives of a schema; itself where it has none. */
+function alternatives(schema: KeySchema): KeySchema[] {
+  const several = [...(schema.anyOf ?? []), ...(schema.oneOf ?? [])];
+  return several.length === 0 ? [schema] : several.flatMap(alternatives);
+}
+
+/** What a schema says of a path: one alternative or several; with a `kind`, that of the kind alone. */
+function schemasAt(schema: KeySchema, path: Path, raw: unknown): KeySchema[] {
+  const all = alternatives(schema);
+  const kind = (raw as { kind?: unknown } | undefined)?.kind;
+  const ofKind = all.filter(({ properties }) => properties?.kind?.const === kind && kind !== undefined);
+  const here = ofKind.length > 0 ? ofKind : all;
+  const [first, ...rest] = path;
+  if (first === undefined) return here;
+  const inside = (raw as Record<PropertyKey, unknown> | undefined)?.[first];
+  return here.flatMap(({ properties, items }) => {
+    const next = typeof first === "number" ? items : properties?.[String(first)];
+    return next ? schemasAt(next, rest, inside) : [];
+  });
+}
+
+const keysOf = (schemas: KeySchema[]): string[] => [
+  ...new Set(schemas.flatMap(({ properties = {} }) => Object.keys(properties))),
+];
+
+/** Every place that has a key of this name, as people write it, without its namespace. */
+function homesOf(key: string, schema: KeySchema, at = ""): string[] {
+  const found = alternatives(schema).flatMap(({ properties = {}, items }) => [
+    ...Object.entries(properties).flatMap(([name, inner]) => {
+      const path = at === "" ? name : `${at}.${name}`;
+      return [...(name === key ? [path] : []), ...homesOf(key, inner, path)];
+    }),
+    ...(items ? homesOf(key, items, `${at}[]`) : []),
+  ]);
+  return [...new Set(found)];
+}
+
+/** The kinds of host that have a key which this one has not. */
+function otherKinds(key: string, path: Path, schema: KeySchema): string[] {
+  if (path.join() !== "host") return [];
+  return schemasAt(schema, path, undefined).flatMap(({ properties = {} }) =>
+    properties[key] && typeof properties.kind?.const === "string" ? [properties.kind.const] : [],
+  );
+}
+
+const quote = (word: unknown) => JSON.stringify(word);
+
+/** `"a", "b" or "c"`. */
+function choice(words: string[]): string {
+  const last = words.at(-1) ?? "";
+  return words.length < 2 ? last : `${words.slice(0, -1).join(", ")} or ${last}`;
+}
+
+const TYPES: Record<string, string> = {
+  string: "a text",
+  int: "a whole number",
+  number: "a number",
+  boolean: "true or false",
+  array: "a list",
+  object: "an object",
+  record: "an object",
+};
+
+/** The values that an issue, or what is inside it, would have let pass. */
+function valuesOf(issue: z.core.$ZodIssue): string[] {
+  if (issue.code === "invalid_value")
+    return issue.values.filter((value): value is string => typeof value === "string");
+  if (issue.code === "invalid_union")
+    return issue.errors.flat().flatMap((inner) => (inner.path.length === 0 ? valuesOf(inner) : []));
+  return [];
+}
+
+/** What is wrong, in the words of the library where it was given none. */
+function messageOf(issue: z.core.$ZodIssue, value: unknown, schemas: KeySchema[]): string {
+  const described = schemas.find(({ description }) => description)?.description;
+  if (issue.code === "invalid_union" && issue.discriminator) {
+    const kinds = schemas.flatMap(
+      ({ properties }) => properties?.[issue.discriminator as string]?.const ?? [],
+    );
+    return `must be ${choice(kinds.map(quote))}`;
+  }
+  if (issue.code === "invalid_value" && issue.message.startsWith("Invalid "))
+    return `must be ${choice(issue.values.map(quote))}`;
+  if (value === undefined && issue.code === "invalid_type")
+    return `is missing${described ? `: ${described.split(/\.(?= |$)/)[0]}` : ""}`;
+  if (issue.code === "invalid_type" && issue.message.startsWith("Invalid "))
+    return `must be ${TYPES[issue.expected] ?? issue.expected}`;
+  const numbers = issue.code === "too_small" || issue.code === "too_big";
+  if (numbers && typeof value === "number") {
+    const [range] = schemas.filter(({ minimum, maximum }) => minimum !== undefined || maximum !== undefined);
+    const { minimum, maximum } = range ?? {};
+    const bounded = maximum !== undefined && maximum < Number.MAX_SAFE_INTEGER;
+    return bounded ? `must be from ${minimum} to ${maximum}` : `must be at least ${minimum}`;
+  }
+  return issue.message;
+}
+
+/** What was found at a bad key, and what was perhaps meant; environment values and passwords in urls are never shown. */
+function found(path: Path, value: unknown, values: string[]): string {
+  if (path.includes("environment") || value === undefined || typeof value === "object") return "";
+  const meant = typeof value === "string" ? nearest(value, values) : undefined;
+  const shown = quote(value).replace(/\/\/[^/@]*@/, "//…@");
+  return ` (found ${shown}${meant === undefined ? "" : `; did you mean ${quote(meant)}?`})`;
+}
+
+function unknownKey(key: string, path: Path, schema: KeySchema, raw: unknown, namespace: string): string {
+  const keys = keysOf(schemasAt(schema, path, raw));
+  const meant = nearest(key, keys);
+  if (meant !== undefined) return `there is no such key; did you mean "${meant}"?`;
+  const kinds = otherKinds(key, path, schema);
+  if (kinds.length > 0)
+    return `there is no such key with this kind of host, but with ${choice(kinds.map(quote))}`;
+  const homes = homesOf(key, schema).map((home) => `${namespace}:${home}`);
+  if (homes.length > 0) return `there is no such key here; there is ${choice(homes)}`;
+  return `there is no such key; there is ${keys.join(", ")}`;
+}
+
+/** What describes an issue. */
+export interface Described {
+  /** The configuration as it was given. */
+  raw: unknown;
+  /** JSON schema of what is allowed. */
+  schema: KeySchema;
+  namespace: string;
+}
+
+/** One line for each thing wrong, innermost cause of a union first. */
+export function describeIssue(about: Described, issue: z.core.$ZodIssue, at: Path = []): string[] {
+  const { raw, schema, namespace } = about;
+  const path = [...at, ...issue.path];
+  const name = formatPath(path, namespace);
+  if (issue.code === "unrecognized_keys") {
+    return issue.keys.map(
+      (key) => `${formatPath([...path, key], namespace)}: ${unknownKey(key, path, schema, raw, namespace)}`,
+    );
+  }
+  if (issue.code === "invalid_key") return issue.issues.map((inner) => `${name}: ${inner.message}`);
+  if (issue.code === "invalid_union") {
+    // The alternative of the right type is the one that was meant: name what is wrong inside it.
+    const meant = issue.errors.find((issues) =>
+      issues.every(
+        (inner) => (inner.code !== "invalid_type" && inner.code !== "invalid_value") || inner.path.length > 0,
+      ),
+    );
+    if (meant && !issue.discriminator) return meant.flatMap((inner) => describeIssue(about, inner, path));
+  }
+  const value = valueAt(raw, path);
+  // What tells the alternatives apart is a key inside them.
+  const holder = issue.code === "invalid_union" && issue.discriminator ? path.slice(0, -1) : path;
+  const schemas = schemasAt(schema, holder, valueAt(raw, []));
+  const values =
+    issue.code === "invalid_union" && issue.discriminator
+      ? schemas.flatMap(({ properties }) => String(properties?.[issue.discriminator as string]?.const ?? ""))
+      : valuesOf(issue);
+  return [`${name}: ${messageOf(issue, value, schemas)}${found(path, value, values)}`];
+}

@@ -1,0 +1,79 @@
+#!/bin/sh
+# Says what a stack's notebooks are at, without changing anything.
+#
+#   ROOT         of the stack: absolute, or "~/..."
+#   CONTAINERS   names, separated by spaces
+#   DOCKER_HOST  optional, as the docker command reads it
+#
+# stdout: one line of JSON; cli/usage.ts reads it. Exit: 0 done, 2 bad parameter. What cannot be found out is null.
+set -eu
+topic=status
+# shellcheck source=host-scripts/common.sh
+. ./common.sh
+
+absolute_root
+
+briefly() { if have timeout; then timeout 5 "$@"; else "$@"; fi; }
+or_null() { if [ -n "$1" ]; then printf '%s' "$1"; else printf null; fi; }
+
+# Inside the container, where the token is; curl reads it from its standard input, so that no list of processes shows it.
+# shellcheck disable=SC2016 # for the container's shell
+ask_jupyter='printf "header = \"Authorization: token %s\"\n" "$JUPYTER_TOKEN" |
+  curl -fs --noproxy "*" --max-time 3 -K - "http://127.0.0.1:${JUPYTER_PORT:-8888}/api/kernels"'
+
+kernels() {
+  found=$(briefly docker exec "$1" sh -c "$ask_jupyter" 2>/dev/null) || found=
+  case $found in
+    '['*']') printf '%s' "$found" ;;
+    *) printf null ;;
+  esac
+}
+
+container() {
+  case $1 in
+    -* | *[!A-Za-z0-9_.-]*) fail 2 "containers: '$1' is not a name" ;;
+  esac
+  state=$(briefly docker inspect --type container --format \
+    '"state":"{{.State.Status}}","health":"{{if .State.Health}}{{.State.Health.Status}}{{end}}","started":"{{.State.StartedAt}}","image":"{{.Image}}"' \
+    "$1" 2>&1) || case $state in
+    *[Nn]'o such'*) state='"state":"gone"' ;;
+    *) state='"state":"unknown"' ;;
+  esac
+  image=$(printf '%s' "$state" | sed -n 's/.*"image":"\([^"]*\)".*/\1/p')
+  size=$(if [ -n "$image" ]; then briefly docker image inspect --format '{{.Size}}' "$image" 2>/dev/null || :; fi)
+  case $state in
+    *'"running"'*) running=$(kernels "$1") ;;
+    *) running=null ;;
+  esac
+  printf '{"name":"%s",%s,"imageBytes":%s,"kernels":%s}' "$1" "$state" "$(or_null "$size")" "$running"
+}
+
+containers() {
+  separator=
+  for name in $CONTAINERS; do
+    printf '%s' "$separator"
+    container "$name"
+    separator=,
+  done
+}
+
+gpus() {
+  have nvidia-smi || return 0
+  briefly nvidia-smi --query-gpu=index,utilization.gpu,memory.used,memory.total --format=csv,noheader,nounits 2>/dev/null |
+    awk -F ', *' 'NF == 4 && $2 ~ /^[0-9]+$/ { printf "%s{\"index\":%d,\"percent\":%d,\"used\":%d,\"total\":%d}", sep, $1, $2, $3, $4; sep = "," }'
+}
+
+# A folder with millions of files takes long to add up; then nobody waits for it.
+kilobytes() { if [ -d "$1" ]; then briefly du -sk "$1" 2>/dev/null | awk '{ print $1 }'; fi; }
+
+# The slow ones at the same time.
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+for kind in code data; do kilobytes "$ROOT/$kind" >"$scratch/$kind" & done
+containers >"$scratch/containers" &
+gpus >"$scratch/gpus" || : &
+wait
+uptime=$(awk '{ printf "%d", $1 }' /proc/uptime 2>/dev/null || :)
+printf '{"containers":[%s],"gpus":[%s],"code":%s,"data":%s,"uptime":%s}\n' \
+  "$(cat "$scratch/containers")" "$(cat "$scratch/gpus")" "$(or_null "$(cat "$scratch/code")")" \
+  "$(or_null "$(cat "$scratch/data")")" "$(or_null "$uptime")"

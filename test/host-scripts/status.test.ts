@@ -1,0 +1,92 @@
+/** What a stack's notebooks are at. Docker, the driver and Jupyter are pretended; the shell and curl are real. */
+
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { readUsage } from "../../cli/usage.ts";
+import { pathWith, removeFolder, runScript, temporaryPath } from "../support/host-script.ts";
+
+const folder = temporaryPath();
+const tokens: (string | undefined)[] = [];
+const jupyter = createServer((request, response) => {
+  tokens.push(request.headers.authorization);
+  response.end('[{"execution_state": "idle", "last_activity": "2026-01-01T00:00:00Z"}]');
+});
+beforeAll(async () => {
+  for (const kind of ["code", "data"]) mkdirSync(join(folder, "root", kind), { recursive: true });
+  writeFileSync(join(folder, "root", "data", "file"), "x".repeat(100_000));
+  await new Promise<void>((resolve) => jupyter.listen(0, "127.0.0.1", resolve));
+});
+afterAll(() => {
+  jupyter.close();
+  removeFolder(folder);
+});
+
+let runs = 0;
+async function look(programs: Record<string, string>, more: Record<string, string> = {}) {
+  const bin = pathWith(join(folder, `bin-${++runs}`), "timeout curl");
+  for (const [name, text] of Object.entries(programs)) {
+    // What is there is a link to the machine's own program.
+    rmSync(join(bin, name), { force: true });
+    writeFileSync(join(bin, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+  }
+  const environment = { ROOT: join(folder, "root"), CONTAINERS: "container1 gone1", ...more };
+  return await runScript("status.sh", environment, { path: bin });
+}
+
+/** One container that runs, and none else. */
+const docker = () => `case "$*" in
+  "exec container1"*) shift 2; JUPYTER_TOKEN=secret JUPYTER_PORT=${(jupyter.address() as { port: number }).port} exec "$@" ;;
+  inspect*container1) echo '"state":"running","health":"healthy","started":"2026-01-01T00:00:00Z","image":"sha256:1"' ;;
+  "image inspect"*) echo 1000 ;;
+  *) echo "Error: No such container: $*" >&2; exit 1 ;;
+esac`;
+
+describe("status.sh", () => {
+  it("says what each container is at, and what the machine is", async () => {
+    const { code, stdout, stderr } = await look({
+      docker: docker(),
+      "nvidia-smi": "echo '0, 37, 1200, 23034'; echo '1, [N/A], 0, 23034'",
+    });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    const usage = readUsage(stdout);
+    expect(usage).toMatchObject({
+      containers: [
+        {
+          name: "container1",
+          state: "running",
+          health: "healthy",
+          imageBytes: 1000,
+          kernels: [{ execution_state: "idle" }],
+        },
+        { name: "gone1", state: "gone", imageBytes: null, kernels: null },
+      ],
+      gpus: [{ index: 0, percent: 37, used: 1200, total: 23034 }],
+    });
+    expect(usage.data).toBeGreaterThan(90);
+    expect(usage.data).toBeLessThan(1000);
+    expect(tokens).toEqual(["token secret"]);
+    expect(stdout).not.toContain("secret");
+  });
+
+  it("says null of what it cannot find out, and waits for nothing for long", async () => {
+    const began = Date.now();
+    const { code, stdout } = await look(
+      { docker: "sleep 60", "nvidia-smi": "sleep 60", du: "sleep 60" },
+      { CONTAINERS: "a" },
+    );
+    expect(code).toBe(0);
+    expect(readUsage(stdout)).toMatchObject({
+      containers: [{ name: "a", state: "unknown", kernels: null }],
+      gpus: [],
+      code: null,
+      data: null,
+    });
+    expect(Date.now() - began).toBeLessThan(9_000);
+  }, 20_000);
+
+  it("refuses what is no name", async () => {
+    expect((await look({ docker: "exit 1" }, { CONTAINERS: "$(id)" })).stdout).not.toContain("uid=");
+  });
+});

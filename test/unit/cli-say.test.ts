@@ -1,0 +1,49 @@
+/** What a person reads while something takes long: in a log, and on a terminal of 80 columns. */
+import { execFileSync } from "node:child_process";
+import { describe, expect, it } from "vitest";
+import { ROOT } from "../../cli/context.ts";
+
+/** A step of two and a half seconds, with the ticks of a log made as short as those of a terminal. */
+const PROGRAM = `
+import { say, step, TICK } from "${ROOT}/cli/say.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+TICK.log = 1000;
+await step("engine: building it", async () => {
+  await sleep(1200);
+  if (process.argv.includes("talk")) say("by the way");
+  await sleep(1300);
+});
+`;
+const node = (...args: string[]) => ["--input-type=module", "-e", PROGRAM, "--", ...args];
+
+describe("a step that takes long", () => {
+  it("says so in a log, a line at a time", () => {
+    const log = execFileSync("sh", ["-c", 'exec "$0" "$@" 2>&1', process.execPath, ...node()]).toString();
+    expect(log).toMatch(
+      /^engine: building it … \nengine: building it: 1\.\d s so far\nengine: building it: 2\.\d s so far\nengine: building it: done \(2\.\d s\)\n$/,
+    );
+  });
+
+  /** What a terminal shows in the end: each line as the last carriage return left it. */
+  const shown = (...args: string[]) => {
+    const words = [process.execPath, ...node(...args)].map((word) => `'${word.replaceAll("'", `'\\''`)}'`);
+    const typed = execFileSync("script", ["-qec", `stty cols 80; ${words.join(" ")}`, "/dev/null"], {
+      env: { ...process.env, NODE_NO_WARNINGS: "1" },
+    }).toString();
+    expect(typed).toMatch(/… 1\.\d s/);
+    return typed
+      .replaceAll("\u001b[K", "")
+      .split("\r\n")
+      .map((line) => line.split("\r").at(-1));
+  };
+
+  it("counts on a terminal, in one line", () => {
+    expect(shown()).toEqual([expect.stringMatching(/^engine: building it … done \(2\.\d s\)$/), ""]);
+  });
+
+  it("writes over nothing that was said meanwhile", () => {
+    const lines = shown("talk");
+    expect(lines).toContain("by the way");
+    expect(lines.at(-2)).toMatch(/^engine: building it: done \(2\.\d s\)$/);
+  });
+});
