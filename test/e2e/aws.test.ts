@@ -105,7 +105,15 @@ describeWithDaemon("a stack on AWS", () => {
 
   it("stops and starts again with nothing lost, at the same address", async () => {
     const before = await stack.address();
+    const status = () => stack.person.npm("status", "-s", "aws");
+    const running = await status();
+    succeeds(running);
+    expect(running.stdout).toMatch(/^container1 +up /m);
+    expect(running.stdout).toMatch(/^machine: i-\w+ running for \d.*, \$\d+\.\d+/m);
     succeeds(await stack.person.npm("stop", "-s", "aws"));
+    expect((await status()).stdout).toMatch(
+      /^container1 +stopped [\s\S]*^machine: i-\w+ stopped, \$\d+\.\d+/m,
+    );
     expect((await stack.instances()).map(({ State }) => State?.Name)).toEqual(["stopped"]);
     succeeds(await stack.start());
     expect(await stack.address()).toEqual(before);

@@ -107,7 +107,10 @@ describeWithDaemon("GPU requests", () => {
     );
     person.configure({
       image: { target: "lab" },
-      notebooks: [{ name: "all", gpus: "all", ...torch, memory: "1g" }],
+      // Another environment: another container.
+      notebooks: [
+        { name: "all", gpus: "all", ...torch, environment: { ...torch.environment, ANOTHER: "one" } },
+      ],
     });
     const broken = await person.npm("start");
     expect(broken.exitCode, broken.all).not.toBe(0);

@@ -76,7 +76,17 @@ describeWithDaemon("quick commands", () => {
   it("status shows a notebook in a line, without its token", async () => {
     const { exitCode, stdout, all } = await person.npm("status");
     expect(exitCode, all).toBe(0);
-    expect(stdout).toMatch(/^container1 +up \((starting|healthy)\) +http:\/\/127\.0\.0\.1:8888\/ +CPU$/);
+    const [notebook, disk] = stdout.split("\n");
+    expect(notebook).toMatch(
+      /^container1 +up \((starting|healthy)\) +http:\/\/127\.0\.0\.1:8888\/ +CPU +no kernel$/,
+    );
+    expect(disk).toMatch(/^disk: code \d+ MB, data \d+ MB, image \d+ MB$/);
+    const told = JSON.parse((await person.npm("status", "--json")).stdout);
+    expect(told).toMatchObject({
+      stack: "dev",
+      notebooks: [{ name: "container1", condition: "up", kernels: "no kernel" }],
+    });
+    expect(JSON.stringify(told)).not.toContain(new URL(url).searchParams.get("token"));
     expect(all).not.toContain(new URL(url).searchParams.get("token"));
     expect(engineCalls()).toEqual([]);
   });

@@ -188,6 +188,33 @@ describeWithDaemon("a stack on a machine reached by SSH", () => {
     expect(await running()).toBe(2);
   });
 
+  it("is told of from here: its notebooks, its disks, and what it has", async () => {
+    const status = await person.npm("status");
+    succeeds(status);
+    expect(status.stdout).toMatch(/^container1 +up .*http:\/\/127\.0\.0\.1:8888\/ +CPU +no kernel$/m);
+    expect(status.stdout).toMatch(/^disk: code \d+ MB/m);
+    const doctor = await person.npm("doctor");
+    succeeds(doctor);
+    expect(doctor.stdout).toMatch(/^ok +SSH +\S+ answers/m);
+    expect(doctor.stdout).toMatch(/^ok +clock +right/m);
+  });
+
+  it("can be reached by plain ssh with the entry that is printed, which trusts the pinned key alone", async () => {
+    const config = await person.npm("ssh-config");
+    succeeds(config);
+    const name = /^Host (gpubox-\S+)$/m.exec(config.stdout)?.[1];
+    const login = (entry: string) => {
+      writeFileSync(join(person.home, "entry"), `${entry}\n`, { mode: 0o644 });
+      return person.sh(`ssh -F "$HOME/entry" -o BatchMode=yes ${name} id -u`);
+    };
+    const inside = await login(config.stdout);
+    succeeds(inside);
+    expect(inside.stdout).toBe("4242");
+    const other = await login(config.stdout.replace(/(ssh-ed25519 AAAA\S{20})\S/, "$1x"));
+    expect(other.exitCode, other.all).toBe(255);
+    expect(other.all).toMatch(/Host key verification failed/);
+  });
+
   it("removes one notebook alone, and says where data stays that leaves the configuration", async () => {
     const file = join(machine.home, "signals.txt");
     writeFileSync(file, "1 2 3\n", { mode: 0o644 });
