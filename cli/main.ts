@@ -23,6 +23,7 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   open: async () => (await import("./commands/open.ts")).open,
   alias: async () => (await import("./commands/alias.ts")).alias,
   "ssh-config": async () => (await import("./commands/ssh-config.ts")).sshConfigCommand,
+  init: async () => (await import("./commands/init.ts")).init,
   doctor: async () => (await import("./commands/doctor.ts")).doctor,
   test: async () => (await import("./commands/test.ts")).test,
   check: async () => (await import("./commands/check.ts")).check,
