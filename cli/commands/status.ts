@@ -53,7 +53,15 @@ function plain(stack: string, { rows, usage, machine, problem }: Seen) {
     dataVolume: machine.dataVolume,
     cost: machine.cost,
   };
-  return { stack, notebooks: rows, machine: made, usage, problem };
+  const notebooks = rows.map(({ name, condition, health, address, gpus, kernels }) => ({
+    name,
+    condition,
+    health,
+    address,
+    gpus,
+    kernels,
+  }));
+  return { stack, notebooks, machine: made, usage, problem };
 }
 
 /** A line for each notebook, in columns. */
