@@ -17,6 +17,7 @@ import { contextArchive, contextDigest } from "../../offline/plugins/resource-do
 import { connect } from "../../offline/plugins/resource-docker/docker.ts";
 import { formatDuration, parseDuration } from "../../offline/plugins/resource-docker/duration.ts";
 import { dockerProvider } from "../../offline/plugins/resource-docker/provider.ts";
+import { PullProgress } from "../../offline/plugins/resource-docker/pull.ts";
 import { repoDigest } from "../../offline/plugins/resource-docker/remote-image.ts";
 import {
   diffTable,
@@ -489,6 +490,16 @@ describe("the log of a build", () => {
     expect(lines).toEqual(["[1/2] RUN a: 40 s so far: two"]);
   });
 
+  it("shows the beginning of a step that is a page of commands, without its mounts", () => {
+    const lines: string[] = [];
+    const log = new BuildLog({ info: (line) => lines.push(line), status: () => {} });
+    const name = `[common 2/4] RUN --mount=type=cache,target=/var/cache/apt     apt-get update     && ${"x".repeat(90)}`;
+    log.add({ vertexes: [{ ...step, name }], logs: [] });
+    expect(lines).toEqual([`[common 2/4] RUN apt-get update && ${"x".repeat(36)}…`]);
+    log.add({ vertexes: [{ ...step, name, completed: at(2), error: "exit code: 2" }], logs: [] });
+    expect(log.failure).toContain(name);
+  });
+
   it("has a line per step, its time, and no line for the builder's own", () => {
     const lines: string[] = [];
     const log = new BuildLog({ info: (line) => lines.push(line), status: () => {} });
@@ -508,6 +519,29 @@ describe("the log of a build", () => {
     log.add({ vertexes: [{ ...step, completed: at(2), error: "exit code: 2" }], logs: [] });
     expect(log.failure).toMatch(/^step \[2\/2\] RUN make failed; its last output:\nline 81\n/);
     expect(log.failure).toMatch(/line 99\nno rule to make target$/);
+  });
+});
+
+describe("a pull", () => {
+  const of = (id: string, status: string, current?: number, total?: number) => ({
+    id,
+    status,
+    progressDetail: { current, total },
+  });
+
+  it("says how many layers and bytes there are, and how fast they come", () => {
+    const progress = new PullProgress();
+    expect(progress.add({ status: "Pulling from library/debian" })).toBe(false);
+    for (const id of ["a", "b", "c"]) progress.add(of(id, "Pulling fs layer"));
+    expect(progress.text()).toBe("0 of 3 layers");
+    progress.add(of("a", "Downloading", 20e6, 60e6));
+    progress.add(of("b", "Downloading", 10e6, 40e6));
+    progress.add(of("b", "Download complete"));
+    progress.add(of("c", "Already exists"));
+    expect(progress.text(Date.now() + 10_000)).toBe("1 of 3 layers, 60 of 100 MB, 6.0 MB/s");
+    expect(progress.add(of("b", "Extracting", 1e6, 90e6)), "unpacking is not downloading").toBe(false);
+    progress.add(of("b", "Pull complete"));
+    expect(progress.text(Date.now() + 10_000)).toBe("2 of 3 layers, 60 of 100 MB, 6.0 MB/s");
   });
 });
 

@@ -26,6 +26,8 @@ export interface BuildStatus {
 /** A step, as far as it was told of. */
 interface Step {
   name: string;
+  /** What is shown of the name while it is at work. */
+  title: string;
   announced: boolean;
   ended: boolean;
   output: string;
@@ -34,6 +36,9 @@ interface Step {
 }
 
 const linesKept = 20;
+
+/** In characters: the engine puts some 40 before it. */
+const titleLength = 72;
 
 /** Tells the engine how a build goes: a line that stays per step, and what the steps print as passing status. */
 export class BuildLog {
@@ -56,19 +61,19 @@ export class BuildLog {
         .trim()
         .split(/[\r\n]+/)
         .at(-1);
-      if (last) this.#log.status(`${step.name}: ${last}`);
+      if (last) this.#log.status(`${step.title}: ${last}`);
     }
   }
 
   /** Says how far the steps are that go on, for whoever reads a log, in which passing status is not. */
   tick(now: number = Date.now()): void {
-    for (const { name, announced, ended, output, since } of this.#steps.values()) {
+    for (const { title, announced, ended, output, since } of this.#steps.values()) {
       if (!announced || ended) continue;
       const last = output
         .trim()
         .split(/[\r\n]+/)
         .at(-1);
-      this.#log.info(`${name}: ${Math.round((now - since) / 1000)} s so far${last ? `: ${last}` : ""}`);
+      this.#log.info(`${title}: ${Math.round((now - since) / 1000)} s so far${last ? `: ${last}` : ""}`);
     }
   }
 
@@ -84,6 +89,7 @@ export class BuildLog {
   #step({ digest, name, cached, started, completed, error }: Vertex): void {
     const step = this.#steps.get(digest) ?? {
       name,
+      title: titleOf(name),
       announced: false,
       ended: false,
       output: "",
@@ -96,13 +102,19 @@ export class BuildLog {
     if (started && !step.announced) {
       step.announced = true;
       step.since = Date.now();
-      this.#log.info(cached ? `${name} (cached)` : name);
+      this.#log.info(cached ? `${step.title} (cached)` : step.title);
     }
     if (!started || !completed || step.ended) return;
     step.ended = true;
     const seconds = completed.seconds - started.seconds + (completed.nanos - started.nanos) / 1e9;
-    if (seconds >= 1 && !error) this.#log.info(`${name}: done in ${seconds.toFixed(1)} s`);
+    if (seconds >= 1 && !error) this.#log.info(`${step.title}: done in ${seconds.toFixed(1)} s`);
   }
+}
+
+/** What is shown of a step: a command of many lines says less than its beginning does. */
+function titleOf(name: string): string {
+  const title = name.replace(/--mount=\S+\s+/g, "").replace(/\s+/g, " ");
+  return title.length > titleLength ? `${title.slice(0, titleLength - 1)}…` : title;
 }
 
 function tail(text: string): string {

@@ -23,6 +23,9 @@ export async function ensureImage(
   return await doing(`pulled image ${name}`, docker.getImage(name).inspect());
 }
 
+/** How often a log is told how far a pull is, in milliseconds. */
+const TICK = 10_000;
+
 async function pull(
   docker: Docker,
   name: string,
@@ -30,16 +33,56 @@ async function pull(
   log: Operation["log"],
   signal: AbortSignal,
 ): Promise<void> {
-  const progress = await docker.pull(name, { ...(platform && { platform }), abortSignal: signal });
-  const layers = new Set<string>();
-  const complete = new Set<string>();
-  for await (const line of createInterface({ input: progress })) {
-    const { id, status, error } = JSON.parse(line) as { id?: string; status?: string; error?: string };
-    if (error) throw new Error(error);
-    if (id && status === "Pulling fs layer") layers.add(id);
-    if (!id || (status !== "Pull complete" && status !== "Already exists")) continue;
-    layers.add(id);
-    complete.add(id);
-    log.status(`pulling ${name}: ${complete.size} of ${layers.size} layers`);
+  const answer = await docker.pull(name, { ...(platform && { platform }), abortSignal: signal });
+  const progress = new PullProgress();
+  const ticker = setInterval(() => log.info(`pulling ${name}: ${progress.text()}`), TICK);
+  try {
+    for await (const line of createInterface({ input: answer })) {
+      const message = JSON.parse(line) as PullMessage & { error?: string };
+      if (message.error) throw new Error(message.error);
+      if (progress.add(message)) log.status(`pulling ${name}: ${progress.text()}`);
+    }
+  } finally {
+    clearInterval(ticker);
+  }
+}
+
+/** A line of the daemon's answer, as far as it is about a layer. */
+export interface PullMessage {
+  id?: string;
+  status?: string;
+  /** In bytes. */
+  progressDetail?: { current?: number; total?: number };
+}
+
+/** Adds up how far the layers of an image are. */
+export class PullProgress {
+  readonly #layers = new Map<string, { done: boolean; current: number; total: number }>();
+  readonly #began = Date.now();
+
+  /** @returns whether something has changed that `text` says */
+  add({ id, status, progressDetail: { current = 0, total = 0 } = {} }: PullMessage): boolean {
+    const done = status === "Pull complete" || status === "Already exists";
+    const downloading = status === "Downloading";
+    if (!id || !(done || downloading || status === "Pulling fs layer" || status === "Download complete")) {
+      return false;
+    }
+    const layer = this.#layers.get(id) ?? { done: false, current: 0, total: 0 };
+    this.#layers.set(id, layer);
+    layer.done ||= done;
+    if (downloading) Object.assign(layer, { current, total });
+    // What is unpacked next is counted by a total of its own.
+    if (status === "Download complete") layer.current = layer.total;
+    return true;
+  }
+
+  /** `3 of 12 layers, 120 of 340 MB, 14 MB/s`; sizes are known only of layers whose download has begun. */
+  text(now: number = Date.now()): string {
+    const layers = [...this.#layers.values()];
+    const sum = (of: "current" | "total") => layers.reduce((all, layer) => all + layer[of], 0) / 1e6;
+    const count = `${layers.filter(({ done }) => done).length} of ${layers.length} layers`;
+    if (sum("total") === 0) return count;
+    const rate = sum("current") / Math.max((now - this.#began) / 1000, 1);
+    return `${count}, ${sum("current").toFixed(0)} of ${sum("total").toFixed(0)} MB, ${rate.toFixed(1)} MB/s`;
   }
 }
