@@ -36,7 +36,8 @@ c.ServerApp.terminado_settings = {"shell_command": ["/bin/bash"]}
 # `docker stop` waits 10 s; a kernel that is in the middle of something does not answer.
 c.KernelManager.shutdown_wait_time = 2.0
 
-# The environment is part of the image, and nothing is asked of the network.
+# The environment is part of the image, and nothing is asked of the network. That the browser does not offer news of its own is in
+# jupyterlab_settings.json.
 c.LabApp.extension_manager = "readonly"
 c.LabApp.news_url = None
 c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"

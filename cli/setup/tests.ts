@@ -22,6 +22,8 @@ const PROGRAMS = {
   // What stands for AWS is a Python package, and its volumes are loop devices.
   losetup: "mount",
   pip3: "python3-pip",
+  // What a person sees of JupyterLab.
+  chromium: "chromium",
   // What host-scripts/ may find on a host, or not: each is tried with and without.
   aria2c: "aria2",
   bsdtar: "libarchive-tools",

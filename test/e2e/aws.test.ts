@@ -66,6 +66,7 @@ describeWithDaemon("a stack on AWS", () => {
     stack.cloud.noCapacity.add(`g6.xlarge ${REGION}a`);
     const outcome = await stack.start();
     succeeds(outcome);
+    expect(outcome.silence, "while the machine is waited for, too").toBeLessThan(15);
     expect(outcome.all).toMatch(
       /attempt 1: no capacity for g6\.xlarge\/us-east-1a \(InsufficientInstanceCapacity\)/,
     );

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, inject, it } from "vitest";
 import { parse } from "yaml";
 import { ROOT } from "../../cli/context.ts";
 import { parseConfig } from "../../config.ts";
+import { inBrowser, openNotebook, runAllCells } from "../support/browser.ts";
 import { type Daemon, startDaemon } from "../support/daemon.ts";
 import { status } from "../support/jupyter.ts";
 import { createPerson, type Person } from "../support/person.ts";
@@ -46,10 +47,39 @@ describeWithDaemon("the defaults", () => {
     });
 
   it("give a notebook, and say loudly that it runs on the CPU", async () => {
-    const { exitCode, all } = await person.npm("start");
+    const { exitCode, all, silence } = await person.npm("start");
     expect(exitCode, all).toBe(0);
+    // Said every ten seconds, by a machine that has much else to do.
+    expect(silence, all).toBeLessThan(15);
     expect(all).toMatch(/container1 runs on the CPU: no NVIDIA driver/);
+    const [why] = all.trim().split("\n").slice(-2);
+    expect(why).toBe("on the CPU: no NVIDIA driver on this host; npm run doctor says what mends it");
     expect(await status((await person.npm("url")).stdout, "/api/contents")).toBe(200);
+  });
+
+  it("show in a browser, by the url that is printed, a model that learns", async () => {
+    const url = (await person.npm("url")).stdout;
+    const [notebook, lastWords] =
+      target === "full" ? ["first-model", "are recognised"] : ["where-things-live", "not in this image"];
+    await inBrowser(async (page) => {
+      await page.goto(new URL("/", url).href);
+      expect(await page.locator("input[type=password]").count(), "without the token: a login").toBe(1);
+
+      await page.goto(url);
+      await openNotebook(page, `starters/${notebook}.ipynb`);
+      expect(page.url(), "the token is not left in the address").not.toContain("token");
+      const pictures = await runAllCells(page, lastWords, 5 * 60_000);
+      expect(await page.getByText("Jupyter news").count(), "nothing of the network is offered").toBe(0);
+      expect(await page.locator(".jp-OutputArea-output[data-mime-type$=error]").count()).toBe(0);
+      if (target !== "full") return;
+      expect(pictures, "a batch, the losses, predictions, the confusion matrix, the top losses").toBe(5);
+      await page.getByRole("heading", { name: "Training" }).evaluate((heading) => heading.scrollIntoView());
+      await page.waitForTimeout(500);
+      // The README's: GPUBOX_SCREENSHOT=docs/screenshot.png npm test -- --project e2e test/e2e/full-image.test.ts
+      const path = process.env.GPUBOX_SCREENSHOT;
+      const screenshot = await page.screenshot(path ? { path } : {});
+      expect(screenshot.length, "small enough for the README").toBeLessThan(200_000);
+    });
   });
 
   it("train the first model on the sample pictures", async () => {

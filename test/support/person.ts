@@ -19,6 +19,8 @@ export interface Outcome {
   stderr: string;
   /** Both, in the order they came. */
   all: string;
+  /** The longest time in which neither had anything to say, in seconds. */
+  silence: number;
 }
 
 /** A person and what they can do. */
@@ -99,7 +101,7 @@ export async function createPerson({
   };
 
   async function command(file: string, args: string[]): Promise<Outcome> {
-    const result = await execa(file, args, {
+    const running = execa(file, args, {
       cwd: project,
       env: own,
       extendEnv: false,
@@ -109,7 +111,17 @@ export async function createPerson({
       stdin: "ignore",
       reject: false,
     });
-    return { exitCode: result.exitCode ?? -1, stdout: result.stdout, stderr: result.stderr, all: result.all };
+    let silence = 0;
+    let last = performance.now();
+    const said = () => {
+      const now = performance.now();
+      silence = Math.max(silence, (now - last) / 1000);
+      last = now;
+    };
+    running.all.on("data", said);
+    const { exitCode = -1, stdout, stderr, all } = await running;
+    said();
+    return { exitCode, stdout, stderr, all, silence };
   }
 
   const gpubox = join(project, "cli", "gpubox.mjs");
