@@ -18,17 +18,23 @@ const host = await createHost({
 });
 const workspace = new Workspace("workspace", { host, stack, ...config });
 
-/** Name, url with token, GPUs, port, and the commands for a shell and the logs, of every notebook. */
-export const notebooks = workspace.notebooks;
-/** Name of the image the notebooks run. */
-export const image = workspace.image;
-/** Folder on the host that the notebooks see as `/code`. */
-export const codeFolder = workspace.codeFolder;
-/** Folder on the host that the notebooks see as `/data`. */
-export const dataFolder = workspace.dataFolder;
-/** What the notebooks compute on: "CPU", or their GPUs. */
-export const accelerator = workspace.accelerator;
-/** The machine that the stack made, how it is reached and what it costs; not there for one that was there before. */
-export const machine = host.machine;
-/** The command that brings the notebooks of a machine elsewhere to this one's loopback; not there for this machine. */
-export const tunnel = host.tunnelCommand(tunnelPorts(config.notebooks));
+const tunnel = host.tunnelCommand(tunnelPorts(config.notebooks));
+
+/** The outputs of the stack. */
+export default {
+  /** Name, url with token, GPUs, port, and the commands for a shell and the logs, of every notebook. */
+  notebooks: workspace.notebooks,
+  /** Name of the image the notebooks run. */
+  image: workspace.image,
+  /** Folder on the host that the notebooks see as `/code`. */
+  codeFolder: workspace.codeFolder,
+  /** Folder on the host that the notebooks see as `/data`. */
+  dataFolder: workspace.dataFolder,
+  /** What the notebooks compute on: "CPU", with why where a GPU was looked for, or their GPUs. */
+  accelerator: workspace.accelerator,
+  // What is undefined is left out, as Pulumi would warn of it at every run.
+  /** The machine that the stack made, how it is reached and what it costs; not there for one that was there before. */
+  ...(host.machine && { machine: host.machine }),
+  /** The command that brings the notebooks of a machine elsewhere to this one's loopback; not there for this machine. */
+  ...(tunnel && { tunnel }),
+};

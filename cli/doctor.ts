@@ -22,7 +22,7 @@ const PING_PATIENCE = 3_000;
 
 /** Looks at everything; what cannot be looked at is a check that fails. */
 export async function findChecks(context: Context, stack: string): Promise<Check[]> {
-  const about = { found: "", needed: "as docs/configuration.md says" };
+  const about = { found: "", needed: "what docs/configuration.md allows" };
   let config: Config;
   try {
     config = readConfig(context.root, stack);
@@ -80,7 +80,8 @@ export function formatChecks(checks: Check[]): string {
   const width = Math.max(...checks.map(({ check: name }) => name.length));
   return checks
     .map(({ status, check: name, found, needed, problem }) => {
-      const line = `${status.padEnd(4)}  ${name.padEnd(width)}  ${found}; needs ${needed}\n`;
+      const target = needed === found ? "" : ` (needed: ${needed})`;
+      const line = `${status.padEnd(4)}  ${name.padEnd(width)}  ${found}${target}\n`;
       return problem === undefined ? line : `${line}      ${problem.replaceAll("\n", "\n      ")}\n`;
     })
     .join("");

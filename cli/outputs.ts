@@ -25,8 +25,9 @@ export async function readOutputs(session: Session): Promise<StackOutputs> {
 
 /** What the person is told when a stack is up. */
 export function summary(outputs: StackOutputs, stack: string): string {
-  const { notebooks = [], codeFolder, dataFolder, tunnel, machine } = outputs;
+  const { notebooks = [], codeFolder, dataFolder, tunnel, machine, accelerator } = outputs;
   const option = stackOption(stack);
+  const [, fallback] = /\bCPU \((.*)\)/.exec(accelerator ?? "") ?? [];
   const blocks = notebooks.map(({ name, url, gpus, shell, logs }) =>
     [`${name} (${gpus})`, `  open   ${url}`, `  shell  ${shell}`, `  logs   ${logs}`].join("\n"),
   );
@@ -41,6 +42,7 @@ export function summary(outputs: StackOutputs, stack: string): string {
         ]
       : []),
     ...(codeFolder && dataFolder ? [`files: ${codeFolder} is /code, ${dataFolder} is /data`] : []),
+    ...(fallback ? [`on the CPU: ${fallback}; npm run doctor${option} says what mends it`] : []),
     `stop for now: npm run stop${option} · tear down, keeping your files: npm run destroy${option}`,
   ].join("\n");
 }

@@ -36,13 +36,23 @@ const CLEAR_REST = "\u001b[K";
 function tick(what: string, elapsed: string): void {
   if (!process.stderr.isTTY) say(`${what}: ${elapsed} so far`);
   // What was said meanwhile has ended the line; nothing is written over that.
-  else if (lineIsOpen) write(`\r${what} … ${elapsed}${CLEAR_REST}`);
+  else if (lineIsOpen) write(`\r${open(what)}${elapsed}${CLEAR_REST}`);
+}
+
+/** Room for what a step comes to, in columns: "done (12 min 59 s)". */
+const OUTCOME = 20;
+
+/** The beginning of a step's line. What is longer than a terminal is wide cannot be written over, so it is cut there. */
+function open(what: string): string {
+  const { isTTY, columns = 80 } = process.stderr;
+  const room = Math.max(columns - OUTCOME, OUTCOME);
+  return isTTY && what.length > room ? `${what.slice(0, room - 2)}… … ` : `${what} … `;
 }
 
 /**
  * Does something that takes a while, in one line that says what and, at its end, how long it took.
  *
- * @param what for example "engine: building it from the Go module (about 5 minutes)"
+ * @param what for example "engine: building it from the Go module (5 to 8 minutes)"
  * @param outcome what came of it, in a few words
  */
 export async function step<T>(
@@ -52,7 +62,7 @@ export async function step<T>(
 ): Promise<T> {
   const started = performance.now();
   closeLine();
-  write(`${what} … `);
+  write(open(what));
   lineIsOpen = true;
   // Nothing is silent for long: on a terminal the seconds count up in their place, in a log there is a line now and then.
   const ticker = setInterval(

@@ -1,11 +1,14 @@
 /** `npm start`: sets up what is missing, then `pulumi up`, then says where the notebooks are. */
+import { consent, goAheadArgs } from "../consent.ts";
 import type { Context } from "../context.ts";
-import { readOutputs, summary } from "../outputs.ts";
+import { readOutputs, type StackOutputs, summary } from "../outputs.ts";
 import { argsForMissing, finishInterrupted, startStopped, strangers } from "../reconcile.ts";
 import { recover } from "../recover.ts";
 import { formatSeconds, say } from "../say.ts";
 import { prepareStack, runEngine, type Session, tryEngine } from "../session.ts";
-import { parseStackArgs } from "../setup/stack.ts";
+import { dockerAddress, pingDocker } from "../setup/daemon.ts";
+import { confirm } from "../setup/packages.ts";
+import { parseStackArgs, readStack } from "../setup/stack.ts";
 import type { State } from "../state.ts";
 import { findPlaces, readLastUpdate, readStateFile, type Update } from "../state-file.ts";
 
@@ -16,11 +19,15 @@ export async function up(context: Context, args: string[]): Promise<number> {
   const state = await finishInterrupted(session);
   await startStopped(session, state);
   const missing = [...(await argsForMissing(session, state)), ...(await argsForMachine(session, state))];
+  const given = await consent(session, state, missing);
+  if (given.do === "nothing") return finish(session, await readOutputs(session), true);
+  if (given.do === "go ahead" && !(await agrees(given.losses))) return 1;
   // The history counts in whole seconds.
   const started = Math.floor(Date.now() / 1000) * 1000;
-  // Without a terminal there is nobody to look at a preview; the program checks everything before it begins.
-  const unattended = context.interactive ? [] : ["--yes", "--skip-preview", "--non-interactive"];
-  const code = await runUp(session, [...unattended, ...missing]);
+  const code = await runUp(session, [
+    ...(given.do === "go ahead" ? goAheadArgs(context.interactive) : []),
+    ...missing,
+  ]);
   if (code !== 0) {
     await explainStrangers(session);
     return code;
@@ -28,11 +35,24 @@ export async function up(context: Context, args: string[]): Promise<number> {
   const [update, outputs] = await Promise.all([lastUpdate(session), readOutputs(session)]);
   // The person looked at the preview and declined.
   if (!update || update.startTime < started) return code;
-  if (changedNothing(update)) {
+  return finish(session, outputs, changedNothing(update));
+}
+
+/** Whether a person accepts what would be lost. */
+async function agrees(losses: string[]): Promise<boolean> {
+  if (losses.length === 0) return true;
+  say(losses.join("\n"));
+  const agreed = await confirm("go on?");
+  if (!agreed) say("nothing was changed");
+  return agreed;
+}
+
+function finish({ stack }: Session, outputs: StackOutputs, unchanged: boolean): number {
+  if (unchanged) {
     process.stdout.write("unchanged: everything is as the configuration says; nothing to do\n");
   }
-  process.stdout.write(`${summary(outputs, session.stack)}\n`);
-  return code;
+  process.stdout.write(`${summary(outputs, stack)}\n`);
+  return 0;
 }
 
 /**
@@ -46,12 +66,31 @@ async function isReady(context: Context, args: string[]): Promise<boolean> {
   if (resources && resources.length > 0) return true;
   // Loads Pulumi's SDK.
   const { findChecks, formatChecks, summary } = await import("../doctor.ts");
-  const began = performance.now();
-  const checks = await findChecks(context, stack);
+  let began = performance.now();
+  let checks = await findChecks(context, stack);
+  const hasFailed = () => checks.some(({ status }) => status === "fail");
+  if (!hasFailed() && (await installDocker(context, stack))) {
+    began = performance.now();
+    checks = await findChecks(context, stack);
+  }
   const bad = checks.filter(({ status }) => status !== "ok");
   if (bad.length > 0) say(formatChecks(bad).trimEnd());
   say(`${summary(checks)} (${formatSeconds((performance.now() - began) / 1000)})`);
-  return !checks.some(({ status }) => status === "fail");
+  return !hasFailed();
+}
+
+/**
+ * Installs or starts this machine's Docker where a stack needs it and it does not answer: asked before the minutes that the rest of
+ * the set-up takes, in which nobody sits and waits for a question; and without a daemon there is little to look at.
+ *
+ * @returns whether something was done
+ */
+async function installDocker(context: Context, stack: string): Promise<boolean> {
+  if (readStack(context.root, stack).host !== "local") return false;
+  if ((await pingDocker(dockerAddress(context.env).host)) === "ok") return false;
+  const { prepareDocker } = await import("../setup/docker.ts");
+  await prepareDocker(context);
+  return true;
 }
 
 /** What speaks to AWS is slow to load, and few need it. */

@@ -25,7 +25,7 @@ const health = {
   retries: 3,
 };
 
-/** What is the same for every notebook; docs/images.md and README.md say why each is there. */
+/** What is the same for every notebook; docs/by-hand.md says why each is there. */
 export const constants = {
   // A process 1 that reaps: kernels start processes that outlive them.
   init: true,

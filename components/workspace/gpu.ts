@@ -13,8 +13,8 @@ export interface GpuRequest {
   };
   /** What the notebook computes on, for people: "CPU", or the names of the GPUs. */
   accelerator: string;
-  /** Said loudly: that the notebook runs on the CPU though it was not asked to. */
-  warning?: string;
+  /** Why the notebook runs on the CPU though it was not asked to: in a few words, and with what mends it. */
+  fallback?: { reason: string; warning: string };
 }
 
 const CPU: GpuRequest = { devices: {}, accelerator: "CPU" };
@@ -44,7 +44,8 @@ function cdiDevices(ids: string[] | "all"): GpuRequest["devices"] {
 export function gpuRequest(name: string, selection: GpuSelection, inventory: GpuInventory): GpuRequest {
   if (selection === "none") return CPU;
   if (selection === "auto" && inventory.problem) {
-    return { ...CPU, warning: `${name} runs on the CPU: ${inventory.problem}` };
+    const [reason = ""] = inventory.problem.split(/ \(|[:,] /);
+    return { ...CPU, fallback: { reason, warning: `${name} runs on the CPU: ${inventory.problem}` } };
   }
   const problem = gpuProblem(selection, inventory);
   if (problem) throw new pulumi.RunError(`${name}: ${problem}`);

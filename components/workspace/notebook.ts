@@ -59,6 +59,8 @@ export class Notebook extends pulumi.ComponentResource {
   readonly info: pulumi.Output<NotebookInfo>;
   /** What it computes on: "CPU", or its GPUs. */
   readonly accelerator: pulumi.Output<string>;
+  /** The same, and where it fell back to the CPU, why: "CPU (no NVIDIA driver on this host)". */
+  readonly computesOn: pulumi.Output<string>;
 
   constructor(name: string, args: NotebookArgs, opts?: pulumi.ComponentResourceOptions) {
     super("gpubox:workspace:Notebook", name, {}, opts);
@@ -69,7 +71,10 @@ export class Notebook extends pulumi.ComponentResource {
 
     const gpus = host.gpus.apply((inventory) => gpuRequest(notebook.name, notebook.gpus, inventory));
     this.accelerator = gpus.apply(({ accelerator }) => accelerator);
-    gpus.apply(({ warning }) => warning && pulumi.log.warn(warning, this));
+    this.computesOn = gpus.apply(({ fallback }) =>
+      fallback ? pulumi.interpolate`${this.accelerator} (${fallback.reason})` : this.accelerator,
+    );
+    gpus.apply(({ fallback }) => fallback && pulumi.log.warn(fallback.warning, this));
     if (!isLoopback(address)) {
       pulumi.log.warn(
         `${notebook.name} listens on ${address}: whoever reaches that address needs only the token`,

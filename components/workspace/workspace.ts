@@ -34,7 +34,7 @@ export class Workspace extends pulumi.ComponentResource {
   readonly codeFolder: pulumi.Output<string>;
   /** Folder on the host that the notebooks see as `/data`. */
   readonly dataFolder: pulumi.Output<string>;
-  /** What the notebooks compute on: "CPU", or their GPUs. */
+  /** What the notebooks compute on: "CPU", with why where a GPU was looked for, or their GPUs. */
   readonly accelerator: pulumi.Output<string>;
 
   constructor(name: string, args: WorkspaceArgs, opts?: pulumi.ComponentResourceOptions) {
@@ -68,7 +68,7 @@ export class Workspace extends pulumi.ComponentResource {
     this.codeFolder = pulumi.interpolate`${host.root}/code`;
     this.dataFolder = pulumi.interpolate`${host.root}/data`;
     this.accelerator = pulumi
-      .all(notebooks.map(({ accelerator }) => accelerator))
+      .all(notebooks.map(({ computesOn }) => computesOn))
       .apply((used) => [...new Set(used)].join("; "));
     this.registerOutputs({
       notebooks: this.notebooks,

@@ -21,6 +21,7 @@ describeWithDaemon("quick commands", () => {
   let server: Server;
   let bin: string;
   let url: string;
+  let config: Record<string, unknown>;
 
   const container = () => daemon.client.getContainer("container1");
   const calls = () => join(person.home, "engine-calls");
@@ -39,17 +40,13 @@ describeWithDaemon("quick commands", () => {
     bin = mkdtempSync(join(tmpdir(), "gpubox-bin-"));
     chmodSync(bin, 0o755);
     person = await createPerson({ daemon, uid: UID, path: bin });
-    person.configure({
+    const notes = `http://127.0.0.1:${(server.address() as AddressInfo).port}/notes.txt`;
+    config = {
       image: { target: "lab" },
-      data: [
-        {
-          url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/notes.txt`,
-          sha256: createHash("sha256").update(NOTES).digest("hex"),
-          folder: "notes",
-        },
-      ],
+      data: [{ url: notes, sha256: createHash("sha256").update(NOTES).digest("hex"), folder: "notes" }],
       notebooks: [{ name: "container1", gpus: "none" }],
-    });
+    };
+    person.configure(config);
     url = /http:\S+token=\w+/.exec((await start()).stdout)?.[0] as string;
     // From now on every start of the engine leaves a line.
     const engine = /PATH='([^:']+)/.exec((await person.npm("env")).stdout)?.[1];
@@ -103,6 +100,34 @@ describeWithDaemon("quick commands", () => {
   it("a start with nothing to do calls the engine once", async () => {
     expect((await start()).stdout).toMatch(/^unchanged/m);
     expect(engineCalls()).toEqual([expect.stringMatching(/^up --yes --skip-preview/)]);
+  });
+
+  it("a start on a terminal asks before a container is replaced, and nothing otherwise", async () => {
+    /** `npm start` on a terminal of 80 columns, on which the person types this. */
+    const typed = (keys: string) =>
+      person.sh(`printf '${keys}' | script -qec 'stty cols 80; exec node cli/gpubox.mjs up' /dev/null`);
+    const idle = await typed("");
+    expect(idle.exitCode, idle.all).toBe(0);
+    expect(idle.stdout).toMatch(/^unchanged/m);
+    expect(engineCalls()).toEqual([expect.stringMatching(/^preview --json/)]);
+
+    const before = (await container().inspect()).Id;
+    person.configure({ ...config, notebooks: [{ name: "container1", gpus: "none", shmSize: "4g" }] });
+    const declined = await typed("n\\n");
+    expect(declined.exitCode, declined.all).toBe(1);
+    expect(declined.stdout).toMatch(
+      /^container1: its container is replaced, and what kernels have in memory/m,
+    );
+    expect(declined.stdout).toContain("nothing was changed");
+    expect((await container().inspect()).Id).toBe(before);
+
+    const agreed = await typed("y\\n");
+    expect(agreed.exitCode, agreed.all).toBe(0);
+    // The engine's own question would come a second time.
+    expect(agreed.stdout).not.toContain("Do you want to perform");
+    expect((await container().inspect()).HostConfig.ShmSize).toBe(4 * 1024 ** 3);
+    person.configure(config);
+    await start();
   });
 
   it("a data set that somebody removed comes back", async () => {

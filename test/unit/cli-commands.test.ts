@@ -68,6 +68,13 @@ describe("summary", () => {
     }
     expect(text).not.toContain("-s dev");
   });
+  it("says at its end why a notebook is on the CPU that was to have a GPU", () => {
+    const text = summary({ accelerator: "GPU 0 (NVIDIA L4); CPU (no NVIDIA driver on this host)" }, "lab");
+    expect(text.split("\n").at(-2)).toBe(
+      "on the CPU: no NVIDIA driver on this host; npm run doctor -- -s lab says what mends it",
+    );
+    expect(summary({ accelerator: "CPU" }, "lab")).not.toContain("on the CPU");
+  });
   it("names the stack in its commands", () => {
     expect(summary({ notebooks: [notebook] }, "lab")).toContain("npm run destroy -- -s lab");
   });

@@ -8,7 +8,8 @@ const PROGRAM = `
 import { say, step, TICK } from "${ROOT}/cli/say.ts";
 import { setTimeout as sleep } from "node:timers/promises";
 TICK.log = 1000;
-await step("engine: building it", async () => {
+const what = process.argv.includes("long") ? "engine: building it " + "from its Go module ".repeat(5) + "once" : "engine: building it";
+await step(what, async () => {
   await sleep(1200);
   if (process.argv.includes("talk")) say("by the way");
   await sleep(1300);
@@ -24,25 +25,37 @@ describe("a step that takes long", () => {
     );
   });
 
-  /** What a terminal shows in the end: each line as the last carriage return left it. */
-  const shown = (...args: string[]) => {
+  /** What a terminal of 80 columns is sent: lines, each of them as often as it was written over. */
+  const typed = (...args: string[]) => {
     const words = [process.execPath, ...node(...args)].map((word) => `'${word.replaceAll("'", `'\\''`)}'`);
-    const typed = execFileSync("script", ["-qec", `stty cols 80; ${words.join(" ")}`, "/dev/null"], {
+    const text = execFileSync("script", ["-qec", `stty cols 80; ${words.join(" ")}`, "/dev/null"], {
       env: { ...process.env, NODE_NO_WARNINGS: "1" },
     }).toString();
-    expect(typed).toMatch(/… 1\.\d s/);
-    return typed
+    expect(text).toMatch(/… 1\.\d s/);
+    return text
       .replaceAll("\u001b[K", "")
       .split("\r\n")
-      .map((line) => line.split("\r").at(-1));
+      .map((line) => line.split("\r"));
   };
+  const last = (lines: string[][]) => lines.map((versions) => versions.at(-1));
 
   it("counts on a terminal, in one line", () => {
-    expect(shown()).toEqual([expect.stringMatching(/^engine: building it … done \(2\.\d s\)$/), ""]);
+    expect(last(typed())).toEqual([expect.stringMatching(/^engine: building it … done \(2\.\d s\)$/), ""]);
+  });
+
+  it("counts in one line where what is done takes more than one to say", () => {
+    const lines = typed("long");
+    expect(last(lines)).toEqual([
+      expect.stringMatching(/^engine: building it (from its Go module ){5}once … done \(2\.\d s\)$/),
+      "",
+    ]);
+    const overwritten = lines[0]?.slice(0, -2) ?? [];
+    expect(overwritten.length).toBeGreaterThan(1);
+    for (const version of overwritten) expect(version.length, version).toBeLessThan(80);
   });
 
   it("writes over nothing that was said meanwhile", () => {
-    const lines = shown("talk");
+    const lines = last(typed("talk"));
     expect(lines).toContain("by the way");
     expect(lines.at(-2)).toMatch(/^engine: building it: done \(2\.\d s\)$/);
   });

@@ -227,7 +227,7 @@ describe("npm run doctor", () => {
   it("shows one line a check, what is wrong below it, and a sum", () => {
     const checks = hostChecks(needs(), { ...healthy, memory: 2000, docker: "19.03" });
     const lines = formatChecks(checks).split("\n");
-    expect(lines[0]).toMatch(/^fail {2}Docker +19\.03; needs 20\.10 or newer$/);
+    expect(lines[0]).toMatch(/^fail {2}Docker +19\.03 \(needed: 20\.10 or newer\)$/);
     expect(lines[1]).toMatch(/^ {6}gpubox:host: Docker 19\.03 is too old/);
     expect(summary(checks)).toMatch(/^checks: \d+ ok, 1 to know of, 1 failed; nothing was created$/);
   });

@@ -67,7 +67,10 @@ describe("a request", () => {
   it("for auto without a GPU falls back to the CPU and says so", () => {
     const request = gpuRequest("nb", "auto", noDriver);
     expect(request).toMatchObject({ devices: {}, accelerator: "CPU" });
-    expect(request.warning).toMatch(/^nb runs on the CPU: no NVIDIA driver/);
+    expect(request.fallback).toEqual({
+      reason: expect.stringMatching(/^no NVIDIA driver on this host$/),
+      warning: expect.stringMatching(/^nb runs on the CPU: no NVIDIA driver/),
+    });
   });
 
   it.each<["all" | number[], typeof twoGpus, RegExp]>([

@@ -154,7 +154,7 @@ describe("GPUs", () => {
   it("that are missing are said loudly, and shown among the outputs", async () => {
     const { warnings, result } = await recordStack({});
     expect(warnings).toContain("container1 runs on the CPU: no NVIDIA driver on this host");
-    expect(result.accelerator).toBe("CPU");
+    expect(result.accelerator).toBe("CPU (no NVIDIA driver on this host)");
     const gpu = await recordStack({}, TWO_GPUS);
     expect(gpu.warnings).toEqual([]);
     expect(gpu.result.accelerator).toBe("GPU 0 (NVIDIA L4), GPU 1 (NVIDIA L4)");
