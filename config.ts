@@ -524,10 +524,12 @@ export function loadConfig(): Config {
   return parseConfig(raw, pulumi.getStack());
 }
 
-/** JSON schema of the keys, without their namespace. */
+let keys: (KeySchema & Record<string, unknown>) | undefined;
+
+/** JSON schema of the keys, without their namespace. Made once: it takes some milliseconds. */
 function keySchema(): KeySchema & Record<string, unknown> {
-  return z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as KeySchema &
-    Record<string, unknown>;
+  keys ??= z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as typeof keys & object;
+  return keys;
 }
 
 /** JSON schema of a stack file, for editors; see `npm run schema`. */

@@ -6,9 +6,9 @@ export default defineConfig({
   test: {
     reporters: ["default", "./test/support/summary-reporter.ts"],
     projects: [
-      { test: { name: "unit", include: ["test/unit/**/*.test.ts"] } },
+      { test: { name: "unit", include: ["test/unit/**/*.test.ts"], testTimeout: minutes / 2 } },
       { test: { name: "host-scripts", include: ["test/host-scripts/**/*.test.ts"] } },
-      { test: { name: "contract", include: ["test/contract/**/*.test.ts"] } },
+      { test: { name: "contract", include: ["test/contract/**/*.test.ts"], testTimeout: minutes / 2 } },
       {
         test: {
           name: "e2e",
