@@ -100,10 +100,13 @@ function withUsage(row: Row, usage: Usage): Row {
   const { state, health, kernels } = container;
   const said = state === "running" ? "up" : state === "gone" ? "gone" : "stopped";
   const condition = row.condition === "unknown" ? said : row.condition;
+  // Docker's own check comes half a minute after the start; a Jupyter that has named its kernels answers.
+  const found = row.health || health || undefined;
+  const known = found === "starting" && kernels !== null ? "healthy" : found;
   return {
     ...row,
     condition,
-    health: condition === "up" ? row.health || health || undefined : undefined,
+    health: condition === "up" ? known : undefined,
     ...(condition === "up" ? { kernels: kernelText(kernels) } : {}),
   };
 }

@@ -74,9 +74,7 @@ describeWithDaemon("quick commands", () => {
     const { exitCode, stdout, all } = await person.npm("status");
     expect(exitCode, all).toBe(0);
     const [notebook, disk] = stdout.split("\n");
-    expect(notebook).toMatch(
-      /^container1 +up \((starting|healthy)\) +http:\/\/127\.0\.0\.1:8888\/ +CPU +no kernel$/,
-    );
+    expect(notebook).toMatch(/^container1 +up \(healthy\) +http:\/\/127\.0\.0\.1:8888\/ +CPU +no kernel$/);
     expect(disk).toMatch(/^disk: code \d+ MB, data \d+ MB, image \d+ MB$/);
     const told = JSON.parse((await person.npm("status", "--json")).stdout);
     expect(told).toMatchObject({
