@@ -19,33 +19,36 @@ export type Consent =
   | { do: "nothing" }
   /** Carry it out, after a word of the person's where something is lost. */
   | { do: "go ahead"; losses: string[] }
-  /** Leave the question to the engine, which shows the whole plan. */
+  /** Show the whole plan, with what it costs, and carry it out after a word of the person's. */
+  | { do: "show it first" }
+  /** Leave it to the engine. */
   | { do: "let the engine ask" };
 
 /** Finds out whether the person has to be asked. Without a terminal there is nobody to ask. */
 export async function consent(session: Session, state: State, args: string[]): Promise<Consent> {
   const goAhead: Consent = { do: "go ahead", losses: [] };
   if (!session.context.interactive) return goAhead;
-  const isAws = session.settings?.host === "aws";
-  if (!isAws && (state.deployment.resources ?? []).length === 0) return goAhead;
   // Who says how it is to be done is taken at their word.
   if (session.rest.length > 0) return { do: "let the engine ask" };
+  if ((state.deployment.resources ?? []).length === 0) {
+    return session.settings?.host === "aws" ? { do: "show it first" } : goAhead;
+  }
   const { code, stdout } = await step("looking at what has changed", () =>
     capture(session.engine.file, ["preview", "--json", "--non-interactive", ...args], inCheckout(session)),
   );
-  // The engine says itself what is wrong.
-  return code === 0 ? judge(JSON.parse(stdout).steps ?? [], args) : { do: "let the engine ask" };
+  // What is wrong is said when it is shown.
+  return code === 0 ? judge(JSON.parse(stdout).steps ?? [], args) : { do: "show it first" };
 }
 
 /**
- * Judges a plan. Whatever changes on AWS may cost money, and the engine's own preview has the price.
+ * Judges a plan. Whatever changes on AWS may cost money, and the preview has the price.
  *
  * @param args for the engine; a resource that they name is gone already, and made again
  */
 export function judge(steps: Step[], args: string[] = []): Consent {
   const changes = steps.filter(({ op }) => !["same", "read", "refresh"].includes(op));
   if (changes.length === 0) return { do: "nothing" };
-  if (changes.some(({ urn }) => typeOf(urn).startsWith("aws:"))) return { do: "let the engine ask" };
+  if (changes.some(({ urn }) => typeOf(urn).startsWith("aws:"))) return { do: "show it first" };
   const lost = changes.filter(({ urn }) => !args.includes(urn)).flatMap((each) => loss(each) ?? []);
   return { do: "go ahead", losses: [...new Set(lost)] };
 }
@@ -73,7 +76,7 @@ function loss({ op, urn }: Step): string | undefined {
 /** The type of a resource: the last of those in its URN, which names its parents' as well. */
 const typeOf = (urn: string) => urn.split("::")[2]?.split("$").at(-1) ?? "";
 
-/** Arguments by which the engine asks nothing, and shows what it does: in a tree where that has room, else line by line. */
-export function goAheadArgs(interactive: boolean, columns = process.stdout.columns): string[] {
-  return ["--yes", "--skip-preview", ...(interactive && (columns ?? 0) >= WIDE ? [] : ["--non-interactive"])];
+/** Arguments by which the engine shows what it does: in a tree where that has room, else line by line. */
+export function displayArgs(interactive: boolean, columns = process.stdout.columns): string[] {
+  return interactive && (columns ?? 0) >= WIDE ? [] : ["--non-interactive"];
 }

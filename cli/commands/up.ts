@@ -1,5 +1,5 @@
 /** `npm start`: sets up what is missing, then `pulumi up`, then says where the notebooks are. */
-import { consent, goAheadArgs } from "../consent.ts";
+import { type Consent, consent, displayArgs } from "../consent.ts";
 import type { Context } from "../context.ts";
 import { readOutputs, type StackOutputs, summary } from "../outputs.ts";
 import { argsForMissing, finishInterrupted, startStopped, strangers } from "../reconcile.ts";
@@ -21,13 +21,16 @@ export async function up(context: Context, args: string[]): Promise<number> {
   const missing = [...(await argsForMissing(session, state)), ...(await argsForMachine(session, state))];
   const given = await consent(session, state, missing);
   if (given.do === "nothing") return finish(session, await readOutputs(session), true);
-  if (given.do === "go ahead" && !(await agrees(given.losses))) return 1;
+  const display = displayArgs(context.interactive);
+  if (given.do === "show it first") {
+    const shown = await runEngine(session, "preview", [...display, ...missing]);
+    if (shown !== 0) return shown;
+  }
+  if (!(await agrees(given))) return 1;
   // The history counts in whole seconds.
   const started = Math.floor(Date.now() / 1000) * 1000;
-  const code = await runUp(session, [
-    ...(given.do === "go ahead" ? goAheadArgs(context.interactive) : []),
-    ...missing,
-  ]);
+  const asked = given.do === "let the engine ask" ? [] : ["--yes", "--skip-preview", ...display];
+  const code = await runUp(session, [...asked, ...missing]);
   if (code !== 0) {
     await explainStrangers(session);
     return code;
@@ -38,10 +41,11 @@ export async function up(context: Context, args: string[]): Promise<number> {
   return finish(session, outputs, changedNothing(update));
 }
 
-/** Whether a person accepts what would be lost. */
-async function agrees(losses: string[]): Promise<boolean> {
-  if (losses.length === 0) return true;
-  say(losses.join("\n"));
+/** Whether a person accepts what would be lost, or paid for. */
+async function agrees(given: Consent): Promise<boolean> {
+  const losses = given.do === "go ahead" ? given.losses : [];
+  if (losses.length === 0 && given.do !== "show it first") return true;
+  if (losses.length > 0) say(losses.join("\n"));
   const agreed = await confirm("go on?");
   if (!agreed) say("nothing was changed");
   return agreed;

@@ -52,6 +52,14 @@ describeWithDaemon("a stack on AWS", () => {
     ]);
   });
 
+  it("is shown on a terminal, with its price, before a word of the person's has it made", async () => {
+    const { exitCode, stdout } = await stack.person.typed("n\\n", "start", "-s", "aws");
+    expect(exitCode, stdout).toBe(1);
+    expect(stdout).toMatch(/\$\d+\.\d+\/h .*\$\d+\.\d+\/month/);
+    expect(stdout).toMatch(/go on\? \[y\/N\][\s\S]*nothing was changed/);
+    expect(stack.cloud.calls.filter((name) => /^(Create|Run|Allocate)/.test(name))).toEqual([]);
+  });
+
   it("shows what cloud-init said when the machine's first start fails, and can be taken down then", async () => {
     stack.machines.alterUserData = (text) => text.replaceAll("/var/lib/gpubox/booted", "/proc/gpubox/booted");
     fails(await stack.start(), /cloud-init/, /booted/);

@@ -1,5 +1,18 @@
 /** The defaults as they are, as root: the whole image, and a model that really learns, on the CPU. */
-import { cpSync, mkdirSync, readdirSync, readFileSync, statfsSync, statSync } from "node:fs";
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, expect, inject, it } from "vitest";
@@ -18,11 +31,19 @@ const NEEDED = 15e9;
 describeWithDaemon("the defaults", () => {
   let daemon: Daemon;
   let person: Person;
+  let bin: string;
   let target: "full" | "lab";
 
   beforeAll(async () => {
     daemon = await startDaemon({ folder: inject("daemonFolder") });
-    person = await createPerson({ daemon, uid: 0 });
+    bin = mkdtempSync(join(tmpdir(), "gpubox-bin-"));
+    // What `npm run open` starts: the browser is the test's own, which is told the address.
+    writeFileSync(
+      join(bin, "browser"),
+      `#!/bin/sh\necho "$1" >'${bin}/address.new'\nmv '${bin}/address.new' '${bin}/address'\n`,
+    );
+    chmodSync(join(bin, "browser"), 0o755);
+    person = await createPerson({ daemon, uid: 0, env: { BROWSER: join(bin, "browser") } });
     const { bavail, bsize } = statfsSync(inject("daemonFolder"));
     target = bavail * bsize > NEEDED ? "full" : "lab";
     if (target === "lab") {
@@ -37,6 +58,7 @@ describeWithDaemon("the defaults", () => {
     await person?.npm("destroy", "--yes");
     await person?.remove();
     await daemon?.end();
+    rmSync(bin, { recursive: true });
   });
 
   const inContainer = (...command: string[]) =>
@@ -79,6 +101,23 @@ describeWithDaemon("the defaults", () => {
       const path = process.env.GPUBOX_SCREENSHOT;
       const screenshot = await page.screenshot(path ? { path } : {});
       expect(screenshot.length, "small enough for the README").toBeLessThan(200_000);
+    });
+  });
+
+  it("open in the person's browser, which is not told the token by what others can see", async () => {
+    await inBrowser(async (page) => {
+      const opening = person.npm("open");
+      const address = join(bin, "address");
+      await expect.poll(() => existsSync(address), { timeout: 20_000 }).toBe(true);
+      const given = readFileSync(address, "utf8").trim();
+      expect(given).not.toContain("token");
+      await page.goto(given);
+      await page.locator(".jp-DirListing-item", { hasText: "starters" }).waitFor();
+      const { exitCode, all } = await opening;
+      expect(exitCode, all).toBe(0);
+      expect(all).not.toMatch(/no browser|token/);
+      // It leads there once.
+      await expect(page.goto(given)).rejects.toThrow(/ERR_CONNECTION_REFUSED/);
     });
   });
 

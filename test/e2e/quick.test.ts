@@ -101,17 +101,14 @@ describeWithDaemon("quick commands", () => {
   });
 
   it("a start on a terminal asks before a container is replaced, and nothing otherwise", async () => {
-    /** `npm start` on a terminal of 80 columns, on which the person types this. */
-    const typed = (keys: string) =>
-      person.sh(`printf '${keys}' | script -qec 'stty cols 80; exec node cli/gpubox.mjs up' /dev/null`);
-    const idle = await typed("");
+    const idle = await person.typed("", "start");
     expect(idle.exitCode, idle.all).toBe(0);
     expect(idle.stdout).toMatch(/^unchanged/m);
     expect(engineCalls()).toEqual([expect.stringMatching(/^preview --json/)]);
 
     const before = (await container().inspect()).Id;
     person.configure({ ...config, notebooks: [{ name: "container1", gpus: "none", shmSize: "4g" }] });
-    const declined = await typed("n\\n");
+    const declined = await person.typed("n\\n", "start");
     expect(declined.exitCode, declined.all).toBe(1);
     expect(declined.stdout).toMatch(
       /^container1: its container is replaced, and what kernels have in memory/m,
@@ -119,7 +116,7 @@ describeWithDaemon("quick commands", () => {
     expect(declined.stdout).toContain("nothing was changed");
     expect((await container().inspect()).Id).toBe(before);
 
-    const agreed = await typed("y\\n");
+    const agreed = await person.typed("y\\n", "start");
     expect(agreed.exitCode, agreed.all).toBe(0);
     // The engine's own question would come a second time.
     expect(agreed.stdout).not.toContain("Do you want to perform");

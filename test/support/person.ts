@@ -34,6 +34,8 @@ export interface Person {
   configure(config: Record<string, unknown>, stack?: string): void;
   /** Runs an npm script of gpubox's. */
   npm(script: string, ...args: string[]): Promise<Outcome>;
+  /** Runs an npm script on a terminal of 80 columns, at which the person types `keys`. */
+  typed(keys: string, script: string, ...args: string[]): Promise<Outcome>;
   /** Runs a command in a shell in the checkout. */
   sh(command: string): Promise<Outcome>;
   /** The same, with what `npm run env` exports. */
@@ -139,6 +141,11 @@ export async function createPerson({
     npm(script, ...args) {
       const [, , name] = scripts[script].split(" ");
       return command("node", [gpubox, name, ...args]);
+    },
+    typed(keys, script, ...args) {
+      const [, , name] = scripts[script].split(" ");
+      const line = `stty cols 80; exec node cli/gpubox.mjs ${[name, ...args].join(" ")}`;
+      return command("sh", ["-c", `printf '${keys}' | script -qec '${line}' /dev/null`]);
     },
     sh: (text) => command("sh", ["-ec", text]),
     shell: (text) => command("sh", ["-ec", `eval "$(node ${gpubox} env)"; ${text}`]),

@@ -1,6 +1,6 @@
 /** When `npm start` asks first. */
 import { describe, expect, it } from "vitest";
-import { goAheadArgs, judge } from "../../cli/consent.ts";
+import { displayArgs, judge } from "../../cli/consent.ts";
 
 const urn = (type: string, name = "container1-container") =>
   `urn:pulumi:dev::gpubox::gpubox:workspace:Workspace$gpubox:workspace:Notebook$${type}::${name}`;
@@ -63,8 +63,8 @@ describe("a plan", () => {
     expect(judge([{ op: "replace", urn: `${CONTAINER}2` }], args)).not.toEqual(goAhead);
   });
 
-  it("leaves the question to the engine before anything of AWS's is made or changed", () => {
-    const asks = { do: "let the engine ask" };
+  it("is shown before anything of AWS's is made or changed, which may cost money", () => {
+    const asks = { do: "show it first" };
     expect(judge([{ op: "create", urn: urn("aws:ec2/volume:Volume") }])).toEqual(asks);
     expect(judge([{ op: "update", urn: urn("aws:ec2/instance:Instance") }])).toEqual(asks);
     expect(judge([{ op: "same", urn: urn("aws:ec2/instance:Instance") }])).toEqual({ do: "nothing" });
@@ -72,7 +72,7 @@ describe("a plan", () => {
 });
 
 it("the engine shows a tree where there is room for it, else a line at a time", () => {
-  expect(goAheadArgs(true, 160)).toEqual(["--yes", "--skip-preview"]);
-  expect(goAheadArgs(true, 80)).toEqual(["--yes", "--skip-preview", "--non-interactive"]);
-  expect(goAheadArgs(false, 160)).toEqual(["--yes", "--skip-preview", "--non-interactive"]);
+  expect(displayArgs(true, 160)).toEqual([]);
+  expect(displayArgs(true, 80)).toEqual(["--non-interactive"]);
+  expect(displayArgs(false, 160)).toEqual(["--non-interactive"]);
 });
