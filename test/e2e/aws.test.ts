@@ -53,7 +53,7 @@ describeWithDaemon("a stack on AWS", () => {
   });
 
   it("is shown on a terminal, with its price, before a word of the person's has it made", async () => {
-    const { exitCode, stdout } = await stack.person.typed("n\\n", "start", "-s", "aws");
+    const { exitCode, stdout } = await stack.person.typed("n", "start", "-s", "aws");
     expect(exitCode, stdout).toBe(1);
     expect(stdout).toMatch(/\$\d+\.\d+\/h .*\$\d+\.\d+\/month/);
     expect(stdout).toMatch(/go on\? \[y\/N\][\s\S]*nothing was changed/);

@@ -108,7 +108,7 @@ describeWithDaemon("quick commands", () => {
 
     const before = (await container().inspect()).Id;
     person.configure({ ...config, notebooks: [{ name: "container1", gpus: "none", shmSize: "4g" }] });
-    const declined = await person.typed("n\\n", "start");
+    const declined = await person.typed("n", "start");
     expect(declined.exitCode, declined.all).toBe(1);
     expect(declined.stdout).toMatch(
       /^container1: its container is replaced, and what kernels have in memory/m,
@@ -116,7 +116,7 @@ describeWithDaemon("quick commands", () => {
     expect(declined.stdout).toContain("nothing was changed");
     expect((await container().inspect()).Id).toBe(before);
 
-    const agreed = await person.typed("y\\n", "start");
+    const agreed = await person.typed("y", "start");
     expect(agreed.exitCode, agreed.all).toBe(0);
     // The engine's own question would come a second time.
     expect(agreed.stdout).not.toContain("Do you want to perform");

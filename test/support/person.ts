@@ -34,8 +34,8 @@ export interface Person {
   configure(config: Record<string, unknown>, stack?: string): void;
   /** Runs an npm script of gpubox's. */
   npm(script: string, ...args: string[]): Promise<Outcome>;
-  /** Runs an npm script on a terminal of 80 columns, at which the person types `keys`. */
-  typed(keys: string, script: string, ...args: string[]): Promise<Outcome>;
+  /** Runs an npm script on a terminal of 80 columns, at which the person answers a question of `[y/N]`. */
+  typed(answer: string, script: string, ...args: string[]): Promise<Outcome>;
   /** Runs a command in a shell in the checkout. */
   sh(command: string): Promise<Outcome>;
   /** The same, with what `npm run env` exports. */
@@ -102,7 +102,7 @@ export async function createPerson({
     NODE_ENV: undefined,
   };
 
-  async function command(file: string, args: string[]): Promise<Outcome> {
+  async function command(file: string, args: string[], answer?: string): Promise<Outcome> {
     const running = execa(file, args, {
       cwd: project,
       env: own,
@@ -110,7 +110,7 @@ export async function createPerson({
       uid,
       gid: uid,
       all: true,
-      stdin: "ignore",
+      stdin: answer === undefined ? "ignore" : "pipe",
       reject: false,
     });
     let silence = 0;
@@ -121,6 +121,10 @@ export async function createPerson({
       last = now;
     };
     running.all.on("data", said);
+    // What is typed before it is asked for, the engine takes for the terminal's answer to a question of its own.
+    running.all.on("data", (text) => {
+      if (String(text).includes("[y/N]") && running.stdin?.writable) running.stdin.end(`${answer}\n`);
+    });
     const { exitCode = -1, stdout, stderr, all } = await running;
     said();
     return { exitCode, stdout, stderr, all, silence };
@@ -142,10 +146,10 @@ export async function createPerson({
       const [, , name] = scripts[script].split(" ");
       return command("node", [gpubox, name, ...args]);
     },
-    typed(keys, script, ...args) {
+    typed(answer, script, ...args) {
       const [, , name] = scripts[script].split(" ");
       const line = `stty cols 80; exec node cli/gpubox.mjs ${[name, ...args].join(" ")}`;
-      return command("sh", ["-c", `printf '${keys}' | script -qec '${line}' /dev/null`]);
+      return command("script", ["-qec", line, "/dev/null"], answer);
     },
     sh: (text) => command("sh", ["-ec", text]),
     shell: (text) => command("sh", ["-ec", `eval "$(node ${gpubox} env)"; ${text}`]),
