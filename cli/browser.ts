@@ -3,7 +3,8 @@ import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { findProgram } from "./path.ts";
+import { delimiter, isAbsolute } from "node:path";
+import { findProgram, isExecutable } from "./path.ts";
 import { capture, type Env } from "./run.ts";
 
 /** How long a browser may take to ask for the page, in milliseconds. */
@@ -13,10 +14,13 @@ const PATIENCE = 30_000;
 export function browserProgram(env: Env, platform = process.platform): string | undefined {
   const isScreen = platform === "darwin" || env.DISPLAY || env.WAYLAND_DISPLAY || env.WSL_DISTRO_NAME;
   const names = [
-    ...(env.BROWSER ? [env.BROWSER] : []),
+    // Several may be named, as in a PATH; editors that work elsewhere name a program of their own by its path.
+    ...(env.BROWSER ?? "").split(delimiter).filter(Boolean),
     ...(!isScreen ? [] : platform === "darwin" ? ["open"] : ["wslview", "xdg-open"]),
   ];
-  return names.map((name) => findProgram(name, env.PATH)).find((program) => program !== undefined);
+  const find = (name: string) =>
+    isAbsolute(name) ? (isExecutable(name) ? name : undefined) : findProgram(name, env.PATH);
+  return names.map(find).find((program) => program !== undefined);
 }
 
 /**

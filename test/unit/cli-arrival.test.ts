@@ -32,6 +32,14 @@ describe("the browser", () => {
     expect(first).toContain(`location: ${URL}`);
   });
 
+  it("is the first that BROWSER names and that is there, by name or by path", () => {
+    program("my-browser", "");
+    const path = join(folder, "my-browser");
+    expect(browserProgram({ PATH: "/usr/bin", BROWSER: path }, "linux")).toBe(path);
+    expect(browserProgram({ PATH, BROWSER: "/nowhere/browser:not-there:my-browser" }, "linux")).toBe(path);
+    expect(browserProgram({ PATH: "/nowhere", BROWSER: `${path}-2` }, "linux")).toBeUndefined();
+  });
+
   it("is not opened where there is no screen, or the program fails", async () => {
     program("xdg-open", "exit 3");
     expect(browserProgram({ PATH }, "linux")).toBeUndefined();
