@@ -1,8 +1,7 @@
 /** Whether `npm start` asks first: where something would be lost, or may cost money, and nowhere else. */
-import { capture } from "./run.ts";
 import { step } from "./say.ts";
-import { inCheckout, type Session } from "./session.ts";
-import type { State } from "./state.ts";
+import { planQuietly, type Session } from "./session.ts";
+import { resourceName, type State } from "./state.ts";
 
 /** Under so many columns the engine's tree has no room for what it says of a resource. */
 const WIDE = 120;
@@ -33,9 +32,7 @@ export async function consent(session: Session, state: State, args: string[]): P
   if ((state.deployment.resources ?? []).length === 0) {
     return session.settings?.host === "aws" ? { do: "show it first" } : goAhead;
   }
-  const { code, stdout } = await step("looking at what has changed", () =>
-    capture(session.engine.file, ["preview", "--json", "--non-interactive", ...args], inCheckout(session)),
-  );
+  const { code, stdout } = await step("looking at what has changed", () => planQuietly(session, args));
   // What is wrong is said when it is shown.
   return code === 0 ? judge(JSON.parse(stdout).steps ?? [], args) : { do: "show it first" };
 }
@@ -56,7 +53,7 @@ export function judge(steps: Step[], args: string[] = []): Consent {
 /** What a person loses by a step; undefined where that is nothing. */
 function loss({ op, urn }: Step): string | undefined {
   const type = typeOf(urn);
-  const name = urn.slice(urn.lastIndexOf("::") + 2);
+  const name = resourceName(urn);
   const of = name.replace(/-(container|home|retire)$/, "");
   const replaced = /replace/.test(op);
   if (!replaced && op !== "delete") return undefined;

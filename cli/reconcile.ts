@@ -11,6 +11,7 @@ import { hasDaemon, isLocal, type Session } from "./session.ts";
 import { askDocker, dockerClient } from "./setup/daemon.ts";
 import {
   readState,
+  resourceName,
   type State,
   type StateResource,
   unfinished,
@@ -156,7 +157,7 @@ async function argsForDocker(session: Session, resources: StateResource[]): Prom
   });
   const gone = (await Promise.all(looks)).flat();
   if (gone.length === 0) return [];
-  const names = gone.map(({ urn }) => urn.slice(urn.lastIndexOf("::") + 2));
+  const names = gone.map(({ urn }) => resourceName(urn));
   say(`gone from the Docker daemon since the last run: ${names.join(", ")}; made again`);
   // A built image is not noticed by a refresh either.
   const images = gone.filter(({ type }) => type === IMAGE);

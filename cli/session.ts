@@ -163,11 +163,19 @@ export async function requireStack(session: Session): Promise<void> {
 
 /** Runs the engine on the person's terminal, on a copy of the stack's file, and gives its exit status. */
 export function runEngine(session: Session, command: string, args: string[]): Promise<number> {
+  return handOver(session.engine.file, onCopy(session, command, args), inCheckout(session));
+}
+
+/** What the engine would do, as it tells programs. A failure is an answer. */
+export function planQuietly(session: Session, args: string[]): Promise<Captured> {
+  const options = ["--json", "--non-interactive", ...args];
+  return capture(session.engine.file, onCopy(session, "preview", options), inCheckout(session));
+}
+
+/** The arguments of a command that reads the stack's file, and may write into it. */
+function onCopy(session: Session, command: string, args: string[]): string[] {
   const copy = useCopy(session.context, session.stack, [...args, ...session.rest]);
-  return handOver(session.engine.file, [command, ...args, ...copy, ...session.rest], {
-    env: session.env,
-    cwd: session.context.root,
-  });
+  return [command, ...args, ...copy, ...session.rest];
 }
 
 /** Asks the engine something; what it prints is collected. @throws Problem when it fails */

@@ -18,6 +18,9 @@ export interface StateResource {
   retainOnDelete?: boolean;
 }
 
+/** The name of a resource, which ends its URN. */
+export const resourceName = (urn: string) => urn.slice(urn.lastIndexOf("::") + 2);
+
 /** The part of an exported state that is read here; the rest is carried along. */
 export interface State {
   version: number;

@@ -101,10 +101,13 @@ describeWithDaemon("quick commands", () => {
   });
 
   it("a start on a terminal asks before a container is replaced, and nothing otherwise", async () => {
+    const file = join(person.project, "Pulumi.dev.yaml");
+    const written = readFileSync(file, "utf8");
     const idle = await person.typed("", "start");
     expect(idle.exitCode, idle.all).toBe(0);
     expect(idle.stdout).toMatch(/^unchanged/m);
     expect(engineCalls()).toEqual([expect.stringMatching(/^preview --json/)]);
+    expect(readFileSync(file, "utf8"), "the engine works on a copy").toBe(written);
 
     const before = (await container().inspect()).Id;
     person.configure({ ...config, notebooks: [{ name: "container1", gpus: "none", shmSize: "4g" }] });
