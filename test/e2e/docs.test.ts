@@ -4,8 +4,9 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, inject, it } from "vitest";
 import { parse, stringify } from "yaml";
+import { quote } from "../../components/host/shell.ts";
 import { type Daemon, startDaemon } from "../support/daemon.ts";
-import { type Block, pagePaths, readPage } from "../support/docs.ts";
+import { type Block, pagePaths, patternOf, readPage } from "../support/docs.ts";
 import { gitAs } from "../support/git-server.ts";
 import { createPerson, type Person } from "../support/person.ts";
 import { describeWithDaemon } from "../support/requirements.ts";
@@ -68,14 +69,11 @@ describeWithDaemon("the documentation", () => {
       if (!isRun(block)) continue;
       // A person's shell knows aliases; each block is typed into a fresh one.
       const script = `set -e\nshopt -s expand_aliases\n${block.text}\n`;
-      const { exitCode, all } = await person.sh(`exec bash -c ${quoted(script)}`);
+      const { exitCode, all } = await person.sh(`exec bash -c ${quote(script)}`);
       expect(exitCode, `${block.text}\n${all}`).toBe(0);
       for (const line of block.prints?.split("\n") ?? []) {
-        const pattern = line.split("…").map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
-        expect(all, block.text).toMatch(new RegExp(`^${pattern.join(".*")}`, "m"));
+        expect(all, block.text).toMatch(new RegExp(`^${patternOf(line, ".*")}`, "m"));
       }
     }
   });
 });
-
-const quoted = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;

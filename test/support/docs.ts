@@ -105,3 +105,9 @@ export function npmScripts(text: string): string[] {
     ({ groups }) => groups?.run ?? groups?.short ?? "",
   );
 }
+
+/** A pattern for a text of the documentation in which `…` stands for what `gap` matches. */
+export function patternOf(text: string, gap: string): string {
+  const parts = text.split("…").map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+  return parts.join(gap);
+}

@@ -10,6 +10,7 @@ import { stringify } from "yaml";
 import { createContext, ROOT } from "../../cli/context.ts";
 import { dockerfileBase, prepareBaseImage } from "../../cli/setup/base-image.ts";
 import { prepareEngine } from "../../cli/setup/engine.ts";
+import { shellLine } from "../../components/host/shell.ts";
 import type { Daemon } from "./daemon.ts";
 
 /** What a command printed, and how it ended. */
@@ -120,9 +121,9 @@ export async function createPerson({
       silence = Math.max(silence, (now - last) / 1000);
       last = now;
     };
-    running.all.on("data", said);
-    // What is typed before it is asked for, the engine takes for the terminal's answer to a question of its own.
     running.all.on("data", (text) => {
+      said();
+      // What is typed before it is asked for, the engine takes for the terminal's answer to a question of its own.
       if (String(text).includes("[y/N]") && running.stdin?.writable) running.stdin.end(`${answer}\n`);
     });
     const { exitCode = -1, stdout, stderr, all } = await running;
@@ -132,6 +133,8 @@ export async function createPerson({
 
   const gpubox = join(project, "cli", "gpubox.mjs");
   const { scripts } = JSON.parse(readFileSync(join(project, "package.json"), "utf8"));
+  /** What an npm script gives gpubox.mjs to do. */
+  const commandOf = (script: string): string => scripts[script].split(" ")[2];
   return {
     project,
     home,
@@ -142,13 +145,9 @@ export async function createPerson({
       writeFileSync(file, stringify({ config: Object.fromEntries(prefixed) }));
       chownSync(file, uid, uid);
     },
-    npm(script, ...args) {
-      const [, , name] = scripts[script].split(" ");
-      return command("node", [gpubox, name, ...args]);
-    },
+    npm: (script, ...args) => command("node", [gpubox, commandOf(script), ...args]),
     typed(answer, script, ...args) {
-      const [, , name] = scripts[script].split(" ");
-      const line = `stty cols 80; exec node cli/gpubox.mjs ${[name, ...args].join(" ")}`;
+      const line = `stty cols 80; exec ${shellLine(["node", gpubox, commandOf(script), ...args])}`;
       return command("script", ["-qec", line, "/dev/null"], answer);
     },
     sh: (text) => command("sh", ["-ec", text]),

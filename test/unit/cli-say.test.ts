@@ -2,6 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
 import { ROOT } from "../../cli/context.ts";
+import { shellLine } from "../../components/host/shell.ts";
 
 /** A step of two and a half seconds, with the ticks of a log made as short as those of a terminal. */
 const PROGRAM = `
@@ -27,8 +28,8 @@ describe("a step that takes long", () => {
 
   /** What a terminal of 80 columns is sent: lines, each of them as often as it was written over. */
   const typed = (...args: string[]) => {
-    const words = [process.execPath, ...node(...args)].map((word) => `'${word.replaceAll("'", `'\\''`)}'`);
-    const text = execFileSync("script", ["-qec", `stty cols 80; ${words.join(" ")}`, "/dev/null"], {
+    const line = shellLine([process.execPath, ...node(...args)]);
+    const text = execFileSync("script", ["-qec", `stty cols 80; ${line}`, "/dev/null"], {
       env: { ...process.env, NODE_NO_WARNINGS: "1" },
     }).toString();
     expect(text).toMatch(/… 1\.\d s/);

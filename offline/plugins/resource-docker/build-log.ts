@@ -26,8 +26,6 @@ export interface BuildStatus {
 /** A step, as far as it was told of. */
 interface Step {
   name: string;
-  /** What is shown of the name while it is at work. */
-  title: string;
   announced: boolean;
   ended: boolean;
   output: string;
@@ -36,6 +34,9 @@ interface Step {
 }
 
 const linesKept = 20;
+
+/** How often a log is told how far something is that goes on, in milliseconds. */
+export const TICK = 10_000;
 
 /** In characters: the engine puts some 40 before it. */
 const titleLength = 72;
@@ -61,19 +62,21 @@ export class BuildLog {
         .trim()
         .split(/[\r\n]+/)
         .at(-1);
-      if (last) this.#log.status(`${step.title}: ${last}`);
+      if (last) this.#log.status(`${titleOf(step.name)}: ${last}`);
     }
   }
 
   /** Says how far the steps are that go on, for whoever reads a log, in which passing status is not. */
   tick(now: number = Date.now()): void {
-    for (const { title, announced, ended, output, since } of this.#steps.values()) {
+    for (const { name, announced, ended, output, since } of this.#steps.values()) {
       if (!announced || ended) continue;
       const last = output
         .trim()
         .split(/[\r\n]+/)
         .at(-1);
-      this.#log.info(`${title}: ${Math.round((now - since) / 1000)} s so far${last ? `: ${last}` : ""}`);
+      this.#log.info(
+        `${titleOf(name)}: ${Math.round((now - since) / 1000)} s so far${last ? `: ${last}` : ""}`,
+      );
     }
   }
 
@@ -89,7 +92,6 @@ export class BuildLog {
   #step({ digest, name, cached, started, completed, error }: Vertex): void {
     const step = this.#steps.get(digest) ?? {
       name,
-      title: titleOf(name),
       announced: false,
       ended: false,
       output: "",
@@ -102,12 +104,12 @@ export class BuildLog {
     if (started && !step.announced) {
       step.announced = true;
       step.since = Date.now();
-      this.#log.info(cached ? `${step.title} (cached)` : step.title);
+      this.#log.info(cached ? `${titleOf(name)} (cached)` : titleOf(name));
     }
     if (!started || !completed || step.ended) return;
     step.ended = true;
     const seconds = completed.seconds - started.seconds + (completed.nanos - started.nanos) / 1e9;
-    if (seconds >= 1 && !error) this.#log.info(`${step.title}: done in ${seconds.toFixed(1)} s`);
+    if (seconds >= 1 && !error) this.#log.info(`${titleOf(name)}: done in ${seconds.toFixed(1)} s`);
   }
 }
 

@@ -4,7 +4,7 @@ import type Docker from "dockerode";
 import type { Change } from "../shared/diff.ts";
 import type { Operation, Resource } from "../shared/provider.ts";
 import { hasUnknown, isObject, type Properties, secret, type Value } from "../shared/values.ts";
-import { BuildLog, decodeStatus } from "./build-log.ts";
+import { BuildLog, decodeStatus, TICK } from "./build-log.ts";
 import { contextArchive, contextDigest, dockerfileFault, dockerfileInContext } from "./context.ts";
 import { doing } from "./docker.ts";
 import type { Daemon } from "./resource.ts";
@@ -27,9 +27,6 @@ export const imageTable = {
     addHosts: texts(),
   }),
 } as const satisfies Table;
-
-/** How often a build that goes on says so, in milliseconds. */
-const TICK = 10_000;
 
 interface ImageInputs {
   imageName: string;

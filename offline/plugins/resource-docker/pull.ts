@@ -1,6 +1,7 @@
 import { createInterface } from "node:readline";
 import type Docker from "dockerode";
 import type { Operation } from "../shared/provider.ts";
+import { TICK } from "./build-log.ts";
 import { doing, found } from "./docker.ts";
 
 /**
@@ -22,9 +23,6 @@ export async function ensureImage(
   log.info(`pulled ${name} in ${Math.round((Date.now() - started) / 1000)} s`);
   return await doing(`pulled image ${name}`, docker.getImage(name).inspect());
 }
-
-/** How often a log is told how far a pull is, in milliseconds. */
-const TICK = 10_000;
 
 async function pull(
   docker: Docker,
