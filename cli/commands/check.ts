@@ -1,4 +1,4 @@
-/** `npm run check`: everything that needs no daemon. */
+/** `npm run check`: everything that needs no daemon; with `--no-tests` what is left beside the tests. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Context } from "../context.ts";
@@ -11,6 +11,8 @@ import { schema } from "./schema.ts";
 /** Folders with nothing of ours in them. */
 const NOT_OURS = new Set(["node_modules", ".git", ".gpubox"]);
 
+const NO_TESTS = "--no-tests";
+
 interface Verdict {
   ok: boolean;
   output: string;
@@ -18,7 +20,10 @@ interface Verdict {
 
 type Check = () => Promise<Verdict>;
 
-export async function check(context: Context): Promise<number> {
+export async function check(context: Context, args: string[]): Promise<number> {
+  const unknown = args.filter((arg) => arg !== NO_TESTS);
+  if (unknown.length > 0)
+    throw new Problem(`check does not know ${unknown.join(" ")}: it takes ${NO_TESTS} alone`);
   const tool = (name: string, ...args: string[]): Check =>
     run(context, join("node_modules", ".bin", name), args);
   const checks: Record<string, Check> = {
@@ -26,8 +31,10 @@ export async function check(context: Context): Promise<number> {
     types: tool("tsc", "--noEmit"),
     shellcheck: await shellcheck(context),
     schema: () => verdict(() => schema(context, ["--check"])),
-    tests: tool("vitest", "run", "--project", "unit", "--project", "contract", "--reporter", "dot"),
   };
+  if (!args.includes(NO_TESTS)) {
+    checks.tests = tool("vitest", "run", "--project", "unit", "--project", "contract", "--reporter", "dot");
+  }
   const verdicts = Object.entries(checks).map(async ([name, action]) => {
     const started = performance.now();
     const { ok, output } = await action();

@@ -57,7 +57,7 @@ export interface LoopbackServer {
   readonly requests: SeenRequest[];
   /** Bytes of file bodies handed out so far. */
   readonly bytesSent: number;
-  /** Forgets requests and bytes so far. */
+  /** Forgets requests and bytes so far, and what answers that are under way have yet to send. */
   forget(): void;
   close(): Promise<void>;
 }
@@ -75,6 +75,7 @@ export async function startLoopbackServer(): Promise<LoopbackServer> {
   const handlers = new Map<string, Handler>();
   const requests: SeenRequest[] = [];
   let bytesSent = 0;
+  let forgotten = 0;
 
   const server = createServer(async (request, response) => {
     const { method = "GET", url = "/" } = request;
@@ -84,7 +85,9 @@ export async function startLoopbackServer(): Promise<LoopbackServer> {
     if (handler) return handler(request, response);
     const file = files.get(path);
     if (!file) return answerStatus(response, 404);
-    for await (const sent of answer(file, request, response)) bytesSent += sent;
+    const before = forgotten;
+    // A client that was killed may still be sent to for a moment.
+    for await (const sent of answer(file, request, response)) if (forgotten === before) bytesSent += sent;
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -105,6 +108,7 @@ export async function startLoopbackServer(): Promise<LoopbackServer> {
     forget: () => {
       requests.length = 0;
       bytesSent = 0;
+      forgotten += 1;
     },
     close: async () => {
       server.close();
