@@ -1,31 +1,38 @@
-/** Running the scripts of `host-scripts/` on this machine, as the engine does. */
+/** Running the scripts of `host-scripts/` on the machine that a stack's folders are on, as the engine does. */
 import { execa } from "execa";
 import { type HostScript, scriptCommand, scriptText } from "../components/host/host.ts";
+import { exportLines } from "../components/host/shell.ts";
+import { remoteScript, type SshConnection } from "../components/host/ssh-command.ts";
 import type { Context } from "./context.ts";
 
 /** How a script ended. */
 export interface ScriptResult {
-  /** Exit status; 1 after a signal. */
+  /** Exit status; 1 after a signal, 255 where the machine could not be reached. */
   code: number;
   /** The lines it printed: its result. */
   lines: string[];
 }
 
-/**
- * Runs a script with the person's environment and these parameters.
- *
- * @param stderr what becomes of what it says: `inherit` shows it as it comes
- */
+/** Where a script is run, and what becomes of what it says. */
+export interface ScriptOptions {
+  /** The way to the machine; this one by default. */
+  connection?: SshConnection | undefined;
+  /** `inherit`, the default, shows it as it comes. */
+  stderr?: "inherit" | "ignore";
+}
+
+/** Runs a script with these parameters, as the person. */
 export async function runHostScript(
   { env }: Context,
   script: HostScript,
   parameters: Record<string, string>,
-  stderr: "inherit" | "ignore" = "inherit",
+  { connection, stderr = "inherit" }: ScriptOptions = {},
 ): Promise<ScriptResult> {
-  const { exitCode, stdout } = await execa("/bin/sh", ["-c", scriptCommand(script)], {
-    env: { ...env, ...parameters },
+  const command = connection ? remoteScript(connection) : scriptCommand(script);
+  const { exitCode, stdout } = await execa("/bin/sh", ["-c", command], {
+    env,
     extendEnv: false,
-    input: scriptText(script),
+    input: exportLines(parameters) + scriptText(script),
     stderr,
     reject: false,
   });

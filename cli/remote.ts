@@ -1,4 +1,4 @@
-/** The machine of a stack whose host is of kind `ssh`, as the commands see it. */
+/** The machine of a stack that is not on this one, above all where its host is of kind `ssh`, as the commands see it. */
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
@@ -10,9 +10,10 @@ import { dialStdio } from "../components/host/dial-stdio.ts";
 import { reachSshMachine, runOnMachine } from "../components/host/inspect-ssh.ts";
 import { type SshConnection, sshCommand } from "../components/host/ssh-command.ts";
 import { parseHost } from "../config.ts";
+import type { Context } from "./context.ts";
 import { Problem, step } from "./say.ts";
 import type { DockerAddress } from "./setup/daemon.ts";
-import { shortName, stackFile } from "./setup/stack.ts";
+import { parseStackArgs, readStack, shortName, stackFile, stackOption } from "./setup/stack.ts";
 
 /** A machine that answered. */
 export interface Remote {
@@ -47,6 +48,35 @@ export async function reach(root: string, stack: string): Promise<SshConnection>
     toldLater(reachSshMachine(connection, folder, shortName(stack))),
   );
   return connection;
+}
+
+/**
+ * The way to the machine that a stack's folders are on; undefined where that is this one.
+ *
+ * @param args of the command: which stack it is
+ * @throws Problem when there is no such machine, or it does not answer
+ */
+export async function findWay(context: Context, args: string[]): Promise<SshConnection | undefined> {
+  const { stack } = parseStackArgs(args, context.env);
+  const { host } = readStack(context.root, stack);
+  if (host === "local") return undefined;
+  return host === "ssh" ? await reach(context.root, stack) : await findWayOnAws(context, args);
+}
+
+async function findWayOnAws(context: Context, args: string[]): Promise<SshConnection> {
+  // Slow to load, and needed only here.
+  const { openSession, requireStack } = await import("./session.ts");
+  const { readOutputs } = await import("./outputs.ts");
+  const { readState } = await import("./state.ts");
+  const { findMachine } = await import("./aws.ts");
+  const session = await openSession(context, args);
+  await requireStack(session);
+  const { machine } = await readOutputs(session);
+  const state = (await findMachine(session, await readState(session)))?.state ?? "not there";
+  if (machine && state === "running") return machine.connection;
+  throw new Problem(
+    `the machine of stack ${session.stack} is ${state}: \`npm start${stackOption(session.stack)}\` brings it back`,
+  );
 }
 
 /** Waits until a notebook answers on its machine. @throws Problem when it does not, after `patience` seconds */

@@ -18,6 +18,8 @@ set -eu
 topic="${KIND-} ${FOLDER-}"
 # shellcheck source=host-scripts/common.sh
 . ./common.sh
+# shellcheck source=host-scripts/ours.sh
+. ./ours.sh
 # shellcheck source=host-scripts/git.sh
 . ./git.sh
 
@@ -45,38 +47,6 @@ kept() {
   sed 's/^/  /' >&2
   say "kept: $at $1"
   say "  to remove it all the same:  rm -rf $(quoted "$at")"
-}
-
-# --- what is ours -----------------------------------------------------------------------------------------------------
-
-# Whether a path, or a folder on the way to it, is a link: what is behind it was not put there by us.
-is_linked() {
-  path=$1
-  while [ "$path" != "$ROOT/$KIND" ]; do
-    if [ -L "$path" ]; then return 0; fi
-    path=$(dirname "$path")
-  done
-  return 1
-}
-
-REMOVING=.gpubox-removing.json
-
-is_ours() {
-  if [ ! -d "$1" ] || is_linked "$1"; then return 1; fi
-  case $KIND in
-    code) [ -d "$1/.git" ] && [ ! -L "$1/.git" ] && [ -f "$1/.git/gpubox" ] ;;
-    data) [ -f "$1/.gpubox.json" ] || [ -f "$1/$REMOVING" ] ;;
-  esac
-}
-
-# The folders of this entry that are ours, each as "call FOLDER".
-each_of_ours() {
-  if is_ours "$target"; then "$1" "$target"; fi
-  if [ "$KIND" = code ]; then return; fi
-  for version in "$target"-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]; do
-    # Another entry may have a name of this form.
-    if is_ours "$version" && grep -qs "\"sha256\": *\"${version##*-}" "$version"/.gpubox*.json; then "$1" "$version"; fi
-  done
 }
 
 # Away from its name at once: what a kill leaves of it is in nobody's way.

@@ -47,6 +47,7 @@ export type HostScript =
   | "dataset.sh"
   | "s3-sync.sh"
   | "retire.sh"
+  | "list-own.sh"
   | "teardown.sh"
   | "wait-for-notebook.sh"
   | "prove-gpu.sh"

@@ -94,6 +94,13 @@ describeWithDaemon("a stack on spot, by Session Manager", () => {
     expect(again.stdout).toMatch(/^unchanged/m);
   });
 
+  it("is rid from here of what gpubox put on its volume", async () => {
+    const outcome = await stack.person.npm("purge", "--yes", "-s", "aws");
+    succeeds(outcome);
+    expect(outcome.all).toMatch(/^data\/pets {2}0\.\d MB .*the next `npm start -- -s aws` brings it back/m);
+    expect(await stack.inNotebook("import os\nprint(os.path.exists('/data/pets'))")).toBe("False\n");
+  });
+
   it("is taken down with its request before its machine, and its volume after a snapshot", async () => {
     const [volume] = await stack.volumes("data");
     const before = stack.cloud.calls.length;

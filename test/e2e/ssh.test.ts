@@ -1,6 +1,15 @@
 /** The same stack on a machine that is reached by SSH: a real sshd and a Docker daemon in a network of their own. */
 import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { execa } from "execa";
@@ -9,6 +18,7 @@ import { stringify } from "yaml";
 import { createContext } from "../../cli/context.ts";
 import { openRemote } from "../../cli/remote.ts";
 import { prepareBaseImage } from "../../cli/setup/base-image.ts";
+import { gitAs } from "../support/git-server.ts";
 import { execute, status } from "../support/jupyter.ts";
 import { createPerson, type Outcome, type Person } from "../support/person.ts";
 import { describeWithDaemon } from "../support/requirements.ts";
@@ -215,7 +225,7 @@ describeWithDaemon("a stack on a machine reached by SSH", () => {
     expect(other.all).toMatch(/Host key verification failed/);
   });
 
-  it("removes one notebook alone, and says where data stays that leaves the configuration", async () => {
+  it("removes one notebook alone, has its code moved on from here, and says where data stays that leaves the configuration", async () => {
     const file = join(machine.home, "signals.txt");
     writeFileSync(file, "1 2 3\n", { mode: 0o644 });
     const sha256 = createHash("sha256").update("1 2 3\n").digest("hex");
@@ -226,14 +236,44 @@ describeWithDaemon("a stack on a machine reached by SSH", () => {
       purge,
     });
     const notebooks = [{ name: "container1", gpus: "none" }];
-    configure({ hostKey: machine.hostKey }, { data: [data(true), data(false)], notebooks });
+    const upstream = join(machine.home, "upstream");
+    const git = gitAs(keys);
+    mkdirSync(upstream);
+    git(upstream, "init", "--quiet", "--initial-branch", "main");
+    // git touches no repository of another person's.
+    const own = (uid: number) => execa("chown", ["-R", String(uid), upstream]);
+    const commit = async () => {
+      await own(0);
+      git(upstream, "commit", "--quiet", "--allow-empty", "-m", "a lesson");
+      await own(REMOTE.uid);
+    };
+    await commit();
+    const code = [{ url: `file://${upstream}`, ref: "main", folder: "course" }];
+    configure({ hostKey: machine.hostKey }, { code, data: [data(true), data(false)], notebooks });
     succeeds(await person.npm("start"));
     expect(await containers()).toEqual(["/container1"]);
+    await commit();
+    const update = await person.npm("update");
+    succeeds(update);
+    expect(update.all).toContain(`code course: updated: ${machine.home}/docker_mount/code/course is at`);
     expect(existsSync(join(machine.home, "docker_mount", "data", "kept", "signals.txt"))).toBe(true);
     configure({ hostKey: machine.hostKey }, { notebooks });
     const outcome = await person.npm("start");
     succeeds(outcome);
     expect(outcome.all).toMatch(/left: \S+data\/kept/);
+  });
+
+  it("is rid from here of what gpubox put there, and of nothing else", async () => {
+    const purge = await person.npm("purge", "--yes");
+    succeeds(purge);
+    expect(purge.all).toMatch(/^code\/course {2}0\.\d MB$/m);
+    expect(purge.all).toMatch(/^data\/kept {2}0\.\d MB$/m);
+    const mount = join(machine.home, "docker_mount");
+    expect(readdirSync(join(mount, "code"))).toContain("made.txt");
+    expect(readdirSync(join(mount, "code"))).not.toContain("course");
+    expect(readdirSync(join(mount, "data"))).not.toContain("kept");
+    const again = await person.npm("purge", "--yes");
+    expect(again.all).toContain(`nothing below ~/docker_mount on ${machine.address} that gpubox put there`);
   });
 
   it("gives up within a minute on a machine that went away, and can be destroyed without it", async () => {

@@ -108,6 +108,51 @@ async function putData(folder = "pets", text = "one", more: Record<string, strin
   return sha256.slice(0, 8);
 }
 
+describe.skipIf(skip)("list-own.sh", () => {
+  const list = async () => {
+    const { code, stdout } = await runScript("list-own.sh", { ROOT: root, HOME: home });
+    expect(code).toBe(0);
+    return stdout.split("\n").slice(0, -1);
+  };
+
+  it("lists what was put there, with its versions and sizes, whatever it is called", async () => {
+    await putCode("courses/100%");
+    await putData("pets", "one");
+    const second = await putData("pets", "two");
+    await putData(".hidden set");
+    const line = (kind: Kind, folder: string, path: string) =>
+      expect.stringMatching(new RegExp(`^${[kind, folder, "[1-9]\\d*", ""].join("\t")}.*/${kind}/${path}$`));
+    expect(await list()).toEqual([
+      line("code", "courses/100%", "courses/100%"),
+      line("data", ".hidden set", ".hidden set"),
+      line("data", "pets", "pets"),
+      line("data", "pets", `pets-${second}`),
+    ]);
+  });
+
+  it("lists what is half made, and nothing of the person's", async () => {
+    mkdirSync(at("data", ".gpubox", "cut", "unpacked"), { recursive: true });
+    mkdirSync(at("data", ".gpubox", "done"));
+    for (const name of ["lock", "fetch.log"]) writeFileSync(at("data", ".gpubox", "done", name), "");
+    mkdirSync(at("data", "mine"));
+    mkdirSync(at("data", ".gpubox", "mine"));
+    // Behind a link is what the person put somewhere else.
+    await putData("moved");
+    renameSync(at("data", "moved"), join(root, "elsewhere"));
+    symlinkSync(join(root, "elsewhere"), at("data", "moved"));
+    expect(await list()).toEqual([expect.stringContaining(`\t${at("data", ".gpubox", "cut")}`)]);
+  });
+
+  it("lists nothing where nothing was put, and refuses a root that is none", async () => {
+    expect(await list()).toEqual([]);
+    removeFolder(root);
+    expect(await list()).toEqual([]);
+    const run = await runScript("list-own.sh", { ROOT: "mount", HOME: home });
+    expect(run).toMatchObject({ code: 2, stdout: "" });
+    expect(run.stderr).toContain("root: 'mount' is neither absolute nor below ~/");
+  });
+});
+
 describe.skipIf(skip)("retire.sh without PURGE", () => {
   it("leaves everything and says where it is", async () => {
     await putCode();

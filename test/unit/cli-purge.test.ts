@@ -12,11 +12,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { chooseEntries as choosePut, type PutEntry, purge, putEntries } from "../../cli/commands/purge.ts";
-import { type CodeParameters, chooseEntries, codeEntries, updateEntries } from "../../cli/commands/update.ts";
+import { type CodeParameters, chooseEntries, update, updateEntries } from "../../cli/commands/update.ts";
 import { createContext } from "../../cli/context.ts";
 import { runHostScript } from "../../cli/host-scripts.ts";
 import { Problem } from "../../cli/say.ts";
-import type { State, StateResource } from "../../cli/state.ts";
 import { gitAs } from "../support/git-server.ts";
 
 vi.setConfig({ testTimeout: 30_000 });
@@ -77,39 +76,12 @@ async function putData(folder: string): Promise<void> {
       SHA256: createHash("sha256").update("a set").digest("hex"),
       FOLDER: folder,
     },
-    "ignore",
+    { stderr: "ignore" },
   );
   expect(code).toBe(0);
 }
 
 describe("npm run update", () => {
-  // As `pulumi stack export` shows them.
-  const command = (name: string, inputs: Record<string, unknown>): StateResource => ({
-    urn: `urn:pulumi:dev::gpubox::command:local:Command::${name}`,
-    type: "command:local:Command",
-    inputs,
-  });
-  const state = (...resources: StateResource[]): State => ({
-    version: 3,
-    deployment: { resources },
-  });
-
-  it("finds the entries that the state knows", () => {
-    const found = codeEntries(
-      state(
-        command("local-root", { create: "x", environment: { ROOT: "~/m" }, stdin: "…" }),
-        command("code-a-checkout", { create: "x", environment: entry("a"), stdin: "…" }),
-        command("data-b-download", { create: "x", environment: { ROOT: root, URLS: "…", FOLDER: "b" } }),
-        command("code-a-retire", { delete: "x", environment: { ROOT: root, KIND: "code", FOLDER: "a" } }),
-        command("ready", { create: "x", environment: { URL: "http://127.0.0.1:8888" } }),
-        { urn: "urn:x", type: "docker:index/image:Image", inputs: {} },
-        { urn: "urn:y", type: "pulumi:pulumi:Stack" },
-      ),
-    );
-    expect(found).toEqual([entry("a")]);
-    expect(codeEntries({ version: 3, deployment: {} })).toEqual([]);
-  });
-
   it("takes all of them, or those that are named", () => {
     const entries = [entry("a"), entry("b")];
     expect(chooseEntries(entries, [])).toEqual(entries);
@@ -121,7 +93,8 @@ describe("npm run update", () => {
 
   it("moves a branch on, and goes on after an entry that cannot be moved", async () => {
     const upstream = makeUpstream();
-    for (const folder of ["a", "b"]) await runHostScript(context(), "code.sh", entry(folder), "ignore");
+    for (const folder of ["a", "b"])
+      await runHostScript(context(), "code.sh", entry(folder), { stderr: "ignore" });
     const edited = join(root, "code", "a");
     git(edited, "commit", "--quiet", "--allow-empty", "-m", "mine");
     const mine = git(edited, "rev-parse", "HEAD");
@@ -132,10 +105,25 @@ describe("npm run update", () => {
     expect(git(join(root, "code", "b"), "rev-parse", "HEAD")).toBe(git(upstream, "rev-parse", "HEAD"));
     expect(await updateEntries(context(), [entry("b")])).toBe(0);
   });
+
+  it.each([
+    [["  gpubox:root: ~/mount"], [], "stack dev has no code: list it as `gpubox:code` in Pulumi.dev.yaml"],
+    [["  gpubox:root: ~/mount"], ["course"], "there is no `code` entry course; there is none"],
+    [["  gpubox:root: ~/mount"], ["--all"], "there is no option --all"],
+    [["  gpubox:code: [{ url: file:///x/course, ref: main }]"], [], "stack dev is not up"],
+  ])("with %j and %j says what is wrong", async (lines, args, message) => {
+    writeStack(lines);
+    await expect(update(context(), args)).rejects.toThrow(message);
+  });
 });
 
 describe("npm run purge", () => {
-  const put = (kind: PutEntry["kind"], folder: string): PutEntry => ({ kind, folder, paths: ["/x"] });
+  const put = (kind: PutEntry["kind"], folder: string): PutEntry => ({
+    kind,
+    folder,
+    paths: ["/x"],
+    kilobytes: 1,
+  });
 
   it("takes all that is there, or what is named", () => {
     const entries = [put("code", "a"), put("data", "a"), put("data", "b")];
@@ -147,15 +135,16 @@ describe("npm run purge", () => {
 
   it("lists what gpubox put there, and half-made things, and nothing of the person's", async () => {
     makeUpstream();
-    await runHostScript(context(), "code.sh", entry("courses/one"), "ignore");
+    await runHostScript(context(), "code.sh", entry("courses/one"), { stderr: "ignore" });
     await putData("pets");
     mkdirSync(join(root, "data", "mine"));
     mkdirSync(join(root, "data", ".gpubox", "cut short"), { recursive: true });
     writeFileSync(join(root, "data", ".gpubox", "cut short", "x.part"), "half");
-    expect(await putEntries(context(), root)).toEqual([
-      { kind: "code", folder: "courses/one", paths: [join(root, "code", "courses/one")] },
-      { kind: "data", folder: "cut short", paths: [join(root, "data", ".gpubox", "cut short")] },
-      { kind: "data", folder: "pets", paths: [join(root, "data", "pets")] },
+    const kilobytes = expect.any(Number);
+    expect(await putEntries(context(), "~/mount")).toEqual([
+      { kind: "code", folder: "courses/one", paths: [join(root, "code", "courses/one")], kilobytes },
+      { kind: "data", folder: "cut short", paths: [join(root, "data", ".gpubox", "cut short")], kilobytes },
+      { kind: "data", folder: "pets", paths: [join(root, "data", "pets")], kilobytes },
     ]);
   });
 
@@ -184,12 +173,12 @@ describe("npm run purge", () => {
     expect(await purge(context(), ["-y"])).toBe(0);
     expect(readdirSync(join(root, "data"))).toEqual([".gpubox"]);
     expect(await purge(context(), ["-y"])).toBe(0);
-    expect(said).toContain(`there is nothing below ${root} that gpubox put there`);
+    expect(said).toContain("there is nothing below ~/mount that gpubox put there");
   });
 
   it.each([
     [["  gpubox:rot: ~/mount"], [], "gpubox:rot: there is no such key"],
-    [["  gpubox:host: { kind: ssh }"], [], "for local stacks only"],
+    [["  gpubox:host: { kind: ssh }"], [], "gpubox:host.address"],
     [["  gpubox:root: ~/mount"], ["--force"], "there is no option --force"],
     [["  gpubox:root: ~/mount"], ["pets", "-y"], "there is nothing of pets"],
   ])("with %j and %j says what is wrong", async (lines, args, message) => {
