@@ -1,4 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { join } from "node:path";
@@ -153,8 +154,11 @@ describe.skipIf(noSsh)("code.sh and a repository behind ssh", () => {
     const user = execFileSync("id", ["-un"], { encoding: "utf8" }).trim();
     url = `ssh://${user}@127.0.0.1:${port}${bare}`;
   });
-  afterAll(() => {
+  afterAll(async () => {
+    // The agent removes its socket as it ends, which is not to happen while the folder is removed.
+    const ended = processes.map((each) => once(each, "exit"));
     for (const each of processes) each.kill();
+    await Promise.all(ended);
   });
 
   /** The person's own way to start ssh, as it would be in a configuration: nothing of this machine's is used. */
