@@ -1,7 +1,6 @@
 /** Running the scripts of `host-scripts/` on the machine that a stack's folders are on, as the engine does. */
 import { execa } from "execa";
-import { type HostScript, scriptCommand, scriptText } from "../components/host/host.ts";
-import { exportLines } from "../components/host/shell.ts";
+import { type HostScript, scriptCommand, selfContained } from "../components/host/host.ts";
 import { remoteScript, type SshConnection } from "../components/host/ssh-command.ts";
 import type { Context } from "./context.ts";
 
@@ -32,7 +31,7 @@ export async function runHostScript(
   const { exitCode, stdout } = await execa("/bin/sh", ["-c", command], {
     env,
     extendEnv: false,
-    input: exportLines(parameters) + scriptText(script),
+    input: selfContained(script, parameters),
     stderr,
     reject: false,
   });

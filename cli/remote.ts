@@ -13,7 +13,7 @@ import { parseHost } from "../config.ts";
 import type { Context } from "./context.ts";
 import { Problem, step } from "./say.ts";
 import type { DockerAddress } from "./setup/daemon.ts";
-import { parseStackArgs, readStack, shortName, stackFile, stackOption } from "./setup/stack.ts";
+import { readStack, shortName, stackFile, stackOption } from "./setup/stack.ts";
 
 /** A machine that answered. */
 export interface Remote {
@@ -53,29 +53,27 @@ export async function reach(root: string, stack: string): Promise<SshConnection>
 /**
  * The way to the machine that a stack's folders are on; undefined where that is this one.
  *
- * @param args of the command: which stack it is
  * @throws Problem when there is no such machine, or it does not answer
  */
-export async function findWay(context: Context, args: string[]): Promise<SshConnection | undefined> {
-  const { stack } = parseStackArgs(args, context.env);
+export async function findWay(context: Context, stack: string): Promise<SshConnection | undefined> {
   const { host } = readStack(context.root, stack);
   if (host === "local") return undefined;
-  return host === "ssh" ? await reach(context.root, stack) : await findWayOnAws(context, args);
+  return host === "ssh" ? await reach(context.root, stack) : await findWayOnAws(context, stack);
 }
 
-async function findWayOnAws(context: Context, args: string[]): Promise<SshConnection> {
+async function findWayOnAws(context: Context, stack: string): Promise<SshConnection> {
   // Slow to load, and needed only here.
   const { openSession, requireStack } = await import("./session.ts");
   const { readOutputs } = await import("./outputs.ts");
   const { readState } = await import("./state.ts");
   const { findMachine } = await import("./aws.ts");
-  const session = await openSession(context, args);
+  const session = await openSession(context, ["-s", stack]);
   await requireStack(session);
   const { machine } = await readOutputs(session);
   const state = (await findMachine(session, await readState(session)))?.state ?? "not there";
   if (machine && state === "running") return machine.connection;
   throw new Problem(
-    `the machine of stack ${session.stack} is ${state}: \`npm start${stackOption(session.stack)}\` brings it back`,
+    `the machine of stack ${stack} is ${state}: \`npm start${stackOption(stack)}\` brings it back`,
   );
 }
 

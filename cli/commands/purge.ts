@@ -27,7 +27,7 @@ export async function purge(context: Context, args: string[]): Promise<number> {
   const option = names.find((name) => name.startsWith("-"));
   if (option) throw new Problem(`there is no option ${option}; it takes names like data/pets, and --yes`);
   const { root, entries: configured } = await readConfigured(context, stack);
-  const connection = await findWay(context, args);
+  const connection = await findWay(context, stack);
   const entries = chooseEntries(await putEntries(context, root, connection), names);
   if (entries.length === 0) {
     say(

@@ -1,14 +1,12 @@
 /** `npm run update`: moves the branches and tags of `code` entries on, without running the program. */
 import type { SshConnection } from "../../components/host/ssh-command.ts";
+import type { CodeParameters } from "../../components/workspace/code.ts";
 import type { Context } from "../context.ts";
 import { runHostScript } from "../host-scripts.ts";
 import { findWay } from "../remote.ts";
 import { Problem, say } from "../say.ts";
 import { notUp, parseStackArgs, shortName } from "../setup/stack.ts";
 import { findPlaces, isStackFileThere } from "../state-file.ts";
-
-/** The parameters with which `code.sh` puts an entry there. */
-export type CodeParameters = Record<string, string> & { FOLDER: string };
 
 export async function update(context: Context, args: string[]): Promise<number> {
   const { stack, rest: names } = parseStackArgs(args, context.env);
@@ -22,7 +20,7 @@ export async function update(context: Context, args: string[]): Promise<number> 
   }
   const place = findPlaces(context, stack);
   if (place && !isStackFileThere(place)) throw notUp(stack);
-  return await updateEntries(context, entries, await findWay(context, args));
+  return await updateEntries(context, entries, await findWay(context, stack));
 }
 
 /** The `code` entries of a stack's file. @throws Problem when that cannot be used */
@@ -31,7 +29,7 @@ async function codeEntries(context: Context, stack: string): Promise<CodeParamet
   const { readConfig } = await import("../setup/config.ts");
   const { codeParameters } = await import("../../components/workspace/code.ts");
   const { code, root } = readConfig(context.root, stack);
-  return code.map((entry) => ({ ROOT: root, FOLDER: entry.folder, ...codeParameters(entry) }));
+  return code.map((entry) => ({ ROOT: root, ...codeParameters(entry) }));
 }
 
 /** Those with these folders; all of them without any. @throws Problem when there is none of that name */

@@ -7,6 +7,7 @@
 import { readFileSync } from "node:fs";
 import type * as docker from "@pulumi/docker";
 import type * as pulumi from "@pulumi/pulumi";
+import { exportLines } from "./shell.ts";
 import type { SshConnection } from "./ssh-command.ts";
 
 /** One NVIDIA GPU of a host. */
@@ -127,6 +128,11 @@ export function scriptCommand(script: HostScript): string {
 export function scriptText(script: string): string {
   const text = readFileSync(new URL(`../../host-scripts/${script}`, import.meta.url), "utf8");
   return text.replace(/^\. \.\/(.+)$/gm, (_, name: string) => scriptText(name));
+}
+
+/** Text of a script that sets its own parameters: ssh hands no environment over. */
+export function selfContained(script: HostScript, parameters: Record<string, string>): string {
+  return exportLines(parameters) + scriptText(script);
 }
 
 /** The last line of what a script printed: its result. */

@@ -6,10 +6,9 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import * as pulumi from "@pulumi/pulumi";
 import { INSPECT_ARGS } from "./gpus.ts";
-import { type HostScript, lastLine, scriptText } from "./host.ts";
+import { type HostScript, lastLine, selfContained } from "./host.ts";
 import { dockerProblem, factsOf, type Inspection, type Machine, machineOf } from "./inspection.ts";
 import { type HostNeeds, preflightProblems, refuse } from "./preflight.ts";
-import { exportLines } from "./shell.ts";
 import { keyscanCommand, remoteScript, type SshConnection, sshCommand } from "./ssh-command.ts";
 import { explainHostKey, explainSsh, unreachable } from "./ssh-failure.ts";
 
@@ -54,7 +53,7 @@ export async function runOnMachine(
   patience: number = PATIENCE,
 ): Promise<string> {
   const line = remoteScript(connection);
-  const text = exportLines(environment) + scriptText(script);
+  const text = selfContained(script, environment);
   const ended = await runToEnd(["/bin/sh", "-c", line], text, patience);
   if (ended.code === 0) return ended.stdout;
   const failure =

@@ -9,10 +9,9 @@ import {
   type HostRun,
   type HostScriptArgs,
   lastLine,
-  scriptText,
+  selfContained,
 } from "./host.ts";
 import type { Machine } from "./inspection.ts";
-import { exportLines } from "./shell.ts";
 import {
   dockerUrl,
   forgivingScript,
@@ -155,12 +154,12 @@ export class SshHost extends pulumi.ComponentResource implements DockerHost {
   }
 }
 
-/** A script that sets its own parameters: ssh hands no environment over. */
+/** Like `selfContained`, with parameters that may be known later. */
 export function scriptWith(
   script: HostScriptArgs["script"],
   environment: HostScriptArgs["environment"],
 ): pulumi.Output<string> {
-  return pulumi.all(environment).apply((known) => exportLines(known) + scriptText(script));
+  return pulumi.all(environment).apply((known) => selfContained(script, known));
 }
 
 function notRun({ address }: SshConnection, script: string, environment: Record<string, string>): string {

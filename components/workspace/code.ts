@@ -31,15 +31,11 @@ export class CodeRepository extends pulumi.ComponentResource {
   }
 }
 
+/** Parameters of `code.sh`. */
+export type CodeParameters = Record<string, string> & { FOLDER: string };
+
 /** Parameters of `code.sh`; what is not set is left out, so that a new option changes no stack that does not use it. */
-export function codeParameters({
-  url,
-  ref,
-  folder,
-  shallow,
-  submodules,
-  lfs,
-}: CodeConfig): Record<string, string> {
+export function codeParameters({ url, ref, folder, shallow, submodules, lfs }: CodeConfig): CodeParameters {
   return {
     URL: url,
     REF: ref,

@@ -74,8 +74,7 @@ export async function startLoopbackServer(): Promise<LoopbackServer> {
   const files = new Map<string, ServedFile>();
   const handlers = new Map<string, Handler>();
   const requests: SeenRequest[] = [];
-  let bytesSent = 0;
-  let forgotten = 0;
+  let sent = { bytes: 0 };
 
   const server = createServer(async (request, response) => {
     const { method = "GET", url = "/" } = request;
@@ -85,9 +84,9 @@ export async function startLoopbackServer(): Promise<LoopbackServer> {
     if (handler) return handler(request, response);
     const file = files.get(path);
     if (!file) return answerStatus(response, 404);
-    const before = forgotten;
-    // A client that was killed may still be sent to for a moment.
-    for await (const sent of answer(file, request, response)) if (forgotten === before) bytesSent += sent;
+    // A client that was killed may still be sent to for a moment after `forget`.
+    const current = sent;
+    for await (const bytes of answer(file, request, response)) current.bytes += bytes;
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -103,12 +102,11 @@ export async function startLoopbackServer(): Promise<LoopbackServer> {
     },
     requests,
     get bytesSent() {
-      return bytesSent;
+      return sent.bytes;
     },
     forget: () => {
       requests.length = 0;
-      bytesSent = 0;
-      forgotten += 1;
+      sent = { bytes: 0 };
     },
     close: async () => {
       server.close();

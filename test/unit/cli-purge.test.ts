@@ -12,10 +12,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { chooseEntries as choosePut, type PutEntry, purge, putEntries } from "../../cli/commands/purge.ts";
-import { type CodeParameters, chooseEntries, update, updateEntries } from "../../cli/commands/update.ts";
+import { chooseEntries, update, updateEntries } from "../../cli/commands/update.ts";
 import { createContext } from "../../cli/context.ts";
 import { runHostScript } from "../../cli/host-scripts.ts";
 import { Problem } from "../../cli/say.ts";
+import type { CodeParameters } from "../../components/workspace/code.ts";
 import { gitAs } from "../support/git-server.ts";
 
 vi.setConfig({ testTimeout: 30_000 });
