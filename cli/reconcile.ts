@@ -10,10 +10,12 @@ import { say, step } from "./say.ts";
 import { hasDaemon, isLocal, type Session } from "./session.ts";
 import { askDocker, dockerClient } from "./setup/daemon.ts";
 import {
+  lastUpdate,
   readState,
   resourceName,
   type State,
   type StateResource,
+  tainted,
   unfinished,
   withoutUnfinished,
   writeState,
@@ -42,22 +44,54 @@ export function nameOf(container: Docker.ContainerInfo): string {
 }
 
 /**
- * Removes what a run that was killed had begun to make, so that it can be made again.
- *
- * Only what the state names as begun and the daemon shows with this stack's label is removed: another
- * person's stack may have the same label on a shared daemon. Volumes are left: making one again finds it.
+ * Makes the state one to go on from after a run that was killed or failed: removes what it had begun to make, so that it can be
+ * made again, and sees to it that what it may have changed on the host is looked at again.
  */
 export async function finishInterrupted(session: Session): Promise<State> {
   const state = await readState(session);
+  const rest = await withoutHalfMade(session, state);
+  const doubted = await doubtful(session, state, rest);
+  if (doubted !== state) await writeState(session, doubted);
+  return doubted;
+}
+
+/**
+ * Only what the state names as begun and the daemon shows with this stack's label is removed: another
+ * person's stack may have the same label on a shared daemon. Volumes are left: making one again finds it.
+ */
+async function withoutHalfMade(session: Session, state: State): Promise<State> {
   const rest = withoutUnfinished(state);
   if (!rest) return state;
   if (hasDaemon(session)) {
     const docker = dockerClient(session.docker.host);
     for (const resource of unfinished(state)) await removeHalfMade(docker, session.label, resource);
   }
-  await writeState(session, rest);
   say(`stack ${session.stack}: cleared away what an earlier run was making when it was killed`);
   return rest;
+}
+
+/**
+ * Where the last run did not end well, a host may have what that run brought there, while the state still has what was there
+ * before; a configuration that goes back to that would be taken for unchanged. The scripts whose parameters come from the
+ * configuration run again then, and say "unchanged" themselves where nothing is to be done.
+ */
+async function doubtful(session: Session, before: State, state: State): Promise<State> {
+  // A creation that cannot simply be done again stays there until a person has looked at it.
+  const pending = state.deployment.pending_operations ?? [];
+  const wasKilled = before !== state || pending.some(({ type }) => type !== "creating");
+  if (!wasKilled && (await lastUpdate(session))?.result !== "failed") return state;
+  const doubted = tainted(state, followsConfiguration);
+  if (!doubted) return state;
+  say(
+    `stack ${session.stack}: the last run did not end well; what it may have changed on the host is looked at again`,
+  );
+  return doubted;
+}
+
+/** Whether a resource is a script that puts code, data or the idle stop of a machine in place. */
+export function followsConfiguration({ urn, type, inputs, delete: isOld }: StateResource): boolean {
+  if (type !== COMMAND || isOld || !inputs?.create) return false;
+  return /gpubox:workspace:(CodeRepository|Dataset)\$/.test(urn) || urn.endsWith("-idle-stop");
 }
 
 async function removeHalfMade(docker: Docker, label: string, { type, inputs }: StateResource): Promise<void> {

@@ -60,8 +60,10 @@ export function entries(folder: string): string[] {
 /** Type of the containers. */
 export const CONTAINER = "docker:index/container:Container";
 
-/** The form of the files that is read here. */
-const VERSION = 3;
+/** The forms of the files that are read here; from 4 on a file names its features. */
+const VERSIONS = [3, 4];
+/** Features that only add to what a resource says of itself. */
+const FEATURES = ["replaceWith", "taint", "refreshBeforeUpdate"];
 
 /** How the engine may have packed a file, by its ending. */
 const PACKED: Record<string, (bytes: Buffer) => Buffer> = {
@@ -86,22 +88,29 @@ export function isStackFileThere({ state }: StackPlaces): boolean {
 
 /** The state of a stack. */
 export function readStateFile(places: StackPlaces | undefined): State | undefined {
-  const { version, checkpoint } = (places && readPacked(places.state)) ?? {};
+  const { version, features, checkpoint } = (places && readPacked(places.state)) ?? {};
+  const isKnown =
+    VERSIONS.includes(version) && (features ?? []).every((each: string) => FEATURES.includes(each));
   // A stack that was made and never updated has nothing yet.
-  return version === VERSION ? { version, deployment: checkpoint.latest ?? {} } : undefined;
+  return isKnown
+    ? { version, ...(features && { features }), deployment: checkpoint.latest ?? {} }
+    : undefined;
 }
 
-/** The last entry in the history of a stack. */
+/** The last entry in the history of a stack that changed something, or was to. */
 export function readLastUpdate(places: StackPlaces | undefined): Update | undefined {
   if (places === undefined) return undefined;
   // Named by their time in nanoseconds, in as many digits for centuries to come.
-  const last = entries(places.history)
-    .filter((file) => /\.history\.json(\.gz|\.zst)?$/.test(file))
-    .sort()
-    .at(-1);
-  const update = last && readPacked(last.replace(/\.json(\.gz|\.zst)?$/, ""));
-  return update ? { ...update, startTime: update.startTime * 1000 } : undefined;
+  const files = entries(places.history).filter((file) => /\.history\.json(\.gz|\.zst)?$/.test(file));
+  for (const file of files.sort().reverse()) {
+    const update = readPacked(file.replace(/\.json(\.gz|\.zst)?$/, ""));
+    if (update && isUpdate(update)) return { ...update, startTime: update.startTime * 1000 };
+  }
+  return undefined;
 }
+
+/** Whether an entry of the history is more than a look at what is there. */
+export const isUpdate = ({ kind }: Pick<Update, "kind">): boolean => kind === "update" || kind === "destroy";
 
 function readPacked(base: string) {
   for (const ending of ENDINGS) {

@@ -1,8 +1,8 @@
 /** The state of a stack: what the engine believes to be there. */
 import { capture } from "./run.ts";
 import { Problem } from "./say.ts";
-import { askEngine, inCheckout, type Session } from "./session.ts";
-import { readStateFile } from "./state-file.ts";
+import { askEngine, inCheckout, type Session, tryEngine } from "./session.ts";
+import { isUpdate, readLastUpdate, readStateFile, type Update } from "./state-file.ts";
 
 /** A resource in the state. */
 export interface StateResource {
@@ -16,6 +16,8 @@ export interface StateResource {
   /** When it was made, as ISO 8601. */
   created?: string;
   retainOnDelete?: boolean;
+  /** Whether the next run makes it again, whatever it was made from. */
+  taint?: boolean;
 }
 
 /** The name of a resource, which ends its URN. */
@@ -24,6 +26,8 @@ export const resourceName = (urn: string) => urn.slice(urn.lastIndexOf("::") + 2
 /** The part of an exported state that is read here; the rest is carried along. */
 export interface State {
   version: number;
+  /** What an engine has to know of to read it. */
+  features?: string[];
   deployment: {
     resources?: StateResource[];
     /** What an engine that was killed was about to do. */
@@ -39,6 +43,19 @@ export async function readState(session: Session): Promise<State> {
   return readStateFile(session.place) ?? JSON.parse(await askEngine(session, ["stack", "export"]));
 }
 
+/** How many entries of a history are asked for: looks at what is there may come after the last update. */
+const HISTORY = 20;
+
+/** The last update of a stack, however it ended; one that was killed is not among them. */
+export async function lastUpdate(session: Session): Promise<Update | undefined> {
+  const update = readLastUpdate(session.place);
+  if (update) return update;
+  const history = ["stack", "history", "--json", "--page-size", String(HISTORY)];
+  const { code, stdout } = await tryEngine(session, history);
+  const last = code === 0 ? JSON.parse(stdout).find(isUpdate) : undefined;
+  return last && { ...last, startTime: Date.parse(last.startTime) };
+}
+
 /** The resources whose creation was cut short. */
 export function unfinished({ deployment }: State): StateResource[] {
   return (deployment.pending_operations ?? [])
@@ -52,6 +69,19 @@ export function withoutUnfinished(state: State): State | undefined {
   const kept = pending.filter(({ type, resource }) => type !== "creating" || !REPEATABLE.test(resource.type));
   if (kept.length === pending.length) return undefined;
   return { ...state, deployment: { ...state.deployment, pending_operations: kept } };
+}
+
+/**
+ * The state with resources marked to be made again. The mark stays until that is done, however often a run is cut short.
+ *
+ * @returns undefined where there is nothing left to mark
+ */
+export function tainted(state: State, isMeant: (resource: StateResource) => boolean): State | undefined {
+  const { resources = [] } = state.deployment;
+  const isNew = (resource: StateResource) => !resource.taint && isMeant(resource);
+  if (!resources.some(isNew)) return undefined;
+  const marked = resources.map((each) => (isNew(each) ? { ...each, taint: true } : each));
+  return { ...state, deployment: { ...state.deployment, resources: marked } };
 }
 
 /** Puts a state in the place of the one that is there. @throws Problem with what the engine said */

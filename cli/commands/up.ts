@@ -5,12 +5,12 @@ import { readOutputs, type StackOutputs, summary } from "../outputs.ts";
 import { argsForMissing, finishInterrupted, startStopped, strangers } from "../reconcile.ts";
 import { recover } from "../recover.ts";
 import { formatSeconds, say } from "../say.ts";
-import { prepareStack, runEngine, type Session, tryEngine } from "../session.ts";
+import { prepareStack, runEngine, type Session } from "../session.ts";
 import { dockerAddress, pingDocker } from "../setup/daemon.ts";
 import { confirm } from "../setup/packages.ts";
 import { parseStackArgs, readStack } from "../setup/stack.ts";
-import type { State } from "../state.ts";
-import { findPlaces, readLastUpdate, readStateFile, type Update } from "../state-file.ts";
+import { lastUpdate, type State } from "../state.ts";
+import { findPlaces, readStateFile, type Update } from "../state-file.ts";
 
 export async function up(context: Context, args: string[]): Promise<number> {
   if (!(await isReady(context, args))) return 1;
@@ -114,14 +114,6 @@ async function runUp(session: Session, args: string[]): Promise<number> {
 export function changedNothing({ kind, result, resourceChanges = {} }: Update): boolean {
   const changed = Object.entries(resourceChanges).filter(([change, count]) => change !== "same" && count > 0);
   return kind === "update" && result === "succeeded" && changed.length === 0;
-}
-
-async function lastUpdate(session: Session): Promise<Update | undefined> {
-  const update = readLastUpdate(session.place);
-  if (update) return update;
-  const { code, stdout } = await tryEngine(session, ["stack", "history", "--json", "--page-size", "1"]);
-  const [last] = code === 0 ? JSON.parse(stdout) : [];
-  return last && { ...last, startTime: Date.parse(last.startTime) };
 }
 
 async function explainStrangers(session: Session): Promise<void> {

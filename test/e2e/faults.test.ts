@@ -1,7 +1,7 @@
 /** What goes wrong on a person's machine: each is said clearly, loses nothing, and the next run goes on. */
 import { createHash } from "node:crypto";
-import { once } from "node:events";
-import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { EventEmitter, once } from "node:events";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -10,6 +10,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, i
 import { type Daemon, startDaemon } from "../support/daemon.ts";
 import { status } from "../support/jupyter.ts";
 import { createPerson, type Outcome, type Person } from "../support/person.ts";
+import { killAll, processesOf } from "../support/processes.ts";
 import { describeWithDaemon } from "../support/requirements.ts";
 
 const UID = 1000;
@@ -168,6 +169,49 @@ describeWithDaemon("faults", () => {
     expect((await person.npm("destroy", "--yes")).exitCode).toBe(0);
     expect(readFileSync(join(person.root, "code", "course", "mine.txt"), "utf8")).toBe("mine");
     expect(existsSync(join(person.root, "data", "notes", "notes.txt"))).toBe(true);
+  });
+
+  it("a change of code that is killed or fails halfway, and is taken back in the configuration", async () => {
+    const repository = join(person.home, "moving.git");
+    const asked = new EventEmitter();
+    // Killed while it waits for a submodule; then told that there is none.
+    const server = createServer((_request, response) => {
+      if (!asked.emit("request")) response.writeHead(404).end();
+    }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    await makeRepository(repository, `http://127.0.0.1:${(server.address() as AddressInfo).port}/data.git`);
+    const at = (ref: string) =>
+      person.configure({
+        ...CONFIG,
+        code: [{ url: `file://${repository}`, ref, folder: "moving", submodules: ref === "v2" }],
+      });
+    const isThere = (lesson: number) =>
+      existsSync(join(person.root, "code", "moving", `lesson${lesson}.txt`));
+    const goesBack = async () => {
+      expect(isThere(2)).toBe(true);
+      at("v1");
+      await succeeds();
+      expect([isThere(1), isThere(2)]).toEqual([true, false]);
+      expect((await person.npm("start")).stdout).toMatch(/^unchanged/m);
+    };
+    try {
+      at("v1");
+      await succeeds();
+
+      at("v2");
+      const killed = person.npm("start");
+      await once(asked, "request");
+      killAll(processesOf(person.home));
+      expect((await killed).exitCode).not.toBe(0);
+      await goesBack();
+
+      at("v2");
+      fails(await person.npm("start"), /cannot fetch the submodules/);
+      await goesBack();
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
   });
 
   it("a network and a volume of those names that are somebody else's", async () => {
@@ -335,20 +379,31 @@ describeWithDaemon("faults", () => {
   });
 });
 
-async function makeRepository(folder: string): Promise<void> {
+/** A bare repository with the tag v1; with v2 as well where `submodule` is the url of one that v2 has. */
+async function makeRepository(folder: string, submodule?: string): Promise<void> {
   const work = `${folder}.work`;
   mkdirSync(work);
+  await execa("chown", [`${UID}:${UID}`, work]);
   const git = (...args: string[]) =>
     execa("git", ["-c", "user.name=t", "-c", "user.email=t@example.org", ...args], {
       cwd: work,
       uid: UID,
       gid: UID,
     });
-  appendFileSync(join(work, "lesson1.txt"), "lesson 1\n");
-  await execa("chown", ["-R", `${UID}:${UID}`, work]);
+  const commit = async (lesson: number) => {
+    writeFileSync(join(work, `lesson${lesson}.txt`), `lesson ${lesson}\n`);
+    await git("add", ".");
+    await git("commit", "-qm", `lesson ${lesson}`);
+    await git("tag", `v${lesson}`);
+  };
   await git("init", "-q");
-  await git("add", ".");
-  await git("commit", "-qm", "lesson 1");
-  await git("tag", "v1");
+  await commit(1);
+  if (submodule) {
+    writeFileSync(join(work, ".gitmodules"), `[submodule "data"]\n\tpath = data\n\turl = ${submodule}\n`);
+    const { stdout: head } = await git("rev-parse", "HEAD");
+    await git("update-index", "--add", "--cacheinfo", `160000,${head},data`);
+    mkdirSync(join(work, "data"));
+    await commit(2);
+  }
   await git("clone", "-q", "--bare", work, folder);
 }

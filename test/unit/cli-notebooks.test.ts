@@ -301,8 +301,21 @@ describe("a stack's files", () => {
     expect(readStateFile(place())).toEqual({ version: 3, deployment: { resources: [host] } });
   });
 
-  it("of another form are left to the engine", () => {
-    write(stackFile(), JSON.stringify({ version: 4, checkpoint: { latest: {} } }));
+  it("are read with features that only add to them", () => {
+    const checkpoint = { latest: { resources: [] } };
+    write(stackFile(), JSON.stringify({ version: 4, features: ["replaceWith"], checkpoint }));
+    expect(readStateFile(place())).toEqual({
+      version: 4,
+      features: ["replaceWith"],
+      deployment: { resources: [] },
+    });
+  });
+
+  it.each([
+    { version: 5 },
+    { version: 4, features: ["replaceWith", "another"] },
+  ])("of another form are left to the engine: %o", (form) => {
+    write(stackFile(), JSON.stringify({ ...form, checkpoint: { latest: {} } }));
     expect(readStateFile(place())).toBeUndefined();
     expect(readStateFile(undefined)).toBeUndefined();
   });
@@ -310,12 +323,14 @@ describe("a stack's files", () => {
   it("have the last update, in milliseconds", () => {
     expect(readLastUpdate(place())).toBeUndefined();
     const history = join(folder, "state", ".pulumi", "history", "gpubox", "dev");
-    const entry = (startTime: number) =>
-      JSON.stringify({ kind: "update", startTime, result: "succeeded", resourceChanges: { same: 13 } });
+    const entry = (startTime: number, kind = "update") =>
+      JSON.stringify({ kind, startTime, result: "succeeded", resourceChanges: { same: 13 } });
     write(join(history, "dev-1795539326856153806.history.json"), entry(1795539300));
     write(join(history, "dev-1795539331057960964.history.json"), entry(1795539328));
     write(join(history, "dev-1795539331057960964.history.json.attrs"), "{}");
     write(join(history, "dev-1795539339999999999.checkpoint.json"), "{}");
+    // A look at what is there, after it.
+    write(join(history, "dev-1795539335000000000.history.json"), entry(1795539335, "refresh"));
     expect(readLastUpdate(place())).toEqual({
       kind: "update",
       startTime: 1795539328000,

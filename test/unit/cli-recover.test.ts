@@ -17,8 +17,9 @@ import { gunzipSync, gzipSync, zstdCompressSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { changedNothing } from "../../cli/commands/up.ts";
 import { refuseDamagedState } from "../../cli/damaged-state.ts";
+import { followsConfiguration } from "../../cli/reconcile.ts";
 import { clearLocks, type Holder, isDead, type Lock, mendBackend, readLocks } from "../../cli/recover.ts";
-import { type State, unfinished, withoutUnfinished } from "../../cli/state.ts";
+import { type State, type StateResource, tainted, unfinished, withoutUnfinished } from "../../cli/state.ts";
 import { stackPlaces } from "../../cli/state-file.ts";
 
 let folder: string;
@@ -263,6 +264,46 @@ describe("an interrupted state", () => {
     expect(withoutUnfinished(state({ type: "creating", resource: instance }))).toBeUndefined();
     expect(withoutUnfinished(state({ type: "deleting", resource: container }))).toBeUndefined();
     expect(withoutUnfinished({ version: 3, deployment: {} })).toBeUndefined();
+  });
+});
+
+describe("what a run that did not end well may have changed on a host", () => {
+  const script = (urn: string, other: Partial<StateResource> = {}): StateResource => ({
+    urn: `urn:pulumi:dev::gpubox::${urn}`,
+    type: "command:local:Command",
+    inputs: { create: "…" },
+    ...other,
+  });
+  const inWorkspace = (parent: string, name: string) =>
+    `gpubox:workspace:Workspace$gpubox:workspace:${parent}$command:local:Command::${name}`;
+  const checkout = script(inWorkspace("CodeRepository", "code-course-checkout"));
+
+  it("is what its configuration has a script put there", () => {
+    expect(followsConfiguration(checkout)).toBe(true);
+    expect(followsConfiguration(script(inWorkspace("Dataset", "data-set-download")))).toBe(true);
+    expect(followsConfiguration(script("gpubox:host:AwsHost$command:local:Command::host-idle-stop"))).toBe(
+      true,
+    );
+  });
+  it.each([
+    ["a script that changes nothing", script(inWorkspace("Notebook", "container1-ready"))],
+    ["the folder that all is below", script("gpubox:host:LocalHost$command:local:Command::host-root")],
+    ["what runs on delete", { ...checkout, inputs: { delete: "…" } }],
+    ["what is replaced already", { ...checkout, delete: true }],
+    ["the entry around it", { ...checkout, type: "gpubox:workspace:CodeRepository" }],
+  ])("is not %s", (_, resource) => expect(followsConfiguration(resource)).toBe(false));
+
+  it("is marked once, and nothing else is touched", () => {
+    const other = script("other");
+    const state: State = {
+      version: 4,
+      features: ["replaceWith"],
+      deployment: { resources: [other, checkout] },
+    };
+    const marked = tainted(state, followsConfiguration);
+    expect(marked).toEqual({ ...state, deployment: { resources: [other, { ...checkout, taint: true }] } });
+    expect(tainted(marked as State, followsConfiguration)).toBeUndefined();
+    expect(tainted({ version: 3, deployment: {} }, followsConfiguration)).toBeUndefined();
   });
 });
 
