@@ -76,12 +76,12 @@ async function withoutHalfMade(session: Session, state: State): Promise<State> {
  * configuration run again then, and say "unchanged" themselves where nothing is to be done.
  */
 async function doubtful(session: Session, before: State, state: State): Promise<State> {
+  const doubted = tainted(state, followsConfiguration);
+  if (!doubted) return state;
   // A creation that cannot simply be done again stays there until a person has looked at it.
   const pending = state.deployment.pending_operations ?? [];
   const wasKilled = before !== state || pending.some(({ type }) => type !== "creating");
   if (!wasKilled && (await lastUpdate(session))?.result !== "failed") return state;
-  const doubted = tainted(state, followsConfiguration);
-  if (!doubted) return state;
   say(
     `stack ${session.stack}: the last run did not end well; what it may have changed on the host is looked at again`,
   );
