@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import { isAbsolute } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type Docker from "dockerode";
+import { lastLine } from "../components/host/host.ts";
 import type { NotebookInfo } from "../components/workspace/notebook.ts";
 import { readOutputs } from "./outputs.ts";
 import { say, step } from "./say.ts";
@@ -46,13 +47,15 @@ export function nameOf(container: Docker.ContainerInfo): string {
 /**
  * Makes the state one to go on from after a run that was killed or failed: removes what it had begun to make, so that it can be
  * made again, and sees to it that what it may have changed on the host is looked at again.
+ *
+ * @param goesOn whether there is more to come: what is torn down need not be looked at
  */
-export async function finishInterrupted(session: Session): Promise<State> {
+export async function finishInterrupted(session: Session, goesOn = true): Promise<State> {
   const state = await readState(session);
   const rest = await withoutHalfMade(session, state);
-  const doubted = await doubtful(session, state, rest);
-  if (doubted !== state) await writeState(session, doubted);
-  return doubted;
+  const mended = goesOn ? await doubtful(session, state, rest) : rest;
+  if (mended !== state) await writeState(session, mended);
+  return mended;
 }
 
 /**
@@ -89,10 +92,16 @@ async function doubtful(session: Session, before: State, state: State): Promise<
 }
 
 /** Whether a resource is a script that puts code, data or the idle stop of a machine in place. */
-export function followsConfiguration({ urn, type, inputs, delete: isOld }: StateResource): boolean {
-  if (type !== COMMAND || isOld || !inputs?.create) return false;
-  return /gpubox:workspace:(CodeRepository|Dataset)\$/.test(urn) || urn.endsWith("-idle-stop");
+export function followsConfiguration(resource: StateResource): boolean {
+  if (!putsInPlace(resource)) return false;
+  return (
+    /gpubox:workspace:(CodeRepository|Dataset)\$/.test(resource.urn) || resource.urn.endsWith("-idle-stop")
+  );
 }
+
+/** Whether a resource is a script that has run: one that only runs on delete has put nothing in place. */
+const putsInPlace = ({ type, inputs, delete: isOld }: StateResource): boolean =>
+  type === COMMAND && !isOld && Boolean(inputs?.create);
 
 async function removeHalfMade(docker: Docker, label: string, { type, inputs }: StateResource): Promise<void> {
   const name = inputs?.name;
@@ -210,21 +219,16 @@ function pathInDaemon({ type, id, outputs }: StateResource): string | undefined 
 
 /**
  * The data sets and checkouts whose folders somebody removed. A script that puts one in place is given FOLDER and
- * ROOT, and its last line is the folder's path; one that only runs on delete has put nothing in place.
+ * ROOT, and its last line is the folder's path.
  */
 export function missingFolders(
   resources: StateResource[],
   isThere: (path: string) => boolean = existsSync,
 ): { urn: string; folder: string }[] {
-  return resources.flatMap(({ urn, type, inputs, outputs, ...resource }) => {
+  return resources.filter(putsInPlace).flatMap(({ urn, inputs, outputs }) => {
     const { FOLDER, ROOT } = (inputs?.environment ?? {}) as Record<string, unknown>;
-    if (type !== COMMAND || resource.delete || !inputs?.create || !FOLDER || !ROOT) return [];
-    const folder =
-      String(outputs?.stdout ?? "")
-        .trimEnd()
-        .split("\n")
-        .at(-1) ?? "";
-    return isAbsolute(folder) && !isThere(folder) ? [{ urn, folder }] : [];
+    const folder = lastLine(String(outputs?.stdout ?? ""));
+    return FOLDER && ROOT && isAbsolute(folder) && !isThere(folder) ? [{ urn, folder }] : [];
   });
 }
 

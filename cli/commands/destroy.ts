@@ -23,7 +23,7 @@ export async function destroy(context: Context, args: string[]): Promise<number>
   sayStandIns(session);
   if (isLocal(session.settings)) await requireDaemon(session);
   await recover(session);
-  const state = await finishInterrupted(session);
+  const state = await finishInterrupted(session, false);
   const onAws = session.settings?.host === "aws" ? await import("../aws.ts") : undefined;
   const machine = await onAws?.findMachine(session, state);
   if (machine?.state === "gone") await onAws?.forgetHanging(session, state);

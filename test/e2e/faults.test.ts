@@ -8,7 +8,9 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from "vitest";
 import { type Daemon, startDaemon } from "../support/daemon.ts";
+import { gitAs } from "../support/git-server.ts";
 import { status } from "../support/jupyter.ts";
+import { startLoopbackServer } from "../support/loopback-server.ts";
 import { createPerson, type Outcome, type Person } from "../support/person.ts";
 import { killAll, processesOf } from "../support/processes.ts";
 import { describeWithDaemon } from "../support/requirements.ts";
@@ -174,12 +176,12 @@ describeWithDaemon("faults", () => {
   it("a change of code that is killed or fails halfway, and is taken back in the configuration", async () => {
     const repository = join(person.home, "moving.git");
     const asked = new EventEmitter();
+    const server = await startLoopbackServer();
     // Killed while it waits for a submodule; then told that there is none.
-    const server = createServer((_request, response) => {
+    server.handle("/data.git", (_request, response) => {
       if (!asked.emit("request")) response.writeHead(404).end();
-    }).listen(0, "127.0.0.1");
-    await once(server, "listening");
-    await makeRepository(repository, `http://127.0.0.1:${(server.address() as AddressInfo).port}/data.git`);
+    });
+    await makeRepository(repository, server.url("/data.git"));
     const at = (ref: string) =>
       person.configure({
         ...CONFIG,
@@ -209,8 +211,7 @@ describeWithDaemon("faults", () => {
       fails(await person.npm("start"), /cannot fetch the submodules/);
       await goesBack();
     } finally {
-      server.closeAllConnections();
-      server.close();
+      await server.close();
     }
   });
 
@@ -383,27 +384,22 @@ describeWithDaemon("faults", () => {
 async function makeRepository(folder: string, submodule?: string): Promise<void> {
   const work = `${folder}.work`;
   mkdirSync(work);
-  await execa("chown", [`${UID}:${UID}`, work]);
-  const git = (...args: string[]) =>
-    execa("git", ["-c", "user.name=t", "-c", "user.email=t@example.org", ...args], {
-      cwd: work,
-      uid: UID,
-      gid: UID,
-    });
-  const commit = async (lesson: number) => {
+  const git = gitAs(work);
+  const commit = (lesson: number) => {
     writeFileSync(join(work, `lesson${lesson}.txt`), `lesson ${lesson}\n`);
-    await git("add", ".");
-    await git("commit", "-qm", `lesson ${lesson}`);
-    await git("tag", `v${lesson}`);
+    git(work, "add", ".");
+    git(work, "commit", "-qm", `lesson ${lesson}`);
+    git(work, "tag", `v${lesson}`);
   };
-  await git("init", "-q");
-  await commit(1);
+  git(work, "init", "-q");
+  commit(1);
   if (submodule) {
     writeFileSync(join(work, ".gitmodules"), `[submodule "data"]\n\tpath = data\n\turl = ${submodule}\n`);
-    const { stdout: head } = await git("rev-parse", "HEAD");
-    await git("update-index", "--add", "--cacheinfo", `160000,${head},data`);
+    git(work, "update-index", "--add", "--cacheinfo", `160000,${git(work, "rev-parse", "HEAD")},data`);
     mkdirSync(join(work, "data"));
-    await commit(2);
+    commit(2);
   }
-  await git("clone", "-q", "--bare", work, folder);
+  git(work, "clone", "-q", "--bare", work, folder);
+  // Git reads no repository of somebody else's.
+  await execa("chown", ["-R", `${UID}:${UID}`, folder]);
 }
