@@ -3,10 +3,11 @@ import { appendFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
+import { buildImage } from "../test/support/images.ts";
 import type { Bench } from "./bench.ts";
 import { compare, median, type Row, readings, seconds } from "./harness.ts";
 import { formatValue } from "./report.ts";
-import { buildImage, expectOutcome, IMAGE, notebooks, type Stage } from "./stage.ts";
+import { expectOutcome, IMAGE, notebooks, type Stage } from "./stage.ts";
 
 const PORT = 8888;
 
@@ -83,11 +84,11 @@ export async function measureRebuild(bench: Bench, { daemon, context, firstBuild
   const notebook = join(context, "notebooks", "where-things-live.ipynb");
   const rebuild = async () => {
     appendFileSync(notebook, "\n");
-    return await seconds(() => buildImage(daemon.client, context));
+    return await seconds(() => buildImage(daemon.client, context, IMAGE));
   };
   const again = async () => {
     await execa("docker", ["builder", "prune", "--all", "--force"], { env: { DOCKER_HOST: daemon.host } });
-    return await seconds(() => buildImage(daemon.client, context));
+    return await seconds(() => buildImage(daemon.client, context, IMAGE));
   };
   const rounds = await bench.rounds("rebuild", { rebuild });
   bench.say("building the image once more, without the cache");

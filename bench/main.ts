@@ -1,8 +1,10 @@
 /** `npm run bench`: measures gpubox against what a person would use instead. See docs/performance.md. */
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { ROOT } from "../cli/context.ts";
 import { formatSeconds, Problem, say } from "../cli/say.ts";
+import { hasLanes, runInLane } from "../test/support/lane.ts";
 import { ALL, type BenchArgs, parseBenchArgs } from "./args.ts";
 import { type Bench, createBench } from "./bench.ts";
 import { measureRebuild, measureUp } from "./container.ts";
@@ -22,6 +24,9 @@ const NEEDED = 6e9;
 
 /** What this machine lacks for a private Docker daemon, one sentence each. */
 const lacking: string[] = JSON.parse(process.env.GPUBOX_TEST_MISSING ?? '["run it with `npm run bench`"]');
+
+/** Variable that says that we are in a lane already. */
+const IN_LANE = "GPUBOX_BENCH_IN_LANE";
 
 /** Those that need a stage, in the order they are made: the last one empties the build cache. */
 const ON_STAGE: [number, (bench: Bench, stage: Stage) => Promise<Row[]>][] = [
@@ -107,8 +112,20 @@ function save(results: Results, { only, rounds, scale, merge }: BenchArgs): stri
   return file;
 }
 
+/** The measurements, in a lane where there can be one: the daemon that some of them start touches no network of this machine's. */
+async function run(argv: string[]): Promise<number> {
+  if (!hasLanes() || process.env[IN_LANE] || argv.includes("--docs")) {
+    await main(argv);
+    return 0;
+  }
+  return await runInLane(process.execPath, [fileURLToPath(import.meta.url), ...argv], {
+    ...process.env,
+    [IN_LANE]: "true",
+  });
+}
+
 try {
-  await main(process.argv.slice(2));
+  process.exitCode = await run(process.argv.slice(2));
 } catch (error) {
   if (!(error instanceof Problem)) throw error;
   say(error.message);

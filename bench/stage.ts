@@ -1,10 +1,8 @@
 /** What measurements 6 and 8 to 10 share: a Docker daemon of their own with the image, and a person with a stack on it. */
 import { cpSync } from "node:fs";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
-import type Docker from "dockerode";
-import { contextArchive } from "../offline/plugins/resource-docker/context.ts";
-import { type Daemon, removeDaemon, startDaemon } from "../test/support/daemon.ts";
+import { type Daemon, startDaemon } from "../test/support/daemon.ts";
+import { buildImage } from "../test/support/images.ts";
 import { createPerson, type Outcome, type Person } from "../test/support/person.ts";
 import type { Bench } from "./bench.ts";
 import { seconds } from "./harness.ts";
@@ -34,7 +32,7 @@ export async function withStage<T>(bench: Bench, action: (stage: Stage) => Promi
       const context = join(bench.folder, "docker");
       cpSync(join(person.project, "docker"), context, { recursive: true });
       bench.say("building the image, on a daemon that has only the base image");
-      const firstBuild = await seconds(() => buildImage(daemon.client, context));
+      const firstBuild = await seconds(() => buildImage(daemon.client, context, IMAGE));
       bench.say(`built in ${firstBuild.toFixed(0)} s`);
       return await action({ daemon, person, firstBuild, context });
     } finally {
@@ -43,17 +41,6 @@ export async function withStage<T>(bench: Bench, action: (stage: Stage) => Promi
   } finally {
     // Ctrl-C on a terminal has reached the daemon as well: nobody is there to remove its containers one by one.
     await daemon.end().catch(() => daemon.stop());
-    await removeDaemon(folder);
-  }
-}
-
-/** Builds the lab image as a stack does. @throws Error with what the daemon said */
-export async function buildImage(client: Docker, context: string): Promise<void> {
-  const { archive, dockerfile } = contextArchive({ context, dockerfile: join(context, "Dockerfile") });
-  const answer = await client.buildImage(archive, { version: "2", t: IMAGE, dockerfile, target: "lab" });
-  for await (const line of createInterface({ input: answer })) {
-    const { error } = JSON.parse(line) as { error?: string };
-    if (error) throw new Error(`building ${context}: ${error}`);
   }
 }
 

@@ -2,11 +2,14 @@
 import { join } from "node:path";
 import type { Context } from "../context.ts";
 import { findSystemProgram } from "../path.ts";
-import { capture, handOver } from "../run.ts";
+import { capture, type Env, handOver } from "../run.ts";
 import { Problem, say } from "../say.ts";
+import { prepareToolchain } from "../session.ts";
 import { canInstall, inspectMachine, installPackages } from "../setup/packages.ts";
-import { prepareTests } from "../setup/tests.ts";
-import { MISSING } from "./test.ts";
+import { prepareTestPackages } from "../setup/tests.ts";
+
+/** Variable in which the measurements find what is missing on this machine: a JSON list of sentences. */
+const MISSING = "GPUBOX_TEST_MISSING";
 
 export async function bench(context: Context, args: string[]): Promise<number> {
   const { env, missing } = args.includes("--docs")
@@ -20,10 +23,11 @@ export async function bench(context: Context, args: string[]): Promise<number> {
 }
 
 /** What the tests need, and what gpubox is measured against. */
-async function prepare(context: Context) {
-  const setup = await prepareTests(context);
+async function prepare(context: Context): Promise<{ env: Env; missing: string[] }> {
+  const missing = await prepareTestPackages(context);
+  const { env } = await prepareToolchain(context);
   const absent = await absentPackages(context);
-  if (absent.length === 0) return setup;
+  if (absent.length === 0) return { env, missing };
   const machine = await inspectMachine(context);
   if (!canInstall(machine)) {
     throw new Problem(
@@ -31,7 +35,7 @@ async function prepare(context: Context) {
     );
   }
   await installPackages(context, machine, absent);
-  return setup;
+  return { env, missing };
 }
 
 async function absentPackages({ env }: Context): Promise<string[]> {

@@ -3,16 +3,17 @@ import type { Context } from "../context.ts";
 import { findSystemProgram } from "../path.ts";
 import type { Env } from "../run.ts";
 import { Problem } from "../say.ts";
-import { prepareToolchain } from "../session.ts";
 import { DOCKER_PACKAGES } from "./docker.ts";
 import { canInstall, inspectMachine, installPackages } from "./packages.ts";
-import { sayStandIns } from "./plugins.ts";
 
 /** What the tests start by themselves, and the packages that have it. */
 const PROGRAMS = {
   dockerd: "docker.io",
   docker: "docker-cli",
   iptables: "iptables",
+  // Each end-to-end file has a network of its own, and a way out of it.
+  slirp4netns: "slirp4netns",
+  unshare: "util-linux",
   debootstrap: "debootstrap",
   ip: "iproute2",
   ps: "procps",
@@ -40,48 +41,42 @@ const PROGRAMS = {
   zstd: "zstd",
 };
 
-/** The tests' environment, and what could not be had. */
-export interface TestSetup {
-  env: Env;
-  /** One sentence each: what is missing, why, and what mends it. Empty where every test can run. */
-  missing: string[];
+/** What a test of a machine cannot do without and no package gives, or is missing still: one sentence each. */
+export function missingForTests({ env }: Context): string[] {
+  if (process.platform !== "linux" || process.getuid?.() !== 0) {
+    return [
+      "a private Docker daemon needs root on Linux: run `sudo npm test`, or let CI run the end-to-end tests",
+    ];
+  }
+  const absent = absentPrograms(env);
+  if (absent.length === 0) return [];
+  const packages = [...new Set(absent.map((name) => PROGRAMS[name]))];
+  return [`${absent.join(", ")} not found: install ${packages.join(", ")}`];
 }
 
 /**
- * Gets ready for the end-to-end tests: the engine with its plugins, the packages that a private Docker daemon
- * and a base image need. Never fails: what cannot be had is named, so that the tests that need it can say so.
+ * Installs what the tests start by themselves, as root on Debian or Ubuntu. Never fails: what cannot be had is named, so that
+ * the tests that need it can say so.
+ *
+ * @returns one sentence for each reason why tests cannot run here; empty where every test can
  */
-export async function prepareTests(context: Context): Promise<TestSetup> {
-  const missing: string[] = [];
-  const attempt = async <T>(action: () => Promise<T>): Promise<T | undefined> => {
-    try {
-      return await action();
-    } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      missing.push(error.message);
-      return undefined;
-    }
-  };
-  const toolchain = await attempt(() => prepareToolchain(context));
-  if (toolchain) sayStandIns(toolchain);
-  await attempt(() => preparePackages(context));
-  return { env: toolchain?.env ?? context.env, missing };
-}
-
-async function preparePackages(context: Context): Promise<void> {
+export async function prepareTestPackages(context: Context): Promise<string[]> {
   const machine = await inspectMachine(context);
-  if (!machine.root) {
-    throw new Problem(
-      "a private Docker daemon needs root: run `sudo npm test`, or let CI run the end-to-end tests",
-    );
-  }
-  const absent = Object.entries(PROGRAMS).filter(([name]) => !findSystemProgram(name, context.env.PATH));
-  if (absent.length === 0) return;
-  const packages = absent.map(([, name]) => name);
+  const packages = absentPrograms(context.env).map((name) => PROGRAMS[name]);
   // With systemd the package starts a server that lets people in, which no test may do to a person's machine.
   const servesPeople = machine.systemd && packages.includes(PROGRAMS.sshd);
-  if (!canInstall(machine) || servesPeople) {
-    throw new Problem(`${absent.map(([name]) => name).join(", ")} not found: install ${packages.join(", ")}`);
+  if (packages.length > 0 && machine.root && canInstall(machine) && !servesPeople) {
+    try {
+      await installPackages(context, machine, [...new Set([...packages, ...DOCKER_PACKAGES])]);
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      return [error.message];
+    }
   }
-  await installPackages(context, machine, [...new Set([...packages, ...DOCKER_PACKAGES])]);
+  return missingForTests(context);
+}
+
+function absentPrograms(env: Env): (keyof typeof PROGRAMS)[] {
+  const names = Object.keys(PROGRAMS) as (keyof typeof PROGRAMS)[];
+  return names.filter((name) => !findSystemProgram(name, env.PATH));
 }

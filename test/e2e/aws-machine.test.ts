@@ -17,7 +17,7 @@ import {
   TerminateInstancesCommand,
 } from "@aws-sdk/client-ec2";
 import { execa } from "execa";
-import { afterAll, beforeAll, expect, inject, it } from "vitest";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import { AMI, type Cloud, REGION, startCloud } from "../support/cloud.ts";
 import { type Daemon, startDaemon } from "../support/daemon.ts";
 import { type Machines, startMachines } from "../support/machines.ts";
@@ -37,7 +37,7 @@ describeWithDaemon("a machine of the tests' cloud", () => {
   let allocation: string;
 
   beforeAll(async () => {
-    daemon = await startDaemon({ folder: inject("daemonFolder") });
+    daemon = await startDaemon();
     cloud = await startCloud();
     machines = await startMachines(cloud, daemon);
     host = await keyPair("host");

@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, inject, it } from "vitest";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
 import { quote } from "../../components/host/shell.ts";
 import { type Daemon, startDaemon } from "../support/daemon.ts";
@@ -28,7 +28,7 @@ describeWithDaemon("the documentation", () => {
   let person: Person;
 
   beforeAll(async () => {
-    daemon = await startDaemon({ folder: inject("daemonFolder"), group: String(UID) });
+    daemon = await startDaemon({ group: String(UID) });
     person = await createPerson({ daemon, uid: UID });
     const course = join(person.home, "course");
     makeRepository(course);

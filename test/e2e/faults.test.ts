@@ -6,7 +6,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { execa } from "execa";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type Daemon, startDaemon } from "../support/daemon.ts";
 import { gitAs } from "../support/git-server.ts";
 import { status } from "../support/jupyter.ts";
@@ -39,7 +39,7 @@ describeWithDaemon("faults", () => {
   };
 
   beforeAll(async () => {
-    daemon = await startDaemon({ folder: inject("daemonFolder"), group: String(UID) });
+    daemon = await startDaemon({ group: String(UID) });
     person = await createPerson({ daemon, uid: UID });
   });
   beforeEach(() => person.configure(CONFIG));

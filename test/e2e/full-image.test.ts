@@ -15,12 +15,12 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
-import { afterAll, beforeAll, expect, inject, it } from "vitest";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import { parse } from "yaml";
 import { ROOT } from "../../cli/context.ts";
 import { parseConfig } from "../../config.ts";
 import { inBrowser, openNotebook, runAllCells } from "../support/browser.ts";
-import { type Daemon, startDaemon } from "../support/daemon.ts";
+import { type Daemon, laneFolder, startDaemon } from "../support/daemon.ts";
 import { status } from "../support/jupyter.ts";
 import { createPerson, type Person } from "../support/person.ts";
 import { describeWithDaemon } from "../support/requirements.ts";
@@ -39,7 +39,7 @@ describeWithDaemon("the defaults", () => {
   let target: "full" | "lab";
 
   beforeAll(async () => {
-    daemon = await startDaemon({ folder: inject("daemonFolder") });
+    daemon = await startDaemon();
     bin = mkdtempSync(join(tmpdir(), "gpubox-bin-"));
     // What `npm run open` starts: the browser is the test's own, which is told the address.
     writeFileSync(
@@ -48,7 +48,7 @@ describeWithDaemon("the defaults", () => {
     );
     chmodSync(join(bin, "browser"), 0o755);
     person = await createPerson({ daemon, uid: 0, env: { BROWSER: join(bin, "browser") } });
-    const { bavail, bsize } = statfsSync(inject("daemonFolder"));
+    const { bavail, bsize } = statfsSync(laneFolder());
     target = bavail * bsize > NEEDED ? "full" : "lab";
     if (target === "lab") {
       process.stderr.write(`under ${NEEDED / 1e9} GB of disk are free: the image lab stands in for full\n`);

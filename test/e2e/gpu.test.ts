@@ -5,7 +5,7 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, inject, it } from "vitest";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import { type Daemon, startDaemon } from "../support/daemon.ts";
 import { createPerson, type Person } from "../support/person.ts";
 import { describeWithDaemon } from "../support/requirements.ts";
@@ -28,7 +28,7 @@ describeWithDaemon("GPU requests", () => {
     mkdirSync(join(programs, "python"));
     pretendTorch("return Matrix()");
     const path = join(programs, "bin");
-    daemon = await startDaemon({ folder: inject("daemonFolder"), group: String(UID), path });
+    daemon = await startDaemon({ group: String(UID), path });
     person = await createPerson({ daemon, uid: UID, path });
   });
 

@@ -8,7 +8,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
-import { afterAll, beforeAll, expect, inject, it, vi } from "vitest";
+import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { stackPlaces } from "../../cli/state-file.ts";
 import { type ArchiveEntry, zip } from "../support/archives.ts";
 import { type Daemon, startDaemon } from "../support/daemon.ts";
@@ -61,7 +61,7 @@ describeWithDaemon("killed", () => {
   let server: LoopbackServer;
 
   beforeAll(async () => {
-    daemon = await startDaemon({ folder: inject("daemonFolder"), group: String(UID) });
+    daemon = await startDaemon({ group: String(UID) });
     person = await createPerson({ daemon, uid: UID });
     server = await startLoopbackServer();
     await makeRepository(join(person.home, "course"));

@@ -2,7 +2,7 @@
 import { appendFileSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";
-import { afterAll, beforeAll, expect, inject, it } from "vitest";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import { type Daemon, startDaemon } from "../support/daemon.ts";
 import { execute, status } from "../support/jupyter.ts";
 import { createPerson, type Person } from "../support/person.ts";
@@ -19,7 +19,7 @@ describeWithDaemon("a stack on this machine", () => {
   const container = async (name: string) => await daemon.client.getContainer(name).inspect();
 
   beforeAll(async () => {
-    daemon = await startDaemon({ folder: inject("daemonFolder"), group: String(UID) });
+    daemon = await startDaemon({ group: String(UID) });
     person = await createPerson({ daemon, uid: UID });
     person.configure({
       image: { target: "lab" },

@@ -6,7 +6,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, expect, inject, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import { type Daemon, startDaemon } from "../support/daemon.ts";
 import { status } from "../support/jupyter.ts";
 import { createPerson, type Person } from "../support/person.ts";
@@ -36,7 +36,7 @@ describeWithDaemon("quick commands", () => {
   beforeAll(async () => {
     server = createServer((_request, response) => response.end(NOTES)).listen(0, "127.0.0.1");
     await once(server, "listening");
-    daemon = await startDaemon({ folder: inject("daemonFolder"), group: String(UID) });
+    daemon = await startDaemon({ group: String(UID) });
     bin = mkdtempSync(join(tmpdir(), "gpubox-bin-"));
     chmodSync(bin, 0o755);
     person = await createPerson({ daemon, uid: UID, path: bin });

@@ -6,7 +6,7 @@ import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
-import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Daemon, startDaemon } from "../support/daemon.ts";
 import { status } from "../support/jupyter.ts";
 import { createPerson, type Outcome, type Person } from "../support/person.ts";
@@ -35,7 +35,7 @@ describeWithDaemon("secrets", () => {
   };
 
   beforeAll(async () => {
-    daemon = await startDaemon({ folder: inject("daemonFolder"), group: String(UID) });
+    daemon = await startDaemon({ group: String(UID) });
     person = await createPerson({ daemon, uid: UID });
     person.configure({
       image: { target: "lab" },

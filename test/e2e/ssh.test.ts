@@ -13,7 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { execa } from "execa";
-import { afterAll, beforeAll, expect, inject, it } from "vitest";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { createContext } from "../../cli/context.ts";
 import { openRemote } from "../../cli/remote.ts";
@@ -63,7 +63,7 @@ describeWithDaemon("a stack on a machine reached by SSH", () => {
   };
 
   beforeAll(async () => {
-    machine = await startSshMachine(inject("daemonFolder"));
+    machine = await startSshMachine();
     person = await createPerson({
       daemon: machine.daemon,
       // Whoever reaches a machine elsewhere needs no Docker here.

@@ -11,7 +11,7 @@ import {
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { execa } from "execa";
-import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { damage } from "../../cli/damaged-state.ts";
 import { readLocks } from "../../cli/recover.ts";
 import { stackPlaces } from "../../cli/state-file.ts";
@@ -56,7 +56,7 @@ describeWithDaemon("the state", () => {
   };
 
   beforeAll(async () => {
-    daemon = await startDaemon({ folder: inject("daemonFolder"), group: String(UID) });
+    daemon = await startDaemon({ group: String(UID) });
     person = await createPerson({ daemon, uid: UID });
     change();
     await isWhole(await person.npm("start"));

@@ -17,7 +17,7 @@ import {
 } from "@aws-sdk/client-ec2";
 import { ListInstanceProfilesCommand, ListRolesCommand } from "@aws-sdk/client-iam";
 import { execa } from "execa";
-import { expect, inject } from "vitest";
+import { expect } from "vitest";
 import { type Cloud, REGION, startCloud } from "./cloud.ts";
 import { type Daemon, startDaemon } from "./daemon.ts";
 import { execute } from "./jupyter.ts";
@@ -67,7 +67,7 @@ export const fails = ({ exitCode, all }: Outcome, ...messages: RegExp[]) => {
 /** @param path put before the person's PATH */
 export async function createAwsStack({ path = "" } = {}): Promise<AwsStack> {
   const keys = mkdtempSync(join(tmpdir(), "gpubox-keys-"));
-  const daemon = await startDaemon({ folder: inject("daemonFolder") });
+  const daemon = await startDaemon();
   const cloud = await startCloud();
   const machines = await startMachines(cloud, daemon);
   const person = await createPerson({

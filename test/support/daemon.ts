@@ -1,7 +1,7 @@
 /** A Docker daemon of the tests' own: nothing of it touches, or is seen by, a person's. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import Docker from "dockerode";
@@ -27,8 +27,8 @@ export interface Daemon {
 
 /** How a daemon is started. */
 export interface DaemonOptions {
-  /** Folder of its own; see `removeDaemon`. */
-  folder: string;
+  /** Folder of its own; by default the lane's, which holds the images that every test needs. */
+  folder?: string;
   /** Group that may use its socket. */
   group?: string;
   /** Put before the daemon's PATH. */
@@ -37,58 +37,26 @@ export interface DaemonOptions {
   prefix?: string[];
 }
 
-/** How many daemons of several runs of the tests may be there at once. */
-const NETWORKS = 16;
+/** The daemon's bridge, this machine's address on it, and what its containers' networks are cut from. */
+const NETWORK = { bridge: "gpubox-test", gateway: "10.213.0.1", pools: "base=10.214.0.0/23,size=27" };
 
-/** The network of a daemon. */
-interface Network {
-  bridge: string;
-  /** This machine's address on it. */
-  gateway: string;
-  /** What its containers' networks are cut from. */
-  pools: string;
+/** Variable that names the folder of the lane's daemon; see test/setup/lane.ts. */
+export const LANE_FOLDER = "GPUBOX_TEST_LANE_FOLDER";
+
+/** Folder of the lane's daemon: what one test file left in its image store and its build cache, the next one finds. */
+export function laneFolder(): string {
+  const folder = process.env[LANE_FOLDER];
+  if (!folder) throw new Error("this is no lane: run the end-to-end tests with `npm test`");
+  return folder;
 }
 
-const networkOf = (index: number): Network => ({
-  bridge: `gpubox-test${index}`,
-  gateway: `10.213.${index}.1`,
-  pools: `base=10.214.${2 * index}.0/23,size=27`,
-});
-
-/** The file in a daemon's folder that says which network is its own. */
-const networkFile = (folder: string) => join(folder, "network");
-
-/** The network that a daemon's folder has; undefined where none was taken for it. */
-function ownNetwork(folder: string): Network | undefined {
-  if (!existsSync(networkFile(folder))) return undefined;
-  return networkOf(Number(readFileSync(networkFile(folder), "utf8")));
-}
-
-/** Takes a network for a daemon that no other run of the tests has: whoever makes its bridge has it. */
-async function takeNetwork(
-  folder: string,
-  ip: (...args: string[]) => Promise<{ exitCode?: number }>,
-): Promise<Network> {
-  const own = ownNetwork(folder);
-  if (own) return own;
-  for (let index = 0; index < NETWORKS; index++) {
-    const network = networkOf(index);
-    if ((await ip("link", "add", network.bridge, "type", "bridge")).exitCode !== 0) continue;
-    writeFileSync(networkFile(folder), String(index));
-    return network;
-  }
-  throw new Error(
-    `there are ${NETWORKS} bridges gpubox-test… already: \`ip link delete NAME\` removes one left behind`,
-  );
-}
-
-/** Starts a private daemon. Needs root, `dockerd` and iptables. */
+/** Starts a private daemon in the lane we are in. Needs root, `dockerd` and iptables. */
 export async function startDaemon({
-  folder,
+  folder = laneFolder(),
   group = "root",
   path,
   prefix = [],
-}: DaemonOptions): Promise<Daemon> {
+}: DaemonOptions = {}): Promise<Daemon> {
   mkdirSync(folder, { recursive: true });
   // Whoever is in the socket's group must get to it.
   chmodSync(folder, 0o711);
@@ -101,9 +69,8 @@ export async function startDaemon({
     const [file = "", ...before] = [...prefix, "ip"];
     return execa(file, [...before, ...args], { reject: args[1] !== "add" });
   };
-  // In a network namespace of its own there is nobody to share the names with.
-  const network = prefix.length > 0 ? networkOf(0) : await takeNetwork(folder, ip);
-  await ip("link", "add", network.bridge, "type", "bridge");
+  const { bridge, gateway, pools } = NETWORK;
+  await ip("link", "add", bridge, "type", "bridge");
 
   async function start(): Promise<void> {
     const output = openSync(log, "a");
@@ -117,8 +84,8 @@ export async function startDaemon({
         `--data-root=${join(folder, "data")}`,
         `--exec-root=${join(folder, "exec")}`,
         `--pidfile=${join(folder, "docker.pid")}`,
-        `--bridge=${network.bridge}`,
-        `--default-address-pool=${network.pools}`,
+        `--bridge=${bridge}`,
+        `--default-address-pool=${pools}`,
       ],
       {
         stdio: ["ignore", output, output],
@@ -171,13 +138,13 @@ export async function startDaemon({
     for (const { Name } of (await client.listVolumes()).Volumes ?? []) await client.getVolume(Name).remove();
   }
 
-  await ip("address", "replace", `${network.gateway}/24`, "dev", network.bridge);
-  await ip("link", "set", network.bridge, "up");
+  await ip("address", "replace", `${gateway}/24`, "dev", bridge);
+  await ip("link", "set", bridge, "up");
   await start();
   return {
     host: `unix://${socket}`,
     client,
-    gateway: network.gateway,
+    gateway,
     start,
     stop,
     cutPower,
@@ -186,14 +153,6 @@ export async function startDaemon({
       await stop();
     },
   };
-}
-
-/** Removes everything of a daemon that was stopped: its bridge, its mounts, its folder. */
-export async function removeDaemon(folder: string): Promise<void> {
-  const own = ownNetwork(folder);
-  if (own) await execa("ip", ["link", "delete", own.bridge], { reject: false });
-  await unmountBelow(folder);
-  rmSync(folder, { recursive: true, force: true });
 }
 
 /** A daemon that was killed leaves its mounts behind. */

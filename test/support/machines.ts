@@ -1,22 +1,7 @@
-/**
- * The machines behind the tests' cloud: for each instance that moto knows, a container with systemd, cloud-init, sshd and a
- * Docker daemon; for each volume, a sparse file behind a loop device. The public addresses are those of a Docker network
- * that this machine can reach.
- */
-import { createHash } from "node:crypto";
-import {
-  createReadStream,
-  createWriteStream,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-} from "node:fs";
-import { mkdtemp, rename, rm, truncate, writeFile } from "node:fs/promises";
+import { mkdirSync } from "node:fs";
+import { mkdtemp, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
-import { fileURLToPath } from "node:url";
 import {
   DescribeAddressesCommand,
   DescribeInstanceAttributeCommand,
@@ -29,22 +14,17 @@ import {
   type Volume,
 } from "@aws-sdk/client-ec2";
 import { execa } from "execa";
-import tar from "tar-fs";
 import { stringify } from "yaml";
-import { createContext, ROOT } from "../../cli/context.ts";
-import { dockerfileBase, prepareBaseImage } from "../../cli/setup/base-image.ts";
-import { dropOlder } from "./cache.ts";
 import type { Cloud, Follower } from "./cloud.ts";
 import type { Daemon } from "./daemon.ts";
+import { copyImages, MACHINE_IMAGE } from "./images.ts";
 import { type Metadata, startMetadata } from "./metadata.ts";
 
 /** Label of a machine's container: the instance it is. */
 export const INSTANCE_LABEL = "gpubox.test.instance";
 
-const IMAGE = "gpubox-test-machine";
 const NETWORK = "gpubox-test-internet";
 const SUBNET = "192.168.211";
-const recipe = fileURLToPath(new URL("../aws/machine", import.meta.url));
 
 /** Machines that follow a cloud. */
 export interface Machines extends Follower {
@@ -61,8 +41,7 @@ export interface Machines extends Follower {
 /** Puts machines behind `cloud`. Needs root, for loop devices. */
 export async function startMachines(cloud: Cloud, daemon: Daemon): Promise<Machines> {
   const folder = await mkdtemp(join(tmpdir(), "gpubox-machines-"));
-  for (const name of ["images", "instances", "volumes"]) mkdirSync(join(folder, name));
-  await prepareImages(daemon, join(folder, "images"));
+  for (const name of ["instances", "volumes"]) mkdirSync(join(folder, name));
   await daemon.client.createNetwork({
     Name: NETWORK,
     // Nothing goes out through it, so that the way out stays where a machine had it when it started.
@@ -222,11 +201,12 @@ class Hypervisor implements Machines {
     const id = instance.InstanceId ?? "";
     const hypervisor = join(this.#folder, "instances", id);
     await this.#writeSeed(instance, join(hypervisor, "seed"));
+    await this.#layOutImages(id);
     const reached = `metadata=${this.#metadata.of(id)}\nendpoint=${this.#metadata.s3}\n`;
     await writeFile(join(hypervisor, "cloud"), reached);
     await this.#daemon.client.createContainer({
       name: id,
-      Image: IMAGE,
+      Image: MACHINE_IMAGE,
       Labels: { [INSTANCE_LABEL]: id },
       Hostname: `ip-${(instance.PrivateIpAddress ?? id).replaceAll(".", "-")}`,
       HostConfig: {
@@ -243,10 +223,17 @@ class Hypervisor implements Machines {
           `${id}:/var/lib/docker`,
           `${hypervisor}:/media/hypervisor:ro`,
           `${join(hypervisor, "seed")}:/var/lib/cloud/seed/nocloud:ro`,
-          `${join(this.#folder, "images")}:/media/images:ro`,
         ],
       },
     });
+  }
+
+  /** The images and the build cache that the machine's Docker finds when it is first started, as those of an AMI. */
+  async #layOutImages(id: string): Promise<void> {
+    await this.#daemon.client.createVolume({ Name: id });
+    const { Mountpoint } = await this.#daemon.client.getVolume(id).inspect();
+    await rm(Mountpoint, { recursive: true });
+    await copyImages("lab", Mountpoint);
   }
 
   /** What an instance is told by the metadata service: its id, its key pair, its user data. */
@@ -354,31 +341,4 @@ interface Endpoint {
 /** Whether a volume is attached to an instance beside its root disk. */
 function isData({ Attachments = [] }: Volume, { InstanceId, RootDeviceName }: Instance): boolean {
   return Attachments.some((each) => each.InstanceId === InstanceId && each.Device !== RootDeviceName);
-}
-
-/** The image of a machine on the daemon, and the base image in `folder`, for the daemons of the machines. */
-async function prepareImages(daemon: Daemon, folder: string): Promise<void> {
-  const { client, host } = daemon;
-  const context = createContext();
-  const base = dockerfileBase(ROOT);
-  await prepareBaseImage(context, host, base);
-  await pipeline(await client.getImage(base).get(), createWriteStream(join(folder, "base.tar")));
-  const { RootFS } = await client.getImage(base).inspect();
-  const hash = createHash("sha256").update(JSON.stringify(RootFS));
-  for (const name of readdirSync(recipe).sort()) hash.update(name).update(readFileSync(join(recipe, name)));
-  const cached = join(context.cache, `test-machine-${hash.digest("hex").slice(0, 12)}.tar`);
-  const finished = (stream: NodeJS.ReadableStream) =>
-    new Promise<void>((resolve, reject) => {
-      const progress = client.modem.followProgress.bind(client.modem);
-      progress(stream, (error) => (error ? reject(error) : resolve()));
-    });
-  if (existsSync(cached)) {
-    await finished(await client.loadImage(createReadStream(cached)));
-    return;
-  }
-  // Without BuildKit, which would want a session with a client.
-  await finished(await client.buildImage(tar.pack(recipe, {}), { t: IMAGE, buildargs: { BASE: base } }));
-  await pipeline(await client.getImage(IMAGE).get(), createWriteStream(`${cached}.part`));
-  await dropOlder(context.cache, /^test-machine-.*\.tar$/);
-  await rename(`${cached}.part`, cached);
 }

@@ -1,11 +1,12 @@
 /** What the end-to-end tests need of a machine: skipped with a reason where a person lacks it, a failure in CI. */
 import { describe } from "vitest";
 
-/** What `npm test` could not get ready, one sentence each. */
-const missing: string[] = JSON.parse(process.env.GPUBOX_TEST_MISSING ?? '["run them with `npm test`"]');
+/** Variable in which the tests find what is missing on this machine: a JSON list of sentences. */
+export const MISSING = "GPUBOX_TEST_MISSING";
 
 /** `describe` for tests that start a daemon of their own. */
 export const describeWithDaemon = ((name: string, tests: () => void) => {
+  const missing: string[] = JSON.parse(process.env[MISSING] ?? '["run them with `npm test`"]');
   if (missing.length === 0) return describe(name, tests);
   const reason = missing.join("; ");
   if (process.env.CI === "true") {

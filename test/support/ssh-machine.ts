@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
-import { type Daemon, startDaemon } from "./daemon.ts";
+import { type Daemon, laneFolder, startDaemon } from "./daemon.ts";
 
 /** Who the person is there. */
 export const REMOTE = { user: "ada", uid: 4242, group: 4243 };
@@ -46,7 +46,7 @@ export async function makeKey(file: string): Promise<string> {
 }
 
 /** Starts a machine. Needs root, iproute2, iptables, openssh-server and `dockerd`. */
-export async function startSshMachine(daemonFolder: string): Promise<SshMachine> {
+export async function startSshMachine(): Promise<SshMachine> {
   const id = randomBytes(3).toString("hex");
   const namespace = `gpubox-${id}`;
   const [outside, inside] = [`gbx${id}a`, `gbx${id}b`];
@@ -78,7 +78,7 @@ export async function startSshMachine(daemonFolder: string): Promise<SshMachine>
   writeFileSync("/proc/sys/net/ipv4/ip_forward", "1");
   await iptables("-I");
 
-  const daemon = await startDaemon({ folder: daemonFolder, group: String(REMOTE.group), prefix: enter });
+  const daemon = await startDaemon({ group: String(REMOTE.group), prefix: enter });
 
   mkdirSync(home, { mode: 0o700 });
   await run("chown", `${REMOTE.uid}:${REMOTE.uid}`, home);
@@ -115,7 +115,7 @@ export async function startSshMachine(daemonFolder: string): Promise<SshMachine>
       "",
     ].join("\n"),
   );
-  const sshd = startSshd(enter, folder, daemonFolder);
+  const sshd = startSshd(enter, folder);
   await untilListening(sshd, folder);
 
   return {
@@ -141,14 +141,14 @@ export async function startSshMachine(daemonFolder: string): Promise<SshMachine>
   };
 }
 
-function startSshd(enter: string[], folder: string, daemonFolder: string): ChildProcess {
+function startSshd(enter: string[], folder: string): ChildProcess {
   // Seen by this sshd and its sessions alone: accounts, and the socket where docker looks for it.
   const script = [
     ...["passwd", "shadow", "group"].map((name) => `mount --bind ${folder}/${name} /etc/${name}`),
     "mount -t tmpfs tmpfs /run",
     "mkdir -m 755 /run/sshd",
     // A daemon that is started anew makes its socket anew.
-    `ln -s ${daemonFolder}/docker.sock /run/docker.sock`,
+    `ln -s ${laneFolder()}/docker.sock /run/docker.sock`,
     `exec /usr/sbin/sshd -D -e -f ${folder}/sshd_config`,
   ].join(" && ");
   const output = openSync(join(folder, "sshd.log"), "a");

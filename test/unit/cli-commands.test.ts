@@ -6,7 +6,6 @@ import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { shellScripts } from "../../cli/commands/check.ts";
 import { exports } from "../../cli/commands/env.ts";
-import { needsMachine } from "../../cli/commands/test.ts";
 import { withLock } from "../../cli/lock.mjs";
 import { summary } from "../../cli/outputs.ts";
 import { capture, mustRun } from "../../cli/run.ts";
@@ -81,16 +80,6 @@ describe("summary", () => {
 });
 
 describe("npm test", () => {
-  it.each([
-    [[], true],
-    [["--project", "unit"], false],
-    [["--project=unit", "--project", "contract"], false],
-    [["--project", "e2e"], true],
-    [["--project", "unit", "--project=e2e"], true],
-    [["test/unit/config.test.ts"], true],
-  ])("with %j gets a machine ready: %s", (args, needed) => {
-    expect(needsMachine(args)).toBe(needed);
-  });
   it("ends with a line of a fixed form", () => {
     expect(summaryLine({ passed: 3, failed: 0, skipped: 1 })).toBe("3 passed, 0 failed, 1 skipped");
   });

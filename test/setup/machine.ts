@@ -1,0 +1,108 @@
+/**
+ * Before and after the end-to-end tests: the engine and the images are made while other tests run, and this machine's own network
+ * is held against what it was.
+ */
+import {
+  chmodSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { execa } from "execa";
+import type { TestProject } from "vitest/node";
+import { createContext } from "../../cli/context.ts";
+import { Problem } from "../../cli/say.ts";
+import { prepareToolchain } from "../../cli/session.ts";
+import { sayStandIns } from "../../cli/setup/plugins.ts";
+import { missingForTests } from "../../cli/setup/tests.ts";
+import { prepareImages } from "../support/images.ts";
+import { hasLanes } from "../support/lane.ts";
+
+declare module "vitest" {
+  export interface ProvidedContext {
+    /** Folder of this run; see `Prepared`. */
+    run: string;
+  }
+}
+
+/** What the end-to-end tests wait for: `prepared.json` in the folder of the run. */
+export interface Prepared {
+  /** Why they cannot run here, one sentence each; empty where they can. */
+  missing: string[];
+  /** Environment in which the engine is found. */
+  env: Record<string, string | undefined>;
+}
+
+const FOLDER = "gpubox-run-";
+
+export default async function setup({ provide }: TestProject): Promise<() => Promise<void>> {
+  removeOldRuns();
+  const run = mkdtempSync(join(tmpdir(), `${FOLDER}${process.pid}-`));
+  // Whoever may use a daemon in it must get there.
+  chmodSync(run, 0o711);
+  provide("run", run);
+  const before = await network();
+  const prepared = prepare().then((result) => {
+    writeFileSync(join(run, "prepared.json.part"), JSON.stringify(result));
+    renameSync(join(run, "prepared.json.part"), join(run, "prepared.json"));
+  });
+  return async () => {
+    await prepared;
+    rmSync(run, { recursive: true, force: true });
+    const after = await network();
+    if (after !== before)
+      throw new Error(`the tests changed this machine's network:\n${before}\n--- is now\n${after}`);
+  };
+}
+
+async function prepare(): Promise<Prepared> {
+  const context = createContext();
+  const missing = missingForTests(context);
+  const nothing: Prepared = { missing, env: {} };
+  if (missing.length > 0 || !hasLanes()) return nothing;
+  try {
+    const [toolchain] = await Promise.all([prepareToolchain(context), prepareImages(process.env)]);
+    sayStandIns(toolchain);
+    return { missing, env: toolchain.env };
+  } catch (error) {
+    const reason = error instanceof Problem ? error.message : String(error);
+    return { ...nothing, missing: [reason] };
+  }
+}
+
+/** Runs that were killed left their folders. */
+function removeOldRuns(): void {
+  for (const name of readdirSync(tmpdir())) {
+    const [, pid] = new RegExp(`^${FOLDER}(\\d+)-`).exec(name) ?? [];
+    if (pid && !isAlive(Number(pid))) rmSync(join(tmpdir(), name), { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("vitest");
+  } catch {
+    return false;
+  }
+}
+
+/** This machine's interfaces, addresses, routes and firewall rules, as one text. */
+export async function network(): Promise<string> {
+  const ask = async (file: string, ...args: string[]) =>
+    (await execa(file, args, { reject: false })).stdout ?? "";
+  const said = await Promise.all([
+    ask("ip", "-oneline", "address"),
+    ask("ip", "route", "show", "table", "all"),
+    ask("ip", "-6", "route", "show", "table", "all"),
+    ask("ip", "rule"),
+    ...["filter", "nat", "mangle"].map((table) => ask("iptables", "-S", "-w", "-t", table)),
+    ask("sysctl", "net.ipv4.ip_forward"),
+  ]);
+  // How long an address of IPv6's has yet to live, and what ran out meanwhile.
+  return said.join("\n").replaceAll(/(valid|preferred)_lft \w+|expires \w+/g, "");
+}
