@@ -22,7 +22,12 @@ export default defineConfig({
   test: {
     // A lane ends with all that runs in it.
     teardownTimeout: minutes,
-    reporters: ["default", "./test/support/summary-reporter.ts"],
+    reporters: [
+      "default",
+      ["json", { outputFile: ".gpubox/test-results.json" }],
+      "./test/support/times-reporter.ts",
+      "./test/support/summary-reporter.ts",
+    ],
     projects: [
       { test: { name: "unit", include: ["test/unit/**/*.test.ts"], ...fast } },
       {

@@ -7,10 +7,10 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 
 /** Variable with the moment, in milliseconds since the epoch, after which no further round is begun. */
 export const DEADLINE = "GPUBOX_SOAK_DEADLINE";
-/** Variable that names the file in which a campaign keeps how many of its rounds are done, as a number. */
+/** Variable that names the file in which a test file's campaigns keep how far they are; see `Progress`. */
 export const PROGRESS = "GPUBOX_SOAK_PROGRESS";
 /** Variable with the seed of all random numbers. */
-const SEED = "GPUBOX_TEST_SEED";
+export const SEED = "GPUBOX_TEST_SEED";
 
 /** Random numbers from 0 to 1 that come again with the same seed (mulberry32). */
 export function random(seed: number): () => number {
@@ -29,20 +29,34 @@ export const seed = Number(process.env[SEED] ?? randomBytes(4).readUInt32LE());
 /** The random numbers of one round, whichever rounds were run before it. */
 export const randomOf = (round: number) => random(seed + round);
 
+/** How far campaigns are, by name, as `{"rounds": {"done": 12, "total": 50}}`. */
+export type Progress = Record<string, { done: number; total: number }>;
+
+/** Reads what a test file's campaigns have kept. */
+export function readProgress(file: string): Progress {
+  return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : {};
+}
+
 /**
  * The rounds of a campaign that are to be run now, from 1 to `total`: those that an earlier run did not get to, for as long as there
  * is time. A round counts as done once the next one is asked for.
+ *
+ * @param name tells the campaigns of a file apart
  */
-export async function* campaign(total: number): AsyncGenerator<number> {
+export async function* campaign(total: number, name = "rounds"): AsyncGenerator<number> {
   const file = process.env[PROGRESS];
   const deadline = Number(process.env[DEADLINE] ?? Number.POSITIVE_INFINITY);
-  const done = file && existsSync(file) ? Number(readFileSync(file, "utf8")) : 0;
-  for (let round = done + 1; round <= total; round++) {
-    // One at least: whoever begins a campaign gets on with it.
-    if (round > done + 1 && Date.now() > deadline) return;
-    yield round;
-    if (!file) continue;
-    writeFileSync(`${file}.part`, String(round));
+  const keep = (done: number) => {
+    if (!file) return;
+    writeFileSync(`${file}.part`, JSON.stringify({ ...readProgress(file), [name]: { done, total } }));
     renameSync(`${file}.part`, file);
+  };
+  const before = file ? (readProgress(file)[name]?.done ?? 0) : 0;
+  keep(before);
+  for (let round = before + 1; round <= total; round++) {
+    // One at least: whoever begins a campaign gets on with it.
+    if (round > before + 1 && Date.now() > deadline) return;
+    yield round;
+    keep(round);
   }
 }

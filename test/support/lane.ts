@@ -63,7 +63,7 @@ export async function endLane(lane: ChildProcess, network: ChildProcess | undefi
 /** Runs a program in a lane, with its output where ours is; its exit status. */
 export async function runInLane(file: string, args: string[], env: NodeJS.ProcessEnv): Promise<number> {
   const [command, ...before] = IN_LANE;
-  const lane = spawn(command, [...before, file, ...args], { env, stdio: ["ignore", "inherit", "inherit"] });
+  const lane = spawn(command, [...before, file, ...args], { env, stdio: "inherit" });
   const ended = once(lane, "exit");
   const network = await connectLane(lane);
   const [code] = await ended;

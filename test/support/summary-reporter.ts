@@ -4,7 +4,7 @@ import type { TestModule } from "vitest/node";
 import type { Reporter } from "vitest/reporters";
 
 /** Variable that names a file for the line, for whoever wants to repeat it. */
-const FILE = "GPUBOX_TEST_SUMMARY";
+export const SUMMARY = "GPUBOX_TEST_SUMMARY";
 
 export interface Counts {
   passed: number;
@@ -37,7 +37,7 @@ export default class SummaryReporter implements Reporter {
 
   onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[]): void {
     this.#line = summaryLine(countTests(modules, errors.length));
-    const file = process.env[FILE];
+    const file = process.env[SUMMARY];
     if (file) writeFileSync(file, `${this.#line}\n`);
     // The default reporter writes its own closing lines in this event too.
     process.once("exit", () => process.stdout.write(`${this.#line}\n`));

@@ -12,7 +12,6 @@ import { capture, mustRun } from "../../cli/run.ts";
 import { formatSeconds } from "../../cli/say.ts";
 import { quote } from "../../components/host/shell.ts";
 import type { NotebookInfo } from "../../components/workspace/notebook.ts";
-import { summaryLine } from "../support/summary-reporter.ts";
 
 const root = join(import.meta.dirname, "../..");
 let folder: string;
@@ -76,12 +75,6 @@ describe("summary", () => {
   });
   it("names the stack in its commands", () => {
     expect(summary({ notebooks: [notebook] }, "lab")).toContain("npm run destroy -- -s lab");
-  });
-});
-
-describe("npm test", () => {
-  it("ends with a line of a fixed form", () => {
-    expect(summaryLine({ passed: 3, failed: 0, skipped: 1 })).toBe("3 passed, 0 failed, 1 skipped");
   });
 });
 
