@@ -115,7 +115,7 @@ async function build(context: Context, file: string): Promise<void> {
       if (isExecutable(file)) return;
       const half = `${file}.${process.pid}`;
       try {
-        await step("engine: building Pulumi from its Go module, once (5 to 8 minutes)", () =>
+        await step("engine: building Pulumi from its Go module, once (4 to 7 minutes)", () =>
           mustRun("sh", [join(context.root, "offline", "engine", "build.sh"), half], { env: context.env }),
         );
         // Renamed into place: an engine that is there is a whole one.
