@@ -63,7 +63,7 @@ describeWithDaemon("the defaults", () => {
   it("show in a browser a model that learns", async () => {
     const url = (await person.npm("url")).stdout;
     await inBrowser(async (page) => {
-      const pictures = await runStarter(page, url, "first-model", "are recognised", 5 * 60_000);
+      const pictures = await runStarter(page, url, "first-model", "are recognised", 10 * 60_000);
       expect(pictures, "a batch, the losses, predictions, the confusion matrix, the top losses").toBe(5);
       await page.keyboard.press("Control+s");
       await expect.poll(() => streamsOf("first-model"), { timeout: 20_000 }).toContain("stdout");
