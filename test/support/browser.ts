@@ -1,5 +1,6 @@
 /** Debian's Chromium, as a person has it before them who follows the url of a notebook. */
 import { chromium, type Page } from "playwright-core";
+import { expect } from "vitest";
 import { findSystemProgram } from "../../cli/path.ts";
 
 /** Longest wait for anything that a page is to show, in milliseconds. */
@@ -21,19 +22,37 @@ export async function inBrowser<T>(use: (page: Page) => Promise<T>): Promise<T> 
   }
 }
 
+/**
+ * Follows the url of a notebook and runs all cells of a starter, as a person does who sees it for the first time.
+ *
+ * @param lastWords of its outputs, which are waited for
+ * @returns how many pictures the outputs hold
+ */
+export async function runStarter(
+  page: Page,
+  url: string,
+  name: string,
+  lastWords: string,
+  patience = PATIENCE,
+): Promise<number> {
+  await page.goto(url);
+  await openNotebook(page, `starters/${name}.ipynb`);
+  expect(page.url(), "the token is not left in the address").not.toContain("token");
+  const pictures = await runAllCells(page, lastWords, patience);
+  expect(await page.getByText("Jupyter news").count(), "nothing of the network is offered").toBe(0);
+  expect(await page.locator(".jp-OutputArea-output[data-mime-type$=error]").count()).toBe(0);
+  return pictures;
+}
+
 /** Opens a notebook of JupyterLab's file browser by its path below the folder that is shown. */
-export async function openNotebook(page: Page, path: string): Promise<void> {
+async function openNotebook(page: Page, path: string): Promise<void> {
   const entry = (name: string) => page.locator(".jp-DirListing-item", { hasText: name });
   for (const name of path.split("/")) await entry(name).dblclick();
   await page.locator(".jp-Notebook").waitFor();
 }
 
 /** Runs all cells, once there is a kernel, from the menu, and waits for a text in an output. @returns how many pictures the outputs hold */
-export async function runAllCells(
-  page: Page,
-  lastOutput: string | RegExp,
-  patience: number,
-): Promise<number> {
+async function runAllCells(page: Page, lastOutput: string, patience: number): Promise<number> {
   // Before that, the menu runs nothing and says nothing.
   await page.locator("#jp-main-statusbar", { hasText: "| Idle" }).waitFor();
   await page.getByRole("menuitem", { name: "Run", exact: true }).click();

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
 import { CATALOGUE } from "../../catalogue.ts";
 import { ConfigError, parseConfig } from "../../config.ts";
 
@@ -43,6 +44,18 @@ describe("defaults", () => {
         },
       ],
     });
+  });
+
+  it("are what Pulumi.dev.yaml says", () => {
+    const file = readFileSync(new URL("../../Pulumi.dev.yaml", import.meta.url), "utf8");
+    const keys = Object.entries(parse(file).config).map(([key, value]) => [
+      key.replace("gpubox:", ""),
+      value,
+    ]);
+    const said = Object.fromEntries(keys);
+    expect(said.notebooks).toEqual([{ name: "container1", gpus: "auto", port: 8888 }]);
+    expect(said.root).toBe("~/docker_mount");
+    expect(parseConfig(said, "dev")).toEqual(parseConfig({}, "dev"));
   });
 
   it("leave a machine reached by SSH to the person's own ssh", () => {
