@@ -91,7 +91,7 @@ describeWithDaemon("a stack on this machine", () => {
     const before = [(await container("container1")).Id, (await container("container2")).Id];
     const again = await person.npm("start");
     expect(again.exitCode, again.all).toBe(0);
-    expect(again.stdout).toMatch(/^unchanged/m);
+    expect(again.stdout).toMatch(/^unchanged: everything is as the configuration says; nothing to do$/m);
     expect([(await container("container1")).Id, (await container("container2")).Id]).toEqual(before);
     shown = await person.shell(
       "pulumi preview --refresh --diff --expect-no-changes --non-interactive; pulumi stack; pulumi stack output; pulumi stack history --json",
