@@ -40,7 +40,6 @@ describeWithDaemon("the documentation", () => {
   });
 
   afterAll(async () => {
-    await person?.npm("destroy", "--yes");
     await person?.remove();
     await daemon?.end();
   });

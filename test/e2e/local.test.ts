@@ -1,22 +1,37 @@
-/** The main job, as a person does it who is not root: from a fresh clone to a notebook, and back. */
-import { appendFileSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+/** The main job, as a person does it who is not root: from a fresh clone to a notebook that keeps its secrets, and back. */
+import { randomBytes } from "node:crypto";
+import { appendFileSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { createConnection } from "node:net";
+import { networkInterfaces } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Daemon, startDaemon } from "../support/daemon.ts";
 import { execute, status } from "../support/jupyter.ts";
-import { createPerson, type Person } from "../support/person.ts";
+import { createPerson, type Outcome, type Person } from "../support/person.ts";
+import { processes } from "../support/processes.ts";
 import { describeWithDaemon } from "../support/requirements.ts";
 
 const UID = 1000;
 const LABEL = "gpubox.stack=gpubox/dev";
+/** Made anew: the person's checkout holds this file. */
+const CANARY = `canary-${randomBytes(8).toString("hex")}`;
 
 describeWithDaemon("a stack on this machine", () => {
   let daemon: Daemon;
   let person: Person;
+  let first: Outcome;
   let url: string;
+  let token: string;
+  /** What the engine shows of a stack that is up. */
+  let shown: Outcome;
+  /** Every command line there was on this machine while the notebooks were made, and once they ran. */
+  const commandLines = new Set<string>();
 
   const container = async (name: string) => await daemon.client.getContainer(name).inspect();
+  const docker = (...args: string[]) =>
+    execa("docker", args, { env: { DOCKER_HOST: daemon.host }, all: true, reject: false, maxBuffer: 1e9 });
 
   beforeAll(async () => {
     daemon = await startDaemon({ group: String(UID) });
@@ -28,6 +43,15 @@ describeWithDaemon("a stack on this machine", () => {
         { name: "container2", gpus: "none", port: 8889 },
       ],
     });
+    // Makes the stack, which has the key that the configuration's secrets are encrypted with.
+    await person.npm("env");
+    const file = join(person.home, "secret");
+    writeFileSync(file, CANARY);
+    const set = await person.sh(
+      `node cli/gpubox.mjs pulumi config set --secret --path 'gpubox:notebooks[0].environment.API_KEY' <${file}`,
+    );
+    expect(set.exitCode, set.all).toBe(0);
+    rmSync(file);
   });
 
   afterAll(async () => {
@@ -36,7 +60,21 @@ describeWithDaemon("a stack on this machine", () => {
   });
 
   it("comes up with one command, and says where it is and on what it runs", async () => {
-    const { exitCode, all, stdout } = await person.npm("start");
+    const look = () => {
+      for (const { args } of processes()) commandLines.add(args);
+    };
+    let isDone = false;
+    const watch = async () => {
+      while (!isDone) {
+        look();
+        await sleep(20);
+      }
+    };
+    const watching = watch();
+    first = await person.npm("start");
+    isDone = true;
+    await watching;
+    const { exitCode, all, stdout } = first;
     expect(exitCode, all).toBe(0);
     expect(stdout).toMatch(/http:\/\/127\.0\.0\.1:8888\/\?token=[A-Za-z0-9]{40}/);
     expect(stdout).toContain("docker exec -it container1 bash");
@@ -45,31 +83,73 @@ describeWithDaemon("a stack on this machine", () => {
     expect(stdout).toContain("CPU");
     url = (await person.npm("url")).stdout;
     expect(url).toMatch(/^http:\/\/127\.0\.0\.1:8888\/\?token=[A-Za-z0-9]{40}$/);
+    token = new URL(url).searchParams.get("token") as string;
+    look();
   });
 
-  it("changes nothing the second time, and says so", async () => {
+  it("changes nothing the second time, and says so; nothing drifts", async () => {
     const before = [(await container("container1")).Id, (await container("container2")).Id];
     const again = await person.npm("start");
     expect(again.exitCode, again.all).toBe(0);
-    expect(again.stdout).toMatch(/^unchanged/m);
+    expect(again.stdout).toMatch(/^unchanged: everything is as the configuration says; nothing to do$/m);
     expect([(await container("container1")).Id, (await container("container2")).Id]).toEqual(before);
-    const preview = await person.shell("pulumi preview --expect-no-changes --non-interactive");
-    expect(preview.exitCode, preview.all).toBe(0);
-    const refreshed = await person.shell("pulumi preview --refresh --expect-no-changes --non-interactive");
-    expect(refreshed.exitCode, refreshed.all).toBe(0);
+    shown = await person.shell(
+      "pulumi preview --refresh --diff --expect-no-changes --non-interactive; pulumi stack; pulumi stack output; pulumi stack history --json",
+    );
+    expect(shown.exitCode, shown.all).toBe(0);
   });
 
   it("lets in who has the token, on the loopback, and nobody else", async () => {
-    expect(await status(url, "/api/contents")).toBe(200);
-    expect(await status(url, "/api/contents", "")).toBe(403);
-    expect(await status(url, "/api/contents", "0".repeat(48))).toBe(403);
+    for (const path of ["/api/contents", "/api/kernels", "/api/sessions", "/api/terminals"]) {
+      expect(await status(url, path), path).toBe(200);
+      expect(await status(url, path, ""), path).toBe(403);
+      expect(await status(url, path, token.replace(/.$/, "_")), path).toBe(403);
+    }
     const second = await status(url.replace(":8888", ":8889"), "/api/contents");
     expect(second, "the other notebook has a token of its own").toBe(403);
     const { NetworkSettings } = await container("container1");
     expect(NetworkSettings.Ports["8888/tcp"]).toEqual([{ HostIp: "127.0.0.1", HostPort: "8888" }]);
     const { stdout: listening } = await execa("ss", ["-ltnH", "sport = :8888 or sport = :8889"]);
-    const addresses = listening.split("\n").map((line) => line.split(/\s+/)[3]);
-    expect(addresses.sort()).toEqual(["127.0.0.1:8888", "127.0.0.1:8889"]);
+    const local = listening.split("\n").map((line) => line.split(/\s+/)[3]);
+    expect(local.sort()).toEqual(["127.0.0.1:8888", "127.0.0.1:8889"]);
+    const addresses = Object.values(networkInterfaces())
+      .flatMap((each) => each ?? [])
+      .filter(({ internal, family }) => !internal && family === "IPv4");
+    expect(addresses.length).toBeGreaterThan(0);
+    for (const { address } of addresses) expect(await connects(address, 8888), address).toBe(false);
+    expect(await connects("127.0.0.1", 8888)).toBe(true);
+  });
+
+  it("another site's page cannot use the browser's cookie: what changes something needs the page's own word", async () => {
+    const cookies = new Map<string, string>();
+    const header = () => [...cookies].map(([name, value]) => `${name}=${value}`).join("; ");
+    const keep = ({ headers }: Response) => {
+      for (const set of headers.getSetCookie()) {
+        const [, name = "", value = ""] = /^([^=]+)=([^;]*)/.exec(set) ?? [];
+        cookies.set(name, value);
+      }
+    };
+    const login = new URL("/login", url);
+    keep(await fetch(login));
+    const xsrf = cookies.get("_xsrf") ?? "";
+    const form = new URLSearchParams({ _xsrf: xsrf, password: token });
+    keep(
+      await fetch(login, { method: "POST", redirect: "manual", headers: { cookie: header() }, body: form }),
+    );
+    const cookie = header();
+    const post = (headers: Record<string, string>) =>
+      fetch(new URL("/api/contents/code", url), {
+        method: "POST",
+        headers: { cookie, ...headers },
+        body: "{}",
+      });
+    const refused = await post({});
+    expect(refused.status).toBe(403);
+    expect(await refused.text()).toMatch(/xsrf/i);
+    expect((await post({ "x-xsrftoken": "guessed" })).status).toBe(403);
+    const other = await post({ origin: "http://other.example", "x-xsrftoken": xsrf });
+    expect(other.status, "another site that knows it").toBe(404);
+    expect((await post({ "x-xsrftoken": xsrf })).status).toBe(201);
   });
 
   it("runs code whose files belong to the person", async () => {
@@ -111,23 +191,12 @@ describeWithDaemon("a stack on this machine", () => {
   });
 
   it("has enough shared memory for eight workers of a DataLoader", async () => {
-    const { stdout } = await execa(
-      "docker",
-      ["exec", "container1", "df", "-m", "--output=size", "/dev/shm"],
-      {
-        env: { DOCKER_HOST: daemon.host },
-      },
-    );
+    const { stdout } = await docker("exec", "container1", "df", "-m", "--output=size", "/dev/shm");
     expect(stdout).toContain("8192");
   });
 
   it("keeps the seed's habits in the container's shell", async () => {
-    const shell = (command: string) =>
-      execa("docker", ["exec", "container1", "bash", "-ic", command], {
-        env: { DOCKER_HOST: daemon.host },
-        reject: false,
-        all: true,
-      });
+    const shell = (command: string) => docker("exec", "container1", "bash", "-ic", command);
     for (const habit of ["j8", "jupyter_notebook_GPU_0_PORT_8888"]) {
       expect((await shell(habit)).all).toContain(new URL(url).search);
     }
@@ -136,21 +205,54 @@ describeWithDaemon("a stack on this machine", () => {
     ).toHaveLength(2);
   });
 
-  it("keeps the token out of logs, plain state and the engine's display", async () => {
-    const token = new URL(url).searchParams.get("token") as string;
-    const preview = await person.shell("pulumi preview --diff --non-interactive; pulumi stack output");
-    expect(preview.all).not.toContain(token);
-    const { all } = await execa("docker", ["logs", "container1"], {
-      env: { DOCKER_HOST: daemon.host },
-      all: true,
+  describe("keeps the token and a notebook's secrets", () => {
+    /** What must be nowhere: the token, the person's own secret, and either as base64 has it. */
+    const secrets = () => [token, CANARY].flatMap((secret) => [secret, base64(secret)]);
+    const expectNone = (text: string, where: string) => {
+      for (const secret of secrets()) expect(text.includes(secret), `${secret} is in ${where}`).toBe(false);
+    };
+
+    it("for the notebook and the person", async () => {
+      expect(token).toMatch(/^\w{40}$/);
+      const { Config } = await container("container1");
+      expect(Config.Env).toEqual(expect.arrayContaining([`API_KEY=${CANARY}`, `JUPYTER_TOKEN=${token}`]));
     });
-    expect(all).not.toContain(token);
-    const found = await execa("grep", ["-rlF", token, person.home], { reject: false });
-    expect(found.stdout).toBe("");
-    const { stdout: processes } = await execa("ps", ["-eo", "args"]);
-    expect(processes).not.toContain(token);
-    const passphrase = statSync(join(person.home, ".gpubox", "passphrase"));
-    expect(passphrase.mode & 0o777).toBe(0o600);
+
+    it("out of every command line while the notebook is made", () => {
+      expect([...commandLines].some((line) => / up /.test(line))).toBe(true);
+      expect([...commandLines].some((line) => line.includes("jupyter"))).toBe(true);
+      expectNone([...commandLines].join("\n"), "a command line");
+    });
+
+    it("out of every output but the url", () => {
+      expectNone(first.all.replaceAll(url, ""), "the output of npm start");
+      expectNone(shown.all, "what the engine shows");
+    });
+
+    it("out of every file in clear: state, history, backups, the engine's logs", async () => {
+      const patterns = secrets().flatMap((secret) => ["-e", secret]);
+      const found = await execa("grep", ["-rlaF", ...patterns, person.home], { reject: false });
+      expect(found.stdout).toBe("");
+      expect(statSync(join(person.home, ".gpubox", "passphrase")).mode & 0o777).toBe(0o600);
+    });
+
+    it("out of the container's log", async () => {
+      const { all } = await docker("logs", "container1");
+      expect(all).toMatch(/jupyter/i);
+      expectNone(all, "the log");
+    });
+
+    it("out of every layer of the image, and its history", async () => {
+      const { stdout: history } = await docker("history", "--no-trunc", "gpubox-dev");
+      expectNone(history, "the image's history");
+      const saved = execa("docker", ["save", "gpubox-dev"], {
+        env: { DOCKER_HOST: daemon.host },
+        encoding: "buffer",
+        buffer: false,
+      });
+      const found = await find(saved.stdout as NodeJS.ReadableStream, [...secrets(), "start-notebook.sh"]);
+      expect(found).toEqual(new Set(["start-notebook.sh"]));
+    });
   });
 
   it("rebuilds only the last layers when a starter notebook changed, and leaves the person's copy alone", async () => {
@@ -173,21 +275,16 @@ describeWithDaemon("a stack on this machine", () => {
     expect((await person.npm("url")).stdout, "the token outlives the container").toBe(url);
   });
 
-  it("stops without losing anything, and starts again", async () => {
+  it("stops without losing anything, and starts again; a container that somebody removed is put back", async () => {
     const before = (await container("container1")).Id;
     const stopped = await person.npm("stop");
     expect(stopped.exitCode, stopped.all).toBe(0);
     expect((await container("container1")).State.Running).toBe(false);
+    await daemon.client.getContainer("container2").remove({ force: true });
     const { exitCode, all } = await person.npm("start");
     expect(exitCode, all).toBe(0);
     expect(await container("container1")).toMatchObject({ Id: before, State: { Running: true } });
     expect(await status(url, "/api/contents")).toBe(200);
-  });
-
-  it("puts back a container that somebody removed", async () => {
-    await daemon.client.getContainer("container2").remove({ force: true });
-    const { exitCode, all } = await person.npm("start");
-    expect(exitCode, all).toBe(0);
     expect((await container("container2")).State.Running).toBe(true);
   });
 
@@ -199,14 +296,17 @@ describeWithDaemon("a stack on this machine", () => {
       .toBe(200);
   });
 
-  it("does not destroy without a yes, and then leaves only the person's work", async () => {
+  it("does not destroy without a yes, and then leaves only the person's work; it may be destroyed twice", async () => {
     const refused = await person.npm("destroy");
     expect(refused.exitCode).not.toBe(0);
     expect(refused.all).toContain("--yes");
     expect((await container("container1")).State.Running).toBe(true);
 
-    const { exitCode, all } = await person.npm("destroy", "--yes");
-    expect(exitCode, all).toBe(0);
+    const destroy = async () => {
+      const { exitCode, all } = await person.npm("destroy", "--yes");
+      expect(exitCode, all).toBe(0);
+    };
+    await destroy();
     const everything = { all: true, filters: JSON.stringify({ label: [LABEL] }) };
     expect(await daemon.client.listContainers(everything)).toEqual([]);
     expect(await daemon.client.listNetworks(everything)).toEqual([]);
@@ -214,10 +314,35 @@ describeWithDaemon("a stack on this machine", () => {
     expect(readFileSync(join(person.root, "code", "from-the-notebook.txt"), "utf8")).toBe("hello");
     expect(existsSync(join(person.root, "data", "made"))).toBe(true);
     expect((await person.npm("url")).exitCode).not.toBe(0);
-  });
-
-  it("may be destroyed twice", async () => {
-    const { exitCode, all } = await person.npm("destroy", "--yes");
-    expect(exitCode, all).toBe(0);
+    await destroy();
   });
 });
+
+function base64(text: string): string {
+  // What of it does not depend on what stands before and behind it.
+  return Buffer.from(text).toString("base64").replace(/..=*$/, "");
+}
+
+/** Which of the texts occur in a stream. */
+async function find(stream: NodeJS.ReadableStream, texts: string[]): Promise<Set<string>> {
+  const found = new Set<string>();
+  const longest = Math.max(...texts.map(({ length }) => length));
+  let tail = Buffer.alloc(0);
+  for await (const chunk of stream) {
+    const piece = Buffer.concat([tail, chunk as Buffer]);
+    for (const text of texts) if (piece.includes(text)) found.add(text);
+    tail = piece.subarray(-longest);
+  }
+  return found;
+}
+
+function connects(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection({ host, port, timeout: 3_000 });
+    const end = (answer: boolean) => () => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.on("connect", end(true)).on("error", end(false)).on("timeout", end(false));
+  });
+}
