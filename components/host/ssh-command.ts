@@ -128,9 +128,21 @@ const NOT_SHARED = [...option("ControlMaster", "no"), ...option("ControlPath", "
 const ownLogin = (connection: SshConnection, remote: string): string =>
   shellLine(["ssh", ...NOT_SHARED, ...sshCommand(connection, remote).slice(1)]);
 
-/** Like `remoteScript`, by a login of its own. */
+/**
+ * Like `remoteScript`, by a login of its own, on a machine that was logged in to before: its SSH server may be starting anew, as
+ * cloud-init has it do once it has changed its settings, and refuse a connection meanwhile.
+ */
 export function newLoginScript(connection: SshConnection): string {
-  return `exec ${ownLogin(connection, RUN_STDIN)}`;
+  return [
+    "script=$(cat)",
+    "for pause in 1 2 4 8 0; do",
+    `  printf '%s\\n' "$script" | ${ownLogin(connection, RUN_STDIN)}`,
+    "  status=$?",
+    // 255 is ssh's own; no script of ours ends with it.
+    '  if [ "$status" -ne 255 ] || [ "$pause" = 0 ]; then exit "$status"; fi',
+    '  sleep "$pause"',
+    "done",
+  ].join("\n");
 }
 
 /** Shell line that logs in, by a login of its own, and out again. */

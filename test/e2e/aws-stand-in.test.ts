@@ -1,12 +1,23 @@
-/** The plugin that stands for pulumi-resource-aws, against moto: every type made, changed and removed. */
+/**
+ * What stands for AWS, without machines, and what speaks to it: the plugin that stands for pulumi-resource-aws, with every type made,
+ * changed and removed; and what is run when a spot instance goes.
+ */
 import { join } from "node:path";
-import { DescribeInstancesCommand, TerminateInstancesCommand } from "@aws-sdk/client-ec2";
+import {
+  DescribeInstancesCommand,
+  DescribeSpotInstanceRequestsCommand,
+  RunInstancesCommand,
+  StartInstancesCommand,
+  StopInstancesCommand,
+  TerminateInstancesCommand,
+} from "@aws-sdk/client-ec2";
 import grpc from "@grpc/grpc-js";
 import providerServices from "@pulumi/pulumi/proto/provider_grpc_pb.js";
 import type * as pb from "@pulumi/pulumi/proto/provider_pb.d.ts";
 import messages from "@pulumi/pulumi/proto/provider_pb.js";
 import { execa } from "execa";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
+import { ROOT } from "../../cli/context.ts";
 import { unknownValue } from "../../offline/plugins/shared/values.ts";
 import { AMI, AMI_PARAMETER, type Cloud, QUOTAS, REGION, startCloud } from "../support/cloud.ts";
 import { call, type RunningPlugin, startPlugin, struct } from "../support/offline-plugin.ts";
@@ -34,14 +45,19 @@ interface Kept {
   outputs: Values;
 }
 
+let cloud: Cloud;
+
+beforeAll(async () => {
+  cloud = await startCloud();
+});
+afterAll(() => cloud?.end());
+
 describeWithDaemon("the stand-in of pulumi-resource-aws", () => {
-  let cloud: Cloud;
   let plugin: RunningPlugin;
   let client: grpc.Client;
   const made: Kept[] = [];
 
   beforeAll(async () => {
-    cloud = await startCloud();
     const path = join(cloud.plugin, "pulumi-resource-aws");
     plugin = await startPlugin("resource-aws", { path, env: cloud.env });
     client = new providerServices.ResourceProviderClient(plugin.address, grpc.credentials.createInsecure());
@@ -52,7 +68,6 @@ describeWithDaemon("the stand-in of pulumi-resource-aws", () => {
   afterAll(async () => {
     client?.close();
     await plugin?.stop();
-    await cloud?.end();
   });
 
   async function check(type: string, inputs: Values, olds: Values = {}) {
@@ -387,5 +402,85 @@ describeWithDaemon("the stand-in of pulumi-resource-aws", () => {
     const mine = filter("tag:gpubox.stack", "gpubox/aws");
     expect((await invoke("aws:ebs/getEbsVolumes:getEbsVolumes", mine)).ids).toEqual([]);
     expect((await invoke("aws:ec2/getInstances:getInstances", mine)).ids).toEqual([]);
+  });
+});
+
+describeWithDaemon("a spot instance that goes", () => {
+  let instance: string;
+  /** Those that were there before. */
+  let others: (string | undefined)[] = [];
+
+  beforeEach(async () => {
+    others = await running();
+    const { Instances } = await cloud.ec2.send(
+      new RunInstancesCommand({
+        MinCount: 1,
+        MaxCount: 1,
+        ImageId: AMI,
+        InstanceType: "g6.xlarge",
+        InstanceMarketOptions: {
+          MarketType: "spot",
+          SpotOptions: { SpotInstanceType: "persistent", InstanceInterruptionBehavior: "stop" },
+        },
+      }),
+    );
+    instance = Instances?.[0]?.InstanceId ?? "";
+  });
+
+  /** The newest. */
+  async function request() {
+    const answer = await cloud.ec2.send(new DescribeSpotInstanceRequestsCommand({}));
+    return answer.SpotInstanceRequests?.at(-1);
+  }
+
+  /** Ids of all instances that are not terminated. */
+  async function running(): Promise<(string | undefined)[]> {
+    const { Reservations = [] } = await cloud.ec2.send(new DescribeInstancesCommand({}));
+    return Reservations.flatMap(({ Instances = [] }) => Instances)
+      .filter(({ State }) => State?.Name !== "terminated")
+      .map(({ InstanceId }) => InstanceId);
+  }
+
+  const instances = async () => (await running()).filter((id) => !others.includes(id));
+  const ids = () => ({ InstanceIds: [instance] });
+  const terminate = () => cloud.ec2.send(new TerminateInstancesCommand(ids()));
+
+  async function cancel(REQUEST = ""): Promise<void> {
+    const env = { ...cloud.env, REGION, PROFILE: "", REQUEST, INSTANCE: instance };
+    await execa("node", ["components/host/aws/cancel-spot-request.ts"], { cwd: ROOT, env });
+  }
+
+  it("is followed by another where its request is still there", async () => {
+    await terminate();
+    const [other] = await instances();
+    expect(other).toMatch(/^i-/);
+    expect(other).not.toBe(instance);
+    expect(await request()).toMatchObject({ State: "active", InstanceId: other });
+  });
+
+  it("is followed by none once its request is cancelled", async () => {
+    await cloud.ec2.send(new StopInstancesCommand(ids()));
+    expect(await request()).toMatchObject({ State: "disabled" });
+    await cancel((await request())?.SpotInstanceRequestId);
+    expect(await request()).toMatchObject({ State: "cancelled" });
+    expect(await instances()).toEqual([instance]);
+    // From then on AWS neither stops nor starts it.
+    await expect(cloud.ec2.send(new StartInstancesCommand(ids()))).rejects.toThrow(
+      "cancelled Spot Instance request",
+    );
+    await terminate();
+    expect(await instances()).toEqual([]);
+  });
+
+  it("takes with it what its request has started since somebody else terminated it", async () => {
+    await terminate();
+    expect(await instances()).toHaveLength(1);
+    await cancel((await request())?.SpotInstanceRequestId);
+    expect(await instances()).toEqual([]);
+  });
+
+  it("may have a request that AWS has forgotten", async () => {
+    await cancel("sir-00000000");
+    expect(await instances()).toEqual([instance]);
   });
 });

@@ -18,7 +18,7 @@ import {
 import { ListInstanceProfilesCommand, ListRolesCommand } from "@aws-sdk/client-iam";
 import { execa } from "execa";
 import { expect } from "vitest";
-import { type Cloud, REGION, startCloud } from "./cloud.ts";
+import { type Cloud, QUOTAS, type Quota, REGION, startCloud } from "./cloud.ts";
 import { type Daemon, startDaemon } from "./daemon.ts";
 import { execute } from "./jupyter.ts";
 import { type Machines, startMachines } from "./machines.ts";
@@ -31,6 +31,11 @@ const UID = 65534;
 const STACK = "gpubox/aws";
 /** What is in the data set that every stack here has. */
 export const GREETING = "hello\n";
+/** Python code for a notebook: puts a file of the person's there, and prints `kept` where it still is. */
+export const MINE = {
+  write: "open('/code/mine.txt', 'w').write('kept')",
+  read: "print(open('/code/mine.txt').read(), end='')",
+};
 
 /** A stack's cloud, machines and person. */
 export interface AwsStack {
@@ -42,6 +47,12 @@ export interface AwsStack {
   configure(host?: Record<string, unknown>, config?: Record<string, unknown>): void;
   start(): Promise<Outcome>;
   destroy(): Promise<Outcome>;
+  /** Does something while the account may run no machine with a GPU. */
+  withoutQuota(use: () => Promise<void>): Promise<void>;
+  /** That nothing has changed that anybody could have changed; what else the preview printed. */
+  unchangedWhenLookedAt(...flags: string[]): Promise<Outcome>;
+  /** Every call so far that makes something. */
+  makingCalls(): string[];
   /** Of the stack, those that are not terminated. */
   instances(): Promise<Instance[]>;
   /** Of the stack: the data volume with `role`, every volume without. */
@@ -133,6 +144,19 @@ export async function createAwsStack({ path = "" } = {}): Promise<AwsStack> {
     },
     start: () => person.npm("start", "-s", "aws"),
     destroy: () => person.npm("destroy", "-s", "aws", "--yes"),
+    async withoutQuota(use) {
+      const quota = cloud.quotas.get(QUOTAS.onDemandG) as Quota;
+      cloud.quotas.set(QUOTAS.onDemandG, { ...quota, value: 0 });
+      await use();
+      cloud.quotas.set(QUOTAS.onDemandG, quota);
+    },
+    async unchangedWhenLookedAt(...flags) {
+      const look = ["--refresh", "--expect-no-changes", "--non-interactive", ...flags];
+      const outcome = await person.npm("preview", "-s", "aws", ...look);
+      succeeds(outcome);
+      return outcome;
+    },
+    makingCalls: () => cloud.calls.filter((name) => /^(Create|Run|Allocate)/.test(name)),
     async volumes(role) {
       const Filters = [...mine.Filters, ...(role ? [{ Name: "tag:gpubox.role", Values: [role] }] : [])];
       return (await cloud.ec2.send(new DescribeVolumesCommand({ Filters }))).Volumes ?? [];

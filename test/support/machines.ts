@@ -41,7 +41,7 @@ export interface Machines extends Follower {
 /** Puts machines behind `cloud`. Needs root, for loop devices. */
 export async function startMachines(cloud: Cloud, daemon: Daemon): Promise<Machines> {
   const folder = await mkdtemp(join(tmpdir(), "gpubox-machines-"));
-  for (const name of ["instances", "volumes"]) mkdirSync(join(folder, name));
+  for (const name of ["instances", "disks", "volumes"]) mkdirSync(join(folder, name));
   await daemon.client.createNetwork({
     Name: NETWORK,
     // Nothing goes out through it, so that the way out stays where a machine had it when it started.
@@ -192,8 +192,8 @@ class Hypervisor implements Machines {
   async #remove(id: string): Promise<void> {
     this.#on.set(id, false);
     await this.#daemon.client.getContainer(id).remove({ force: true, v: true });
-    await this.#daemon.client.getVolume(id).remove({ force: true });
-    await rm(join(this.#folder, "instances", id), { recursive: true, force: true });
+    for (const own of ["instances", "disks"])
+      await rm(join(this.#folder, own, id), { recursive: true, force: true });
   }
 
   /** The machine of an instance, switched off. */
@@ -201,7 +201,10 @@ class Hypervisor implements Machines {
     const id = instance.InstanceId ?? "";
     const hypervisor = join(this.#folder, "instances", id);
     await this.#writeSeed(instance, join(hypervisor, "seed"));
-    await this.#layOutImages(id);
+    // The images and the build cache that the machine's Docker finds at its first start, as those of an AMI. A folder of ours and no
+    // volume: a daemon's own data is a mount by itself, and a file in another mount cannot be linked to.
+    const docker = join(this.#folder, "disks", id);
+    await copyImages("lab", docker);
     const reached = `metadata=${this.#metadata.of(id)}\nendpoint=${this.#metadata.s3}\n`;
     await writeFile(join(hypervisor, "cloud"), reached);
     await this.#daemon.client.createContainer({
@@ -220,20 +223,12 @@ class Hypervisor implements Machines {
         DeviceCgroupRules: ["b 7:* rwm"],
         Binds: [
           "/sys/fs/cgroup:/sys/fs/cgroup:rw",
-          `${id}:/var/lib/docker`,
+          `${docker}:/var/lib/docker`,
           `${hypervisor}:/media/hypervisor:ro`,
           `${join(hypervisor, "seed")}:/var/lib/cloud/seed/nocloud:ro`,
         ],
       },
     });
-  }
-
-  /** The images and the build cache that the machine's Docker finds when it is first started, as those of an AMI. */
-  async #layOutImages(id: string): Promise<void> {
-    await this.#daemon.client.createVolume({ Name: id });
-    const { Mountpoint } = await this.#daemon.client.getVolume(id).inspect();
-    await rm(Mountpoint, { recursive: true });
-    await copyImages("lab", Mountpoint);
   }
 
   /** What an instance is told by the metadata service: its id, its key pair, its user data. */

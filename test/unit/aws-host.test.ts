@@ -54,7 +54,7 @@ describe("the first start", () => {
   it("logs in anew for what grants the person Docker, so that what follows has it", async () => {
     const { resources } = await recordHost();
     expect(step(resources, "set-up").inputs.create).toMatch(
-      /^exec ssh -o ControlMaster=no -o ControlPath=none /,
+      /\| ssh -o ControlMaster=no -o ControlPath=none /,
     );
     expect(step(resources, "volume").inputs.create).not.toContain("ControlPath=none");
   });

@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -9,6 +9,7 @@ import {
   dockerUrl,
   forgivingScript,
   keyscanCommand,
+  newLoginScript,
   personCommand,
   remoteScript,
   type SshConnection,
@@ -191,6 +192,19 @@ describe("a script", () => {
     const { status, stdout } = runWith(REMOTELY, remoteScript(gpu), "echo $((1 + 1)); exit 7");
     expect({ status, stdout }).toEqual({ status: 7, stdout: "2\n" });
     expect(statSync(join(home, ".gpubox", "ssh")).mode & 0o777).toBe(0o700);
+  });
+
+  it("by a login of its own, is tried again where the server was just starting anew, and only then", () => {
+    const refusedOnce = `[ -e "$HOME/up" ] || { touch "$HOME/up"; exit 255; }\n${REMOTELY}`;
+    const line = newLoginScript(gpu);
+    expect(runWith(refusedOnce, line, "echo again; exit 7")).toEqual({
+      status: 7,
+      stdout: "again\n",
+      stderr: "",
+    });
+    const dead = runWith('echo x >>"$HOME/tries"; exit 255', line.replace("1 2 4 8 0", "0"));
+    expect(dead.status).toBe(255);
+    expect(readFileSync(join(home, "tries"), "utf8")).toBe("x\n");
   });
 
   it("on deletion, too", () => {
