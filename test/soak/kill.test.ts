@@ -4,7 +4,7 @@
  *
  * A failure names its seed S and its round N. The same round alone, again:
  *
- *     echo $((N - 1)) >progress
+ *     echo '{"rounds": {"done": '$((N - 1))'}}' >progress
  *     GPUBOX_SOAK=1 GPUBOX_TEST_SEED=S GPUBOX_SOAK_PROGRESS=$PWD/progress GPUBOX_SOAK_DEADLINE=0 \
  *       npm test -- --project soak test/soak/kill.test.ts
  */
