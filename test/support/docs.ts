@@ -101,9 +101,9 @@ const plain = (markdown: string) => markdown.replace(/[`*]/g, "").replace(/\[([^
 
 /** Names of the npm scripts that a text calls. */
 export function npmScripts(text: string): string[] {
-  return [...text.matchAll(/\bnpm (?:run (?:-s |--silent )?(?<run>[\w-]+(?::[\w-]+)*)|(?<short>start|test)\b)/g)].map(
-    ({ groups }) => groups?.run ?? groups?.short ?? "",
-  );
+  return [
+    ...text.matchAll(/\bnpm (?:run (?:-s |--silent )?(?<run>[\w-]+(?::[\w-]+)*)|(?<short>start|test)\b)/g),
+  ].map(({ groups }) => groups?.run ?? groups?.short ?? "");
 }
 
 /** A pattern for a text of the documentation in which `…` stands for what `gap` matches. */
