@@ -70,7 +70,7 @@ describeWithDaemon("a stack on AWS", () => {
     expect(await stack.machines.run(instance?.InstanceId ?? "", ...find)).toMatch(/^\/dev\/nvme1n1/);
   });
 
-  it("is as the configuration says when it is looked at, and has nothing that the policies object to", async () => {
+  it("shows no change in a preview that looks at it, and has nothing that the policies object to", async () => {
     const outcome = await stack.unchangedWhenLookedAt("--policy-pack", "policy");
     expect(outcome.all).toMatch(/gpubox.*\(local: policy\)/);
   });
