@@ -1,8 +1,5 @@
-/** The commands on a stack whose machine is on AWS: the next try without capacity, and what is left. */
 import { describe, expect, it } from "vitest";
-import { whatStaysOnAws } from "../../../cli/aws.ts";
 import { emptyVolume, failedLaunch, withoutKeeping } from "../../../cli/capacity.ts";
-import { summary } from "../../../cli/outputs.ts";
 import type { State, StateResource } from "../../../cli/state.ts";
 
 const URN =
@@ -105,27 +102,5 @@ describe("the volume of an attempt", () => {
         outputs: { finalSnapshot: false },
       },
     ]);
-  });
-});
-
-describe("what the person is told", () => {
-  it("has the price", () => {
-    const connection = { address: "198.51.100.7" };
-    const cost = { running: "$0.83/h", stopped: "$19.65/month" };
-    const machine = { instance: "i-1", dataVolume: "vol-1", connection, cost };
-    expect(summary({ machine }, "aws")).toContain(
-      "machine: i-1, $0.83/h while it runs, $19.65/month while it is stopped",
-    );
-    expect(summary({}, "dev")).not.toContain("machine:");
-  });
-
-  it("names what stays after destroy, how to use it again and how to be rid of it", () => {
-    const text = whatStaysOnAws("aws", { region: "us-east-1" }, "vol-1");
-    expect(text).toContain("dataVolume: {id: vol-1}");
-    expect(text).toContain("aws ec2 delete-volume --region us-east-1 --volume-id vol-1");
-    const snapshot = whatStaysOnAws("aws", { region: "us-east-1", dataVolume: { keep: false } }, "vol-1");
-    expect(snapshot).toContain("last snapshot");
-    expect(snapshot).not.toContain("delete-volume");
-    expect(whatStaysOnAws("aws", {}, undefined)).toBe("stack aws is torn down.");
   });
 });

@@ -1,4 +1,4 @@
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import {
   copyFileSync,
@@ -8,18 +8,12 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
-  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { gunzipSync, gzipSync, zstdCompressSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { changedNothing } from "../../../cli/commands/up.ts";
-import { refuseDamagedState } from "../../../cli/damaged-state.ts";
-import { followsConfiguration } from "../../../cli/reconcile.ts";
 import { clearLocks, type Holder, isDead, type Lock, mendBackend, readLocks } from "../../../cli/recover.ts";
-import { type State, type StateResource, tainted, unfinished, withoutUnfinished } from "../../../cli/state.ts";
 import { stackPlaces } from "../../../cli/state-file.ts";
 
 let folder: string;
@@ -165,159 +159,5 @@ describe("files of the backend that were cut short", () => {
     write(".pulumi/meta.yaml", "");
     mend();
     expect(readFileSync(join(folder, ".pulumi/meta.yaml"), "utf8")).toBe("version: 1\n");
-  });
-});
-
-describe("a damaged state", () => {
-  const places = () => stackPlaces(folder, "gpubox", "dev");
-  const write = (file: string, content: string | Buffer, minutesAgo = 0) => {
-    mkdirSync(dirname(file), { recursive: true });
-    writeFileSync(file, content);
-    const time = new Date(Date.now() - minutesAgo * 60_000);
-    utimesSync(file, time, time);
-  };
-  const refuse = () => refuseDamagedState({ stack: "dev", label: "gpubox/dev" }, places());
-  const said = () => {
-    try {
-      refuse();
-    } catch (error) {
-      return (error as Error).message;
-    }
-    throw new Error("it was not refused");
-  };
-  /** Runs the first command of the message, as a person copies it. */
-  const follow = () => execFileSync("sh", ["-ec", / {2}(mv .*)/.exec(said())?.[1] as string]);
-  const state = (text: string) => JSON.stringify({ version: 3, checkpoint: text });
-
-  it("is none where there is no state, or a whole one, packed or not", () => {
-    refuse();
-    write(`${places().state}.json`, state("whole"));
-    write(`${places().state}.json.gz`, gzipSync(state("whole")));
-    write(`${places().state}.json.zst`, zstdCompressSync(state("whole")));
-    refuse();
-  });
-
-  it.each([
-    ["empty", ""],
-    ["half", state("whole").slice(0, 20)],
-    ["zeros", "\0".repeat(100)],
-  ])("(%s) is put aside and replaced by its newest whole backup, by the command that is printed", (_, text) => {
-    const file = `${places().state}.json`;
-    write(file, text);
-    write(`${file}.bak`, state("older"), 2);
-    write(join(places().backups, "dev.2.json"), state("newer"), 1);
-    write(join(places().backups, "dev.3.json"), "{");
-    write(join(places().backups, "dev.3.json.attrs"), "{}");
-    expect(said()).toContain(file);
-    follow();
-    refuse();
-    expect(readFileSync(file, "utf8")).toBe(state("newer"));
-    const [aside] = readdirSync(dirname(file)).filter((name) => name.includes("damaged"));
-    expect(readFileSync(join(dirname(file), aside as string), "utf8")).toBe(text);
-  });
-
-  it("may be packed, and so may its backup", () => {
-    write(`${places().state}.json`, "{");
-    write(`${places().state}.json.gz.bak`, gzipSync(state("packed")));
-    follow();
-    refuse();
-    expect(gunzipSync(readFileSync(`${places().state}.json.gz`)).toString()).toBe(state("packed"));
-  });
-
-  it("without a whole backup is begun anew, and what it made is named", () => {
-    write(`${places().state}.json`, "");
-    write(`${places().state}.json.bak`, "");
-    expect(said()).toMatch(/docker ps -aq --filter label=gpubox\.stack=gpubox\/dev/);
-    follow();
-    refuse();
-    expect(existsSync(`${places().state}.json`)).toBe(false);
-  });
-});
-
-describe("an interrupted state", () => {
-  const container = {
-    urn: "urn:c",
-    type: "docker:index/container:Container",
-    inputs: { name: "container1" },
-  };
-  const instance = { urn: "urn:i", type: "aws:ec2/instance:Instance" };
-  const state = (...pending: { type: string; resource: typeof instance }[]): State => ({
-    version: 3,
-    deployment: { resources: [instance], pending_operations: pending },
-  });
-
-  it("names what was being made", () => {
-    expect(
-      unfinished(state({ type: "creating", resource: container }, { type: "deleting", resource: instance })),
-    ).toEqual([container]);
-    expect(unfinished({ version: 3, deployment: {} })).toEqual([]);
-  });
-  it("loses only creations that can be done again", () => {
-    const aws = { type: "creating", resource: instance };
-    const before = state({ type: "creating", resource: container }, aws);
-    expect(withoutUnfinished(before)?.deployment).toEqual({
-      resources: [instance],
-      pending_operations: [aws],
-    });
-  });
-  it("is left alone where there is nothing to lose", () => {
-    expect(withoutUnfinished(state({ type: "creating", resource: instance }))).toBeUndefined();
-    expect(withoutUnfinished(state({ type: "deleting", resource: container }))).toBeUndefined();
-    expect(withoutUnfinished({ version: 3, deployment: {} })).toBeUndefined();
-  });
-});
-
-describe("what a run that did not end well may have changed on a host", () => {
-  const script = (urn: string, other: Partial<StateResource> = {}): StateResource => ({
-    urn: `urn:pulumi:dev::gpubox::${urn}`,
-    type: "command:local:Command",
-    inputs: { create: "…" },
-    ...other,
-  });
-  const inWorkspace = (parent: string, name: string) =>
-    `gpubox:workspace:Workspace$gpubox:workspace:${parent}$command:local:Command::${name}`;
-  const checkout = script(inWorkspace("CodeRepository", "code-course-checkout"));
-
-  it("is what its configuration has a script put there", () => {
-    expect(followsConfiguration(checkout)).toBe(true);
-    expect(followsConfiguration(script(inWorkspace("Dataset", "data-set-download")))).toBe(true);
-    expect(followsConfiguration(script("gpubox:host:AwsHost$command:local:Command::host-idle-stop"))).toBe(
-      true,
-    );
-  });
-  it.each([
-    ["a script that changes nothing", script(inWorkspace("Notebook", "container1-ready"))],
-    ["the folder that all is below", script("gpubox:host:LocalHost$command:local:Command::host-root")],
-    ["what runs on delete", { ...checkout, inputs: { delete: "…" } }],
-    ["what is replaced already", { ...checkout, delete: true }],
-    ["the entry around it", { ...checkout, type: "gpubox:workspace:CodeRepository" }],
-  ])("is not %s", (_, resource) => expect(followsConfiguration(resource)).toBe(false));
-
-  it("is marked once, and nothing else is touched", () => {
-    const other = script("other");
-    const state: State = {
-      version: 4,
-      features: ["replaceWith"],
-      deployment: { resources: [other, checkout] },
-    };
-    const marked = tainted(state, followsConfiguration);
-    expect(marked).toEqual({ ...state, deployment: { resources: [other, { ...checkout, taint: true }] } });
-    expect(tainted(marked as State, followsConfiguration)).toBeUndefined();
-    expect(tainted({ version: 3, deployment: {} }, followsConfiguration)).toBeUndefined();
-  });
-});
-
-describe("changedNothing", () => {
-  const update = { startTime: Date.parse("2026-01-02T03:04:05Z"), kind: "update", result: "succeeded" };
-  it("is so when every resource is the same", () => {
-    expect(changedNothing({ ...update, resourceChanges: { same: 12 } })).toBe(true);
-    expect(changedNothing({ ...update, resourceChanges: { same: 12, create: 0 } })).toBe(true);
-  });
-  it.each(["create", "update", "replace", "delete"])("is not so after a %s", (change) => {
-    expect(changedNothing({ ...update, resourceChanges: { same: 12, [change]: 1 } })).toBe(false);
-  });
-  it("is not so after a failure, or another kind of run", () => {
-    expect(changedNothing({ ...update, result: "failed", resourceChanges: { same: 1 } })).toBe(false);
-    expect(changedNothing({ ...update, kind: "destroy", resourceChanges: { same: 1 } })).toBe(false);
   });
 });

@@ -3,7 +3,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { urlAt } from "../../../cli/commands/tunnel.ts";
-import { summary } from "../../../cli/outputs.ts";
 import { openRemote } from "../../../cli/remote.ts";
 import { Problem } from "../../../cli/say.ts";
 import { tunnelPorts } from "../../../components/workspace/container.ts";
@@ -43,13 +42,6 @@ describe("the machine of a stack", () => {
 });
 
 describe("the tunnel", () => {
-  it("is named where a stack needs one", () => {
-    const text = summary({ notebooks: [], tunnel: "ssh -N gpu" }, "lab");
-    expect(text).toContain("npm run tunnel -- -s lab");
-    expect(text).toContain("ssh -N gpu");
-    expect(summary({ notebooks: [] }, "lab")).not.toContain("tunnel");
-  });
-
   it("is for what listens on the loopback, or everywhere", () => {
     expect(
       tunnelPorts([

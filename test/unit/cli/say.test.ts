@@ -2,6 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
 import { ROOT } from "../../../cli/context.ts";
+import { formatSeconds } from "../../../cli/say.ts";
 import { shellLine } from "../../../components/host/shell.ts";
 
 /** A step of two and a half seconds, with the ticks of a log made as short as those of a terminal. */
@@ -59,5 +60,16 @@ describe("a step that takes long", () => {
     const lines = last(typed("talk"));
     expect(lines).toContain("by the way");
     expect(lines.at(-2)).toMatch(/^engine: building it: done \(2\.\d s\)$/);
+  });
+});
+
+describe("a time", () => {
+  it.each([
+    [0.04, "0.0 s"],
+    [59.94, "59.9 s"],
+    [95.4, "1 min 35 s"],
+    [252, "4 min 12 s"],
+  ])("of %d s is said as %s", (seconds, text) => {
+    expect(formatSeconds(seconds)).toBe(text);
   });
 });

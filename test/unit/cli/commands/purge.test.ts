@@ -11,7 +11,12 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { chooseEntries as choosePut, type PutEntry, purge, putEntries } from "../../../../cli/commands/purge.ts";
+import {
+  chooseEntries as choosePut,
+  type PutEntry,
+  purge,
+  putEntries,
+} from "../../../../cli/commands/purge.ts";
 import { chooseEntries, update, updateEntries } from "../../../../cli/commands/update.ts";
 import { createContext } from "../../../../cli/context.ts";
 import { runHostScript } from "../../../../cli/host-scripts.ts";

@@ -5,7 +5,12 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { createContext } from "../../../../cli/context.ts";
-import { backendFolder, chooseBackend, createPassphrase, prepareBackend } from "../../../../cli/setup/backend.ts";
+import {
+  backendFolder,
+  chooseBackend,
+  createPassphrase,
+  prepareBackend,
+} from "../../../../cli/setup/backend.ts";
 
 let folder: string;
 let said: string;

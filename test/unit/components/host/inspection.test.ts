@@ -1,5 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { dockerProblem, factsOf, type Inspection, machineOf } from "../../../../components/host/inspection.ts";
+import {
+  dockerProblem,
+  factsOf,
+  type Inspection,
+  machineOf,
+} from "../../../../components/host/inspection.ts";
 import type { HostNeeds } from "../../../../components/host/preflight.ts";
 import { preflightProblems } from "../../../../components/host/preflight.ts";
 

@@ -2,9 +2,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { exportLines, shellLine, shellWord } from "../../../../components/host/shell.ts";
 import {
   dockerUrl,
   forgivingScript,
@@ -13,6 +11,7 @@ import {
   remoteScript,
   type SshConnection,
   sshCommand,
+  sshConfig,
   sshOptions,
   tunnelCommand,
 } from "../../../../components/host/ssh-command.ts";
@@ -23,41 +22,6 @@ const gpu: SshConnection = { address: "gpu.example.org", user: "ada", port: 2222
 /** The value of an option; ssh takes the first one. */
 const optionValue = (words: string[], name: string) =>
   words.find((word) => word.startsWith(`${name}=`))?.slice(name.length + 1);
-
-// What ssh can be handed: no NUL, and no half of a surrogate pair, which no argument can hold.
-const text = fc.string({ unit: "grapheme" }).map((value) => value.replaceAll("\0", ""));
-
-describe("words for a shell", () => {
-  const read = (line: string) =>
-    execFileSync("/bin/sh", ["-c", `for word in ${line}; do printf '%s\\0' "$word"; done`])
-      .toString()
-      .split("\0")
-      .slice(0, -1);
-
-  it("are read as they were written", () => {
-    fc.assert(
-      fc.property(fc.array(text, { minLength: 1, maxLength: 20 }), (words) => {
-        expect(read(shellLine(words))).toEqual(words);
-      }),
-      { numRuns: 60 },
-    );
-  });
-
-  it("stay readable where they can", () => {
-    expect(shellLine(["ssh", "-o", "Port=22", "a b", "it's"])).toBe("ssh -o Port=22 'a b' 'it'\\''s'");
-    expect(shellWord("")).toBe("''");
-  });
-
-  it("set variables, whatever is in them", () => {
-    fc.assert(
-      fc.property(text, (value) => {
-        const script = `${exportLines({ VALUE: value })}sh -c 'printf "%s" "$VALUE"'`;
-        expect(execFileSync("/bin/sh", { input: script }).toString()).toBe(value);
-      }),
-      { numRuns: 40 },
-    );
-  });
-});
 
 describe("a connection", () => {
   it.each([
@@ -213,5 +177,56 @@ describe("a script", () => {
   ])("on deletion, is not done when the machine is there: %s", (said) => {
     const refused = runWith(`echo "${said}" >"$log"; exit 255`, forgivingScript(gpu, ["left"]));
     expect(refused).toEqual({ status: 1, stdout: "", stderr: `${said}\n` });
+  });
+});
+
+describe("the entry for ssh", () => {
+  const folder = mkdtempSync(join(tmpdir(), "gpubox-ssh-"));
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  /** What ssh itself makes of an entry. */
+  const asSshReadsIt = (entry: string, name: string) => {
+    const file = join(folder, "config");
+    writeFileSync(file, `${entry}\n`);
+    const lines = execFileSync("ssh", ["-G", "-F", file, name]).toString().split("\n");
+    return new Map(lines.map((line) => [line.split(" ", 1)[0], line.slice(line.indexOf(" ") + 1)]));
+  };
+
+  it("has ssh check the pinned key and nothing else", () => {
+    const hostKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBkeykeykeykeykeykeykeykeykeykeykeykeykey";
+    const connection = { address: "gpu.example.org", user: "ada", port: 2222, key: "~/.ssh/id_gpu", hostKey };
+    const read = asSshReadsIt(sshConfig("gpubox-lab", connection, new Map()), "gpubox-lab");
+    expect(Object.fromEntries(read)).toMatchObject({
+      hostname: "gpu.example.org",
+      user: "ada",
+      port: "2222",
+      stricthostkeychecking: "true",
+      knownhostscommand: `/bin/echo %H ${hostKey}`,
+      userknownhostsfile: "/dev/null",
+      identitiesonly: "yes",
+    });
+    expect(read.get("identityfile")).toMatch(/\.ssh\/id_gpu$/);
+  });
+
+  it("takes along what ~/.ssh/config says of the address", () => {
+    const known = new Map([
+      ["hostname", "10.0.0.7"],
+      ["user", "eve"],
+      ["port", "22"],
+      ["proxyjump", "bastion"],
+    ]);
+    const read = asSshReadsIt(sshConfig("gpubox-lab", { address: "gpu" }, known), "gpubox-lab");
+    expect(Object.fromEntries(read)).toMatchObject({
+      hostname: "10.0.0.7",
+      user: "eve",
+      proxyjump: "bastion",
+    });
+  });
+
+  it("goes through Session Manager where the stack does", () => {
+    const proxyCommand = "aws ssm start-session --target %h --parameters portNumber=%p --region us-east-1";
+    const connection = { address: "i-0123", user: "ubuntu", proxyCommand };
+    const read = asSshReadsIt(sshConfig("gpubox-aws", connection, new Map()), "gpubox-aws");
+    expect(Object.fromEntries(read)).toMatchObject({ hostname: "i-0123", proxycommand: proxyCommand });
   });
 });

@@ -1,6 +1,11 @@
 import { describe, expect, it } from "vitest";
 import type { SshConnection } from "../../../../components/host/ssh-command.ts";
-import { explainHostKey, explainSsh, fingerprint, unreachable } from "../../../../components/host/ssh-failure.ts";
+import {
+  explainHostKey,
+  explainSsh,
+  fingerprint,
+  unreachable,
+} from "../../../../components/host/ssh-failure.ts";
 
 const gpu: SshConnection = { address: "gpu.example.org", user: "ada" };
 const PINNED = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPxqdq2j2lnGQ51zqwOA80jUt21MsFgISEXdcHgzodlx";

@@ -90,7 +90,10 @@ function project(program: string, { name = "program", sdk = true, manifest = {} 
   writeFileSync(join(path, "index.ts"), program);
   writeFileSync(join(path, "package.json"), JSON.stringify({ type: "module", ...manifest }));
   if (sdk)
-    symlinkSync(fileURLToPath(new URL("../../../../node_modules", import.meta.url)), join(path, "node_modules"));
+    symlinkSync(
+      fileURLToPath(new URL("../../../../node_modules", import.meta.url)),
+      join(path, "node_modules"),
+    );
   return path;
 }
 

@@ -12,7 +12,10 @@ import {
   gpuRequest,
 } from "../../../../offline/plugins/resource-docker/container-spec.ts";
 import { containerState } from "../../../../offline/plugins/resource-docker/container-state.ts";
-import { containerOutputs, containerTable } from "../../../../offline/plugins/resource-docker/container-table.ts";
+import {
+  containerOutputs,
+  containerTable,
+} from "../../../../offline/plugins/resource-docker/container-table.ts";
 import { contextArchive, contextDigest } from "../../../../offline/plugins/resource-docker/context.ts";
 import { connect } from "../../../../offline/plugins/resource-docker/docker.ts";
 import { formatDuration, parseDuration } from "../../../../offline/plugins/resource-docker/duration.ts";
@@ -27,7 +30,11 @@ import {
   withFallbacks,
 } from "../../../../offline/plugins/resource-docker/table.ts";
 import { checkProperties } from "../../../../offline/plugins/shared/check.ts";
-import { type Operation, PartialFailure, type Resource } from "../../../../offline/plugins/shared/provider.ts";
+import {
+  type Operation,
+  PartialFailure,
+  type Resource,
+} from "../../../../offline/plugins/shared/provider.ts";
 import { type Properties, unknownValue } from "../../../../offline/plugins/shared/values.ts";
 
 const least: Properties = { name: "container1", image: "sha256:1", command: ["a"], entrypoints: ["b"] };
