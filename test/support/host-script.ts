@@ -6,6 +6,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type HostScript, scriptCommand, scriptText } from "../../components/host/host.ts";
 
+/**
+ * Where programs are looked for. The system's own come first: a version manager's shims only work in place, and one of theirs
+ * starts some thirty processes before Python.
+ */
+const FOLDERS = ["/usr/bin", "/bin", "/usr/sbin", "/sbin", ...(process.env.PATH ?? "").split(":")];
+
 /** How a script ended. */
 export interface ScriptResult {
   /** Exit code; undefined where a signal ended it. */
@@ -25,7 +31,7 @@ export interface RunningScript {
 export interface ScriptOptions {
   /** Shell and its options; `sh` by default. */
   shell?: string[];
-  /** PATH of the script; that of the tests by default. */
+  /** PATH of the script; that of the tests by default, the system's own folders first. */
   path?: string;
   /** Runs as this user and group; only root can. */
   uid?: number;
@@ -39,7 +45,7 @@ export function startScript(
 ): RunningScript {
   const [shell = "sh", ...shellArgs] = options.shell ?? ["sh"];
   const child = spawn(shellPath(shell), [...shellArgs, "-c", scriptCommand(script)], {
-    env: { PATH: options.path ?? process.env.PATH, HOME: tmpdir(), RETRY_DELAY: "0", ...environment },
+    env: { PATH: options.path ?? FOLDERS.join(":"), HOME: tmpdir(), RETRY_DELAY: "0", ...environment },
     stdio: ["pipe", "pipe", "pipe"],
     // A process group of its own, so that all of it can be killed at once.
     detached: true,
@@ -90,11 +96,9 @@ function kill(child: ChildProcess, what: "shell" | "all"): void {
   process.kill(what === "all" ? -child.pid : child.pid, "SIGKILL");
 }
 
-/** Where a program lies, or undefined. The system's own come first: a version manager's shims only work in place. */
+/** Where a program lies, or undefined. */
 export function findProgram(name: string): string | undefined {
-  return ["/usr/bin", "/bin", "/usr/sbin", "/sbin", ...(process.env.PATH ?? "").split(":")]
-    .map((folder) => join(folder, name))
-    .find((path) => existsSync(path));
+  return FOLDERS.map((folder) => join(folder, name)).find((path) => existsSync(path));
 }
 
 function shellPath(name: string): string {

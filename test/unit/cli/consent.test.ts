@@ -1,0 +1,78 @@
+/** When `npm start` asks first. */
+import { describe, expect, it } from "vitest";
+import { displayArgs, judge } from "../../../cli/consent.ts";
+
+const urn = (type: string, name = "container1-container") =>
+  `urn:pulumi:dev::gpubox::gpubox:workspace:Workspace$gpubox:workspace:Notebook$${type}::${name}`;
+const CONTAINER = urn("docker:index/container:Container");
+const SCRIPT = urn("command:local:Command");
+
+const goAhead = { do: "go ahead", losses: [] };
+
+describe("a plan", () => {
+  it("that leaves everything as it is is not carried out at all", () => {
+    expect(
+      judge([
+        { op: "same", urn: CONTAINER },
+        { op: "read", urn: SCRIPT },
+        { op: "refresh", urn: CONTAINER },
+      ]),
+    ).toEqual({ do: "nothing" });
+  });
+
+  it("that only adds or runs scripts again goes ahead", () => {
+    expect(
+      judge([
+        { op: "same", urn: CONTAINER },
+        { op: "create", urn: urn("docker:index/volume:Volume") },
+        { op: "create-replacement", urn: SCRIPT },
+        { op: "replace", urn: SCRIPT },
+        { op: "delete-replaced", urn: SCRIPT },
+        { op: "update", urn: urn("docker:index/image:Image") },
+      ]),
+    ).toEqual(goAhead);
+  });
+
+  it("says once what is lost with a container that is replaced", () => {
+    const steps = ["replace", "create-replacement", "delete-replaced"].map((op) => ({ op, urn: CONTAINER }));
+    expect(judge(steps)).toEqual({
+      do: "go ahead",
+      losses: [
+        "container1: its container is replaced, and what kernels have in memory is lost; /code and /data stay",
+      ],
+    });
+  });
+
+  it("says what goes with a notebook or an entry that is no longer there", () => {
+    const { losses } = judge([
+      { op: "delete", urn: CONTAINER },
+      { op: "delete", urn: urn("docker:index/volume:Volume", "container1-home") },
+      { op: "delete", urn: urn("command:local:Command", "data-pets-retire") },
+      { op: "delete", urn: urn("command:local:Command", "container1-ready") },
+    ]) as { losses: string[] };
+    expect(losses).toEqual([
+      expect.stringMatching(/^container1: its container is removed/),
+      expect.stringMatching(/^container1: its home volume is removed/),
+      expect.stringMatching(/^data\/pets: no longer in the configuration; its files stay, unless/),
+    ]);
+  });
+
+  it("asks nothing of what is gone already", () => {
+    const args = ["--refresh", "--replace", CONTAINER];
+    expect(judge([{ op: "replace", urn: CONTAINER }], args)).toEqual(goAhead);
+    expect(judge([{ op: "replace", urn: `${CONTAINER}2` }], args)).not.toEqual(goAhead);
+  });
+
+  it("is shown before anything of AWS's is made or changed, which may cost money", () => {
+    const asks = { do: "show it first" };
+    expect(judge([{ op: "create", urn: urn("aws:ec2/volume:Volume") }])).toEqual(asks);
+    expect(judge([{ op: "update", urn: urn("aws:ec2/instance:Instance") }])).toEqual(asks);
+    expect(judge([{ op: "same", urn: urn("aws:ec2/instance:Instance") }])).toEqual({ do: "nothing" });
+  });
+});
+
+it("the engine shows a tree where there is room for it, else a line at a time", () => {
+  expect(displayArgs(true, 160)).toEqual([]);
+  expect(displayArgs(true, 80)).toEqual(["--non-interactive"]);
+  expect(displayArgs(false, 160)).toEqual(["--non-interactive"]);
+});

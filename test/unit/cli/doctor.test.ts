@@ -1,0 +1,234 @@
+/** The checks before anything is made: each fails for what it is there for, and for nothing else. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createContext } from "../../../cli/context.ts";
+import { findChecks, formatChecks, summary } from "../../../cli/doctor.ts";
+import { IMAGE_CUDA } from "../../../components/host/gpu-checks.ts";
+import { gpuInventory, withDetails } from "../../../components/host/gpus.ts";
+import { atLeast } from "../../../components/host/machine-checks.ts";
+import {
+  type HostFacts,
+  type HostNeeds,
+  hostChecks,
+  preflightProblems,
+} from "../../../components/host/preflight.ts";
+import { hostNeeds } from "../../../components/workspace/needs.ts";
+import { parseConfig } from "../../../config.ts";
+
+const gpus = (details: string, toolkit = true) =>
+  gpuInventory({ driver: { csv: "0, GPU-1, NVIDIA L4, 23034\n", details }, toolkit, cdi: false });
+
+const healthy: HostFacts = {
+  gpus: gpus("0, 580.95.05, 8.9\n"),
+  containers: [],
+  networks: [],
+  volumes: [],
+  listenErrors: new Map(),
+  freeMegabytes: 50_000,
+  freeForRoot: 50_000,
+  docker: "28.5.1",
+  cgroupDriver: "cgroupfs",
+  memory: 16_000,
+  clockAhead: 0.4,
+};
+const needs = (config: Record<string, unknown> = {}): HostNeeds =>
+  hostNeeds(
+    "gpubox/dev",
+    parseConfig({ notebooks: [{ name: "container1", gpus: "all" }], ...config }, "dev"),
+  );
+const bad = (facts: Partial<HostFacts>, config?: Record<string, unknown>) =>
+  hostChecks(needs(config), { ...healthy, ...facts })
+    .filter(({ status }) => status !== "ok")
+    .map(({ check, status, problem }) => [check, status, problem]);
+
+describe("a host", () => {
+  it("that has everything passes every check, each with what was found and what it takes", () => {
+    const checks = hostChecks(needs({ data: ["pets"] }), healthy);
+    expect(checks.map(({ status }) => status)).toEqual(checks.map(() => "ok"));
+    expect(checks.map(({ check }) => check)).toEqual([
+      "Docker",
+      "disk of Docker",
+      "disk of the root",
+      "memory",
+      "clock",
+      "GPU of container1",
+      "driver of GPU 0 (NVIDIA L4)",
+      "generation of GPU 0 (NVIDIA L4)",
+      "GPU after a reload of systemd",
+      "network gpubox-dev",
+      "container container1",
+      "port 8888 of 127.0.0.1",
+    ]);
+    for (const { found, needed } of checks) expect([found, needed]).not.toContain("");
+  });
+
+  const mine = { name: "mine", stack: undefined };
+  it.each<[string, Partial<HostFacts>, string, "warn" | "fail", RegExp]>([
+    ["an old Docker", { docker: "19.03.15" }, "Docker", "fail", /apt-get install docker\.io/],
+    ["no room at all", { freeMegabytes: 1000 }, "disk of Docker", "fail", /docker system prune/],
+    ["little room", { freeMegabytes: 9000 }, "disk of Docker", "warn", /15000/],
+    ["little memory", { memory: 2000 }, "memory", "warn", /swap/],
+    ["a clock that is behind", { clockAhead: -7200 }, "clock", "fail", /7200 s behind.*set-ntp/],
+    ["a clock that is ahead", { clockAhead: 500 }, "clock", "fail", /500 s ahead/],
+    [
+      "no driver",
+      { gpus: gpuInventory({ driver: { missing: true }, toolkit: false, cdi: false }) },
+      "GPU of container1",
+      "fail",
+      /notebooks\[0\]\.gpus: no NVIDIA driver.*ubuntu-drivers install/,
+    ],
+    ["no toolkit", { gpus: gpus("", false) }, "GPU of container1", "fail", /nvidia-ctk runtime configure/],
+    [
+      "an old driver",
+      { gpus: gpus("0, 535.10, 8.9") },
+      "driver of GPU 0 (NVIDIA L4)",
+      "fail",
+      /too old for CUDA 13/,
+    ],
+    [
+      "an old GPU",
+      { gpus: gpus("0, 580.1, 6.1") },
+      "generation of GPU 0 (NVIDIA L4)",
+      "fail",
+      /compute capability 6\.1.*7\.5 and newer/,
+    ],
+    [
+      "control groups by systemd",
+      { cgroupDriver: "systemd" },
+      "GPU after a reload of systemd",
+      "warn",
+      /native\.cgroupdriver=cgroupfs.*nvidia-ctk cdi/,
+    ],
+    [
+      "a foreign network",
+      { networks: [{ ...mine, name: "gpubox-dev" }] },
+      "network gpubox-dev",
+      "fail",
+      /docker network rm/,
+    ],
+    [
+      "a foreign container",
+      { containers: [{ ...mine, name: "container1", ports: [] }] },
+      "container container1",
+      "fail",
+      /docker rename/,
+    ],
+    [
+      "a busy port",
+      { listenErrors: new Map([[8888, "EADDRINUSE"]]) },
+      "port 8888 of 127.0.0.1",
+      "fail",
+      /another `port`.*ss -ltnp/,
+    ],
+  ])("with %s fails that check alone, and says what mends it", (_, facts, name, status, problem) => {
+    expect(bad(facts)).toEqual([[name, status, expect.stringMatching(problem)]]);
+  });
+
+  it("is told to have too little room for the data sets together", () => {
+    const data = ["pets", "dogs"].map((folder) => ({ url: `https://h/${folder}.zip`, size: 3e9, folder }));
+    expect(bad({ freeForRoot: 11_000 }, { data })).toEqual([
+      ["disk of the root", "warn", expect.stringMatching(/11000 MB.*12000/)],
+    ]);
+    expect(bad({ freeForRoot: 13_000 }, { data })).toEqual([]);
+  });
+
+  it("needs no GPU where none is asked for, and may lack one where the CPU will do", () => {
+    const none = gpuInventory({ driver: { missing: true }, toolkit: false, cdi: false });
+    expect(bad({ gpus: none }, { notebooks: [{ name: "container1", gpus: "none" }] })).toEqual([]);
+    expect(bad({ gpus: none }, { notebooks: [{ name: "container1", gpus: "auto" }] })).toEqual([
+      ["GPU of container1", "warn", expect.stringMatching(/will run on the CPU: no NVIDIA driver/)],
+    ]);
+  });
+
+  it("is not judged by what was not found out", () => {
+    const unknown = { gpus: gpus(""), docker: undefined, memory: undefined, clockAhead: undefined };
+    expect(
+      bad({ ...unknown, freeMegabytes: undefined, freeForRoot: undefined, cgroupDriver: undefined }),
+    ).toEqual([]);
+    // What a pulled image was made for is not known either.
+    expect(bad({ gpus: gpus("0, 390.1, 3.7"), memory: 500 }, { image: "some/image" })).toEqual([]);
+  });
+
+  it("is refused by the program for what fails, and not for what is only to be known", () => {
+    const facts = { ...healthy, memory: 500, docker: "18.9" };
+    expect(preflightProblems(needs(), facts)).toEqual([expect.stringMatching(/Docker 18\.9/)]);
+  });
+});
+
+describe("what the image was made for", () => {
+  it("is what is locked", () => {
+    const locked = readFileSync(new URL("../../../docker/requirements.txt", import.meta.url), "utf8");
+    expect(/^cuda-toolkit==(\d+)\./m.exec(locked)?.[1]).toBe(IMAGE_CUDA.version);
+  });
+
+  it("is compared part by part", () => {
+    expect(atLeast("580.65.06", "580")).toBe(true);
+    expect(atLeast("9.10", "9.9")).toBe(true);
+    expect(atLeast("7.0", "7.5")).toBe(false);
+    expect(atLeast("20.10.24+dfsg1", "20.10")).toBe(true);
+  });
+
+  it("is held against what an old nvidia-smi does not say", () => {
+    const [gpu] = withDetails(
+      [{ index: 0, uuid: "GPU-1", name: "K80", memory: 1 }],
+      'Field "compute_cap" is not a valid field to query.\n0, 390.1, [N/A]\n',
+    );
+    expect(gpu).toEqual({ index: 0, uuid: "GPU-1", name: "K80", memory: 1, driver: "390.1" });
+  });
+});
+
+describe("npm run doctor", () => {
+  const root = mkdtempSync(join(tmpdir(), "gpubox-doctor-"));
+  const context = (env = {}) => createContext({ HOME: root, PATH: process.env.PATH, ...env }, root);
+  const stack = (name: string, host: string) =>
+    writeFileSync(join(root, `Pulumi.${name}.yaml`), `config:\n  gpubox:host: ${host}\n`);
+  beforeAll(() => writeFileSync(join(root, "Pulumi.yaml"), "name: gpubox\n"));
+  afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+  it("says what is wrong with the configuration, and looks no further", async () => {
+    stack("wrong", "{kind: asw}");
+    expect(await findChecks(context(), "wrong")).toMatchObject([
+      { check: "configuration", status: "fail", problem: expect.stringContaining('did you mean "aws"?') },
+    ]);
+    expect(await findChecks(context(), "none")).toMatchObject([{ status: "fail" }]);
+  });
+
+  it("takes no longer than ten seconds over a daemon that says nothing", async () => {
+    stack("dev", "{kind: local}");
+    const socket = join(root, "docker.sock");
+    const server = createServer(() => {}).listen(socket);
+    const began = Date.now();
+    const checks = await findChecks(context({ DOCKER_HOST: `unix://${socket}` }), "dev");
+    server.close();
+    expect(checks.at(-1)).toMatchObject({
+      check: "Docker",
+      status: "fail",
+      problem: expect.stringContaining("DOCKER_HOST names it"),
+    });
+    expect(Date.now() - began).toBeLessThan(10_000);
+  }, 20_000);
+
+  it("takes no longer than ten seconds over a machine that says nothing", async () => {
+    const silent = createServer(() => {}).listen(0, "127.0.0.1");
+    await new Promise((resolve) => silent.once("listening", resolve));
+    const { port } = silent.address() as { port: number };
+    stack("lab", `{kind: ssh, address: 127.0.0.1, port: ${port}}`);
+    const began = Date.now();
+    const checks = await findChecks(context(), "lab");
+    silent.close();
+    expect(checks.at(-1)).toMatchObject({ check: "SSH", status: "fail" });
+    expect(checks.at(-1)?.problem).toContain("step that failed: connect");
+    expect(Date.now() - began).toBeLessThan(12_000);
+  }, 20_000);
+
+  it("shows one line a check, what is wrong below it, and a sum", () => {
+    const checks = hostChecks(needs(), { ...healthy, memory: 2000, docker: "19.03" });
+    const lines = formatChecks(checks).split("\n");
+    expect(lines[0]).toMatch(/^fail {2}Docker +19\.03 \(needed: 20\.10 or newer\)$/);
+    expect(lines[1]).toMatch(/^ {6}gpubox:host: Docker 19\.03 is too old/);
+    expect(summary(checks)).toMatch(/^checks: \d+ ok, 1 to know of, 1 failed; nothing was created$/);
+  });
+});

@@ -1,0 +1,102 @@
+import { describe, expect, it } from "vitest";
+import type { GpuInventory } from "../../../../components/host/host.ts";
+import {
+  type ExistingContainer,
+  type HostFacts,
+  type HostNeeds,
+  preflightProblems,
+} from "../../../../components/host/preflight.ts";
+
+const noGpu: GpuInventory = { gpus: [], runtime: undefined, problem: "no driver" };
+const needs = (extra: Partial<HostNeeds["notebooks"][number]> = {}): HostNeeds => ({
+  stack: "gpubox/dev",
+  network: "gpubox-dev",
+  notebooks: [
+    {
+      name: "container1",
+      gpus: "auto",
+      address: "127.0.0.1",
+      port: 8888,
+      volume: "container1-home",
+      ...extra,
+    },
+  ],
+});
+const facts = (containers: ExistingContainer[] = [], listenErrors: [number, string][] = []): HostFacts => ({
+  gpus: noGpu,
+  containers,
+  networks: [],
+  volumes: [],
+  listenErrors: new Map(listenErrors),
+});
+const container = (name: string, stack?: string, ports: number[] = []): ExistingContainer => ({
+  name,
+  stack,
+  ports,
+});
+
+describe("preflight", () => {
+  it("finds nothing wrong with a bare host", () => {
+    expect(preflightProblems(needs(), facts())).toEqual([]);
+  });
+
+  it("names the program that holds a port, unless it is our own container", () => {
+    const busy: [number, string][] = [[8888, "EADDRINUSE"]];
+    expect(preflightProblems(needs(), facts([container("container1", "gpubox/dev", [8888])], busy))).toEqual(
+      [],
+    );
+    expect(preflightProblems(needs(), facts([], busy))).toEqual([
+      "gpubox:notebooks[0].port: port 8888 is taken by another program: give container1 another `port`, or stop what `sudo ss -ltnp 'sport = :8888'` shows",
+    ]);
+    expect(preflightProblems(needs(), facts([container("other", undefined, [8888])], busy))).toEqual([
+      "gpubox:notebooks[0].port: port 8888 is taken by the container other: give container1 another `port`, or stop it with `docker stop other`",
+    ]);
+  });
+
+  it("names our own container that left the configuration and holds a port", () => {
+    expect(preflightProblems(needs(), facts([container("renamed", "gpubox/dev", [8888])]))).toEqual([
+      "gpubox:notebooks[0].port: port 8888 is taken by the container renamed, a notebook that is no longer in the configuration: remove it first with `docker rm -f renamed`; files in /code and /data stay",
+    ]);
+  });
+
+  it("reports an address the host does not have", () => {
+    const [problem] = preflightProblems(needs({ address: "10.9.9.9" }), facts([], [[8888, "EADDRNOTAVAIL"]]));
+    expect(problem).toContain("port 8888 of 10.9.9.9 cannot be had (EADDRNOTAVAIL)");
+  });
+
+  it("names the owner of a container with a name the stack wants, unless it is its own", () => {
+    expect(preflightProblems(needs(), facts([container("container1", "gpubox/dev")]))).toEqual([]);
+    expect(preflightProblems(needs(), facts([container("container1", "gpubox/lab")]))[0]).toContain(
+      "made by the gpubox stack gpubox/lab",
+    );
+    expect(preflightProblems(needs(), facts([container("container1")]))[0]).toMatch(
+      /notebooks\[0\].name: a container named container1 .*docker rename container1 container1-old/,
+    );
+  });
+
+  it("takes no network or volume for its own that something else made", () => {
+    const ours = { stack: "gpubox/dev" };
+    const there = (owner: { stack: string | undefined }): HostFacts => ({
+      ...facts(),
+      networks: [{ name: "gpubox-dev", ...owner }],
+      volumes: [{ name: "container1-home", ...owner }],
+    });
+    expect(preflightProblems(needs(), there(ours))).toEqual([]);
+    const [network, volume] = preflightProblems(needs(), there({ stack: undefined }));
+    expect(network).toMatch(/^a network named gpubox-dev is there already.*docker network rm gpubox-dev/);
+    expect(volume).toMatch(/notebooks\[0\]\.name: a volume named container1-home .*docker volume rm/);
+    expect(preflightProblems(needs({ volume: undefined }), there(ours))).toEqual([]);
+  });
+
+  it("refuses GPUs that are not there, and reports everything at once", () => {
+    const problems = preflightProblems(
+      needs({ gpus: "all" }),
+      facts([container("container1")], [[8888, "EADDRINUSE"]]),
+    );
+    expect(problems.map((line) => line.split(":")[1])).toEqual([
+      "notebooks[0].gpus",
+      "notebooks[0].name",
+      "notebooks[0].port",
+    ]);
+  });
+});

@@ -1,0 +1,279 @@
+import { describe, expect, it } from "vitest";
+import { only, type Recorded } from "../../support/recorder.ts";
+import { recordStack, TWO_GPUS } from "../../support/stack.ts";
+
+const CONTAINER = "docker:index/container:Container";
+const COMMAND = "command:local:Command";
+const STACK_LABEL = { label: "gpubox.stack", value: "gpubox/dev" };
+const sha256 = "a".repeat(64);
+
+const notebooks = (...entries: object[]) => ({ notebooks: entries });
+const containerOf = async (raw: Record<string, unknown>, gpus?: typeof TWO_GPUS) =>
+  only((await recordStack(raw, gpus)).resources, CONTAINER);
+
+describe("the tree", () => {
+  it("has every component under the workspace and every part under its component", async () => {
+    const { resources } = await recordStack({
+      code: [{ url: "https://example.org/fastai.git", ref: "v1" }],
+      data: [{ url: "https://example.org/pets.zip", sha256 }],
+    });
+    expect(resources.map(({ type, name, parent }) => `${parent ?? ""} > ${name} ${type}`).sort()).toEqual([
+      " > local gpubox:host:LocalHost",
+      " > workspace gpubox:workspace:Workspace",
+      `code-fastai > code-fastai-checkout ${COMMAND}`,
+      `code-fastai > code-fastai-retire ${COMMAND}`,
+      `container1 > container1-container ${CONTAINER}`,
+      `container1 > container1-gpu ${COMMAND}`,
+      "container1 > container1-home docker:index/volume:Volume",
+      `container1 > container1-ready ${COMMAND}`,
+      "container1 > container1-token random:index/randomPassword:RandomPassword",
+      `data-pets > data-pets-download ${COMMAND}`,
+      `data-pets > data-pets-retire ${COMMAND}`,
+      "image > image-build docker:index/image:Image",
+      "local > local-docker pulumi:providers:docker",
+      `local > local-root ${COMMAND}`,
+      "workspace > code-fastai gpubox:workspace:CodeRepository",
+      "workspace > container1 gpubox:workspace:Notebook",
+      "workspace > data-pets gpubox:workspace:Dataset",
+      "workspace > image gpubox:workspace:NotebookImage",
+      "workspace > network docker:index/network:Network",
+    ]);
+  });
+
+  it("puts every Docker resource on the host's own provider", async () => {
+    const { resources } = await recordStack({});
+    const onDaemon = resources.filter(({ type }) => type.startsWith("docker:"));
+    expect(onDaemon).toHaveLength(4);
+    for (const { provider } of onDaemon) expect(provider).toContain("local-docker");
+  });
+
+  it("labels every container, network and volume with the stack", async () => {
+    const { resources } = await recordStack({});
+    const labelled = resources.filter(({ type }) => /:(Container|Network|Volume)$/.test(type));
+    expect(labelled).toHaveLength(3);
+    for (const { inputs } of labelled) expect(inputs.labels).toContainEqual(STACK_LABEL);
+  });
+});
+
+describe("a notebook's container", () => {
+  it("is the seed's docker run, and safer", async () => {
+    const { inputs } = await containerOf({});
+    expect(inputs).toMatchObject({
+      name: "container1",
+      init: true,
+      user: "1000:1000",
+      workingDir: "/code",
+      restart: "unless-stopped",
+      shmSize: 8192,
+      ports: [{ internal: 8888, external: 8888, ip: "127.0.0.1", protocol: "tcp" }],
+      capabilities: { drops: ["ALL"] },
+      securityOpts: ["no-new-privileges:true"],
+      destroyGraceSeconds: 20,
+      networksAdvanced: [{ name: "gpubox-dev" }],
+    });
+    expect(inputs.volumes).toEqual([
+      { hostPath: "/home/ada/docker_mount/code", containerPath: "/code" },
+      { hostPath: "/home/ada/docker_mount/data", containerPath: "/data" },
+      { volumeName: "gpubox-dev-container1-home", containerPath: "/home/jupyter" },
+    ]);
+    expect(inputs.healthcheck.tests[1]).toContain("/api");
+    expect(inputs.command).toBeUndefined();
+  });
+
+  it("gets its token as a secret, and only there", async () => {
+    const { resources, result } = await recordStack({});
+    const container = only(resources, CONTAINER);
+    expect(container.secrets).toEqual(["envs"]);
+    expect(container.inputs.envs).toContain("JUPYTER_TOKEN=c0ffee");
+    expect(result.notebooks[0]?.url).toBe("http://127.0.0.1:8888/?token=c0ffee");
+    const elsewhere = resources.filter((resource) => resource !== container);
+    expect(JSON.stringify(elsewhere)).not.toContain("c0ffee");
+  });
+
+  it("takes the name and the port over from the one it replaces", async () => {
+    expect((await containerOf({})).deleteBeforeReplace).toBe(true);
+  });
+
+  it("carries what the configuration adds", async () => {
+    const { inputs } = await containerOf(
+      notebooks({
+        name: "nb",
+        port: 9000,
+        address: "0.0.0.0",
+        memory: "2g",
+        shmSize: "64m",
+        volumes: [{ source: "/srv/models", target: "/models", readOnly: true }],
+        environment: { COLOUR: "blue" },
+      }),
+    );
+    expect(inputs).toMatchObject({ memory: 2048, memorySwap: 2048, shmSize: 64 });
+    expect(inputs.ports).toEqual([{ internal: 9000, external: 9000, ip: "0.0.0.0", protocol: "tcp" }]);
+    expect(inputs.volumes).toContainEqual({
+      hostPath: "/srv/models",
+      containerPath: "/models",
+      readOnly: true,
+    });
+    expect(inputs.envs).toEqual(expect.arrayContaining(["COLOUR=blue", "JUPYTER_PORT=9000"]));
+  });
+
+  it("warns when it listens beyond the loopback, and is asked at an address that answers", async () => {
+    const { warnings, resources, result } = await recordStack(notebooks({ name: "nb", address: "0.0.0.0" }));
+    expect(warnings.join()).toContain("nb listens on 0.0.0.0");
+    expect(only(resources, COMMAND, "nb-ready").inputs.environment.URL).toBe("http://127.0.0.1:8888");
+    expect(result.notebooks[0]?.url).toMatch(/^http:\/\/127\.0\.0\.1:8888\//);
+    expect((await recordStack({})).warnings.join()).not.toContain("listens on");
+  });
+
+  it("is waited for again whenever it is another one", async () => {
+    const { resources } = await recordStack({});
+    const ready = only(resources, COMMAND, "container1-ready");
+    expect(ready.inputs.triggers).toEqual(["daemon-1", "container1-container-id"]);
+  });
+});
+
+describe("GPUs", () => {
+  const request = async (gpus: unknown, inventory?: typeof TWO_GPUS) => {
+    const { inputs } = await containerOf(notebooks({ name: "nb", gpus }), inventory);
+    return { gpus: inputs.gpus, deviceRequests: inputs.deviceRequests, envs: inputs.envs as string[] };
+  };
+
+  it("are requested in the form the provider takes", async () => {
+    expect(await request("all", TWO_GPUS)).toMatchObject({ gpus: "all", deviceRequests: undefined });
+    expect(await request([1], TWO_GPUS)).toMatchObject({ gpus: "device=1", deviceRequests: undefined });
+    expect(await request([0, 1], TWO_GPUS)).toMatchObject({
+      gpus: undefined,
+      deviceRequests: [{ driver: "nvidia", deviceIds: ["0", "1"], capabilities: ["gpu"] }],
+    });
+  });
+
+  it("are kept from a notebook on the CPU, and only from that one", async () => {
+    expect((await request("none", TWO_GPUS)).envs).toContain("NVIDIA_VISIBLE_DEVICES=void");
+    expect((await request("all", TWO_GPUS)).envs.join()).not.toContain("NVIDIA_VISIBLE_DEVICES");
+  });
+
+  it("that are missing are said loudly, and shown among the outputs", async () => {
+    const { warnings, result } = await recordStack({});
+    expect(warnings).toContain("container1 runs on the CPU: no NVIDIA driver on this host");
+    expect(result.accelerator).toBe("CPU (no NVIDIA driver on this host)");
+    const gpu = await recordStack({}, TWO_GPUS);
+    expect(gpu.warnings).toEqual([]);
+    expect(gpu.result.accelerator).toBe("GPU 0 (NVIDIA L4), GPU 1 (NVIDIA L4)");
+  });
+});
+
+describe("the image", () => {
+  it("is built from docker/, for the daemon's platform, and followed by its id", async () => {
+    const { resources, result } = await recordStack({ image: { target: "lab", args: { BASE: "x" } } });
+    expect(only(resources, "docker:index/image:Image").inputs).toMatchObject({
+      imageName: "gpubox-dev",
+      skipPush: true,
+      build: { context: "docker", target: "lab", args: { BASE: "x" }, platform: "linux/amd64" },
+    });
+    expect(only(resources, CONTAINER).inputs.image).toBe("sha256:built");
+    expect(result.image).toBe("gpubox-dev");
+  });
+
+  it("or pulled, kept, and started by a command that finds its Jupyter", async () => {
+    const { resources, result } = await recordStack({ image: "streaminterrupt/fastai:cuda9" });
+    expect(only(resources, "docker:index/remoteImage:RemoteImage").inputs).toMatchObject({
+      name: "streaminterrupt/fastai:cuda9",
+      keepLocally: true,
+    });
+    const { inputs } = only(resources, CONTAINER);
+    expect(inputs.image).toBe("sha256:pulled");
+    expect(inputs.command.join(" ")).toContain("source activate fastai");
+    expect(inputs.envs).toContain("HOME=/tmp");
+    expect(resources.some(({ type }) => type === "docker:index/volume:Volume")).toBe(false);
+    expect(result.image).toBe("streaminterrupt/fastai:cuda9");
+  });
+
+  it("runs as its own user only when asked", async () => {
+    const as = async (user?: string) =>
+      (await containerOf({ image: { pull: "x", ...(user && { user }) } })).inputs;
+    expect(await as()).toMatchObject({ user: "1000:1000", capabilities: { drops: ["ALL"] } });
+    const own = await as("image");
+    expect(own.user).toBeUndefined();
+    expect(own.securityOpts).toEqual(["no-new-privileges:true"]);
+  });
+});
+
+describe("code and data", () => {
+  it("are put on the host by its scripts, beside the image", async () => {
+    const { resources } = await recordStack({
+      code: [{ url: "https://example.org/fastai.git", ref: "v1" }],
+      data: [{ url: "https://example.org/pets.zip", sha256, folder: "cats" }],
+    });
+    const checkout = only(resources, COMMAND, "code-fastai-checkout");
+    expect(checkout.inputs.environment).toEqual({
+      ROOT: "/home/ada/docker_mount",
+      URL: "https://example.org/fastai.git",
+      REF: "v1",
+      FOLDER: "fastai",
+    });
+    const download = only(resources, COMMAND, "data-cats-download");
+    expect(download.inputs.environment).toEqual({
+      ROOT: "/home/ada/docker_mount",
+      URLS: "https://example.org/pets.zip",
+      SHA256: sha256,
+      FOLDER: "cats",
+      CONNECTIONS: "16",
+    });
+    const waitsFor = (resource: Recorded) => resource.dependsOn;
+    expect(waitsFor(checkout)).toEqual(["local-root"]);
+    expect(waitsFor(download)).toEqual(["local-root"]);
+    expect(waitsFor(only(resources, "docker:index/image:Image"))).toEqual([]);
+  });
+
+  it("pass every option on to the scripts, and leave out what is not set", async () => {
+    const { resources } = await recordStack({
+      code: [{ url: "https://example.org/a.git", ref: "main", shallow: false, submodules: true, lfs: true }],
+      data: [
+        "mnist_tiny",
+        {
+          url: ["https://example.org/b.zip", "https://example.com/b.zip"],
+          size: 7,
+          files: 2,
+          keepArchive: true,
+        },
+      ],
+      connections: 4,
+    });
+    const environment = (name: string) => only(resources, COMMAND, name).inputs.environment;
+    expect(environment("code-a-checkout")).toMatchObject({ SHALLOW: "0", SUBMODULES: "1", LFS: "1" });
+    expect(environment("data-mnist_tiny-download")).toEqual({
+      ROOT: "/home/ada/docker_mount",
+      URLS: "https://s3.amazonaws.com/fast-ai-sample/mnist_tiny.tgz",
+      FOLDER: "mnist_tiny",
+      SIZE: "342207",
+      HEAD_MD5: "56143e8f24db90d925d82a5a74141875",
+      CONNECTIONS: "4",
+    });
+    expect(environment("data-b-download")).toEqual({
+      ROOT: "/home/ada/docker_mount",
+      URLS: "https://example.org/b.zip\nhttps://example.com/b.zip",
+      FOLDER: "b",
+      SIZE: "7",
+      FILES: "2",
+      KEEP_ARCHIVE: "1",
+      CONNECTIONS: "4",
+    });
+  });
+
+  it("are left alone by destroy, unless the entry says otherwise", async () => {
+    const { resources } = await recordStack({
+      code: [{ url: "https://example.org/fastai.git", ref: "v1" }],
+      data: [{ url: "https://example.org/pets.zip", sha256, purge: true }],
+    });
+    const onDelete = resources.filter(({ inputs }) => inputs.delete !== undefined);
+    expect(onDelete.map(({ name, inputs }) => [name, inputs.environment])).toEqual([
+      ["code-fastai-retire", { ROOT: "/home/ada/docker_mount", KIND: "code", FOLDER: "fastai", PURGE: "" }],
+      ["data-pets-retire", { ROOT: "/home/ada/docker_mount", KIND: "data", FOLDER: "pets", PURGE: "1" }],
+    ]);
+    for (const { inputs } of onDelete) {
+      expect(inputs.delete).toContain("retire.sh");
+      // Whatever replaces a resource deletes it, and would take the files along.
+      expect(inputs.triggers).toBeUndefined();
+      expect(inputs.create).toBeUndefined();
+    }
+  });
+});
