@@ -7,7 +7,6 @@ import { aliasLines } from "../../../cli/commands/alias.ts";
 import { shellScripts } from "../../../cli/commands/check.ts";
 import { exports } from "../../../cli/commands/env.ts";
 import { changedNothing } from "../../../cli/commands/up.ts";
-import { summaryLine } from "../../support/summary-reporter.ts";
 
 let folder: string;
 beforeEach(() => {
@@ -65,11 +64,5 @@ describe("npm start, that a run changed nothing", () => {
   it("is not so after a failure, or another kind of run", () => {
     expect(changedNothing({ ...update, result: "failed", resourceChanges: { same: 1 } })).toBe(false);
     expect(changedNothing({ ...update, kind: "destroy", resourceChanges: { same: 1 } })).toBe(false);
-  });
-});
-
-describe("npm test", () => {
-  it("ends with a line of a fixed form", () => {
-    expect(summaryLine({ passed: 3, failed: 0, skipped: 1 })).toBe("3 passed, 0 failed, 1 skipped");
   });
 });
