@@ -13,6 +13,8 @@ import { describeWithDaemon } from "../support/requirements.ts";
 import { StackState } from "../support/state.ts";
 
 const UID = 1000;
+/** Longest wait for a data set, in milliseconds. */
+const PATIENCE = 180_000;
 
 describeWithDaemon("the state", () => {
   let daemon: Daemon;
@@ -26,6 +28,8 @@ describeWithDaemon("the state", () => {
     const folder = `set-${++sets}`;
     const path = `/${folder}.txt`;
     const { promise, resolve: arrive } = Promise.withResolvers<void>();
+    // A run that should have been refused would wait for it as well, and longer than its test.
+    setTimeout(arrive, PATIENCE).unref();
     server.serve(path, Buffer.from(folder), { after: promise });
     const sha256 = createHash("sha256").update(folder).digest("hex");
     state.add({ url: server.url(path), sha256, folder });
