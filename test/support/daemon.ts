@@ -37,6 +37,9 @@ export interface DaemonOptions {
   prefix?: string[];
 }
 
+/** Longest wait for a daemon to answer, in milliseconds. */
+const PATIENCE = 180_000;
+
 /** The daemon's bridge, this machine's address on it, and what its containers' networks are cut from. */
 const NETWORK = { bridge: "gpubox-test", gateway: "10.213.0.1", pools: "base=10.214.0.0/23,size=27" };
 
@@ -72,10 +75,10 @@ export async function startDaemon({
   const { bridge, gateway, pools } = NETWORK;
   await ip("link", "add", bridge, "type", "bridge");
 
-  async function start(): Promise<void> {
-    const output = openSync(log, "a");
+  function launch(): ChildProcess {
+    const output = openSync(log, "w");
     const [file = "", ...before] = [...prefix, "dockerd"];
-    child = spawn(
+    return spawn(
       file,
       [
         ...before,
@@ -92,20 +95,19 @@ export async function startDaemon({
         env: { ...process.env, PATH: `${path ? `${path}:` : ""}${process.env.PATH}:/usr/sbin:/sbin` },
       },
     );
-    for (let tries = 0; tries < 150; tries++) {
-      if (child.exitCode !== null) break;
-      if (
-        await client.ping().then(
-          () => true,
-          () => false,
-        )
-      )
-        return;
-      await sleep(200);
+  }
+
+  async function start(): Promise<void> {
+    child = launch();
+    for (const end = Date.now() + PATIENCE; Date.now() < end; await sleep(200)) {
+      if (await client.ping().catch(() => undefined)) return;
+      if (child.exitCode === null) continue;
+      // It gives its containerd fifteen seconds, in which a busy machine may not have started it.
+      if (!readFileSync(log, "utf8").includes("timeout waiting for containerd to start")) break;
+      child = launch();
     }
-    throw new Error(
-      `the tests' dockerd did not start:\n${readFileSync(log, "utf8").split("\n").slice(-15).join("\n")}`,
-    );
+    const said = readFileSync(log, "utf8").split("\n").slice(-15).join("\n");
+    throw new Error(`the tests' dockerd did not start:\n${said}`);
   }
 
   async function stop(): Promise<void> {

@@ -2,7 +2,7 @@
  * Docker data folders with what the tests would otherwise build again and again: made once for what they are made from, kept
  * in the cache folder, and copied for each daemon that starts with them.
  *
- * - `lab`: the base image of docker/Dockerfile and all that was built of it for the target `lab`, build cache included
+ * - `lab`: the base image of docker/Dockerfile, and a build cache with all that its target `lab` is built of
  * - `machine`: the same, and the image of the tests' AWS machines
  */
 import { createHash } from "node:crypto";
@@ -25,6 +25,8 @@ export type ImageSet = "lab" | "machine";
 /** Image of a machine of the tests' cloud. */
 export const MACHINE_IMAGE = "gpubox-test-machine";
 
+const LAB_IMAGE = "gpubox-test-lab";
+
 const recipe = fileURLToPath(new URL("../aws/machine", import.meta.url));
 const base = join(ROOT, "offline", "base-image", "make.sh");
 const build = { context: join(ROOT, "docker"), dockerfile: join(ROOT, "docker", "Dockerfile") };
@@ -39,7 +41,8 @@ async function imagesFolder(): Promise<string> {
   const { stdout: version } = await execa("dockerd", ["--version"]);
   const hash = createHash("sha256").update(version).update(contextDigest(build));
   const files = readdirSync(recipe).map((name) => join(recipe, name));
-  for (const file of [base, ...files.sort()]) hash.update(file.slice(ROOT.length)).update(readFileSync(file));
+  for (const file of [base, fileURLToPath(import.meta.url), ...files.sort()])
+    hash.update(file.slice(ROOT.length)).update(readFileSync(file));
   return join(createContext().cache, `test-images-${hash.digest("hex").slice(0, 12)}`);
 }
 
@@ -100,7 +103,9 @@ async function makeImages(folder: string): Promise<void> {
   };
   await set("lab", async ({ host, client }) => {
     await prepareBaseImage(context, host, dockerfileBase(ROOT));
-    await buildImage(client, build.context, "gpubox-test-lab");
+    await buildImage(client, build.context, LAB_IMAGE);
+    // Its layers stay in the build cache; a name of its own would keep a stack's image from being removed with the stack's.
+    await client.getImage(LAB_IMAGE).remove();
     // Downloads that a later build could use: the one thing in a layer's place that is written to.
     const mounts = ["--all", "--force", "--filter", "type=exec.cachemount"];
     await execa("docker", ["builder", "prune", ...mounts], { env: { DOCKER_HOST: host } });
