@@ -47,7 +47,7 @@ export default async function setup({ provide }: TestProject): Promise<() => Pro
   chmodSync(run, 0o711);
   provide("run", run);
   const before = await network();
-  const prepared = prepare().then((result) => {
+  const prepared = prepare(run).then((result) => {
     writeFileSync(join(run, "prepared.json.part"), JSON.stringify(result));
     renameSync(join(run, "prepared.json.part"), join(run, "prepared.json"));
   });
@@ -62,13 +62,16 @@ export default async function setup({ provide }: TestProject): Promise<() => Pro
   };
 }
 
-async function prepare(): Promise<Prepared> {
+async function prepare(run: string): Promise<Prepared> {
   const context = createContext();
   const missing = missingForTests(context);
   const nothing: Prepared = { missing, env: {} };
   if (missing.length > 0 || !hasLanes()) return nothing;
   try {
-    const [toolchain] = await Promise.all([prepareToolchain(context), prepareImages(process.env)]);
+    const [toolchain] = await Promise.all([
+      prepareToolchain(context),
+      prepareImages(join(run, "images"), process.env),
+    ]);
     sayStandIns(toolchain);
     return { missing, env: toolchain.env };
   } catch (error) {

@@ -1,7 +1,7 @@
 /** A stack on AWS whose machines fail, go or change: the data volume outlives them all. test/e2e/aws.test.ts has the rest. */
 import { DeleteVolumeCommand, TerminateInstancesCommand } from "@aws-sdk/client-ec2";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { type AwsStack, createAwsStack, fails, MINE, succeeds } from "../support/aws-stack.ts";
+import { type AwsStack, createAwsStack, fails, MINE, NO_CHANGES, succeeds } from "../support/aws-stack.ts";
 import { describeWithDaemon } from "../support/requirements.ts";
 
 describeWithDaemon("a stack on AWS whose machine does not last", () => {
@@ -23,9 +23,7 @@ describeWithDaemon("a stack on AWS whose machine does not last", () => {
   };
 
   it("has a preview that says where the quota is too small for one", async () => {
-    await stack.withoutQuota(async () =>
-      fails(await stack.person.npm("preview", "-s", "aws"), /L-DB2E81BA/, /4 vCPUs?/),
-    );
+    await stack.withoutQuota(async () => fails(await stack.preview(), /L-DB2E81BA/, /4 vCPUs?/));
     expect(stack.makingCalls()).toEqual([]);
   });
 
@@ -88,7 +86,7 @@ describeWithDaemon("a stack on AWS whose machine does not last", () => {
     const again = await stack.start();
     succeeds(again);
     expect(again.stdout).toMatch(/^unchanged/m);
-    await stack.unchangedWhenLookedAt();
+    succeeds(await stack.preview(...NO_CHANGES));
   });
 
   it("is taken down while it is stopped, and leaves a volume that it adopted", async () => {

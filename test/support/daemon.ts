@@ -99,12 +99,8 @@ export async function startDaemon({
 
   async function start(): Promise<void> {
     child = launch();
-    for (const end = Date.now() + PATIENCE; Date.now() < end; await sleep(200)) {
+    for (const end = Date.now() + PATIENCE; Date.now() < end && child.exitCode === null; await sleep(200)) {
       if (await client.ping().catch(() => undefined)) return;
-      if (child.exitCode === null) continue;
-      // It gives its containerd fifteen seconds, in which a busy machine may not have started it.
-      if (!readFileSync(log, "utf8").includes("timeout waiting for containerd to start")) break;
-      child = launch();
     }
     const said = readFileSync(log, "utf8").split("\n").slice(-15).join("\n");
     throw new Error(`the tests' dockerd did not start:\n${said}`);

@@ -6,7 +6,7 @@
  * - `machine`: the same, and the image of the tests' AWS machines
  */
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
@@ -46,21 +46,22 @@ async function imagesFolder(): Promise<string> {
   return join(createContext().cache, `test-images-${hash.digest("hex").slice(0, 12)}`);
 }
 
-/** Makes the sets where they are not there yet, on a daemon in a lane. */
-export async function prepareImages(env: NodeJS.ProcessEnv): Promise<void> {
+/**
+ * Makes the sets where they are not there yet, on a daemon in a lane.
+ *
+ * @param work folder to make them in; its path must be short, as sockets are made in it (107 bytes at most)
+ */
+export async function prepareImages(work: string, env: NodeJS.ProcessEnv): Promise<void> {
   const folder = await imagesFolder();
   if (existsSync(folder)) return;
-  mkdirSync(createContext().cache, { recursive: true });
+  if ((await runInLane(process.execPath, [fileURLToPath(import.meta.url), work], env)) !== 0)
+    throw new Error("the images that the tests start with could not be made: the reason is above");
+  const { cache } = createContext();
+  mkdirSync(cache, { recursive: true });
+  await dropOlder(cache, /^test-images-[0-9a-f]+(\.part)?$/);
+  await execa("mv", [work, `${folder}.part`]);
   // Renamed into place: sets that are there are whole.
-  const fresh = mkdtempSync(`${folder}.`);
-  try {
-    if ((await runInLane(process.execPath, [fileURLToPath(import.meta.url), fresh], env)) !== 0)
-      throw new Error("the images that the tests start with could not be made: the reason is above");
-    await dropOlder(createContext().cache, /^test-images-[0-9a-f]+$/);
-    renameSync(fresh, folder);
-  } finally {
-    rmSync(fresh, { recursive: true, force: true });
-  }
+  renameSync(`${folder}.part`, folder);
 }
 
 /** Lays out a set where a daemon that was never started is to have its data. */
@@ -89,8 +90,8 @@ async function copyData(from: string, to: string): Promise<void> {
 async function makeImages(folder: string): Promise<void> {
   const context = createContext();
   const set = async (name: ImageSet, make: (daemon: Daemon) => Promise<void>) => {
-    const place = join(folder, `${name}.daemon`);
-    mkdirSync(place);
+    const place = join(folder, "daemon");
+    mkdirSync(place, { recursive: true });
     if (name === "machine") await copyData(join(folder, "lab"), join(place, "data"));
     const daemon = await startDaemon({ folder: place });
     await make(daemon);
