@@ -14,7 +14,7 @@ import {
   runScript,
   temporaryPath,
 } from "../support/host-script.ts";
-import { installPackages } from "../support/python.ts";
+import { pythonPackages } from "../support/python.ts";
 
 const CHECK = new URL("../../host-scripts/idle-check.py", import.meta.url).pathname;
 const TOKEN = "5ec2e7-t0ken";
@@ -57,10 +57,7 @@ const skipped = lacks(missingPrograms("python3 pip3"), "the idle stop is a Pytho
 describe.skipIf(skipped)("idle-check.py", () => {
   beforeAll(async () => {
     mkdirSync(folder, { recursive: true });
-    const packages = installPackages(join(folder, "packages"), [
-      locked("jupyter-server"),
-      locked("ipykernel"),
-    ]);
+    const packages = await pythonPackages("jupyter", `${locked("jupyter-server")}\n${locked("ipykernel")}\n`);
     port = await freePort();
     jupyter = spawn(
       "python3",
