@@ -1,7 +1,9 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
-import { dumbHandler, gitAs, lfsHandler } from "../support/git-server.ts";
+import { beforeAll, describe, expect, it, vi } from "vitest";
+import { bytes, codeHost, makeCourse } from "../support/code-host.ts";
+import { courseKills } from "../support/code-kills.ts";
+import { dumbHandler, gitAs } from "../support/git-server.ts";
 import {
   lacks,
   missingPrograms,
@@ -9,112 +11,29 @@ import {
   removeFolder,
   runScript,
   type ScriptOptions,
-  startScript,
-  temporaryPath,
 } from "../support/host-script.ts";
-import { gitHandler, type LoopbackServer, startLoopbackServer } from "../support/loopback-server.ts";
+import type { Kill } from "../support/killed-script.ts";
+import { gitHandler } from "../support/loopback-server.ts";
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
 
-const scratch = temporaryPath();
-const home = join(scratch, "home");
-const repositories = join(scratch, "repositories");
-const git = gitAs(home);
+const host = codeHost();
+const { scratch, home, repositories, git } = host;
 const skip = lacks(missingPrograms("git git-lfs"), "code.sh with submodules and LFS");
 
-/** Commits of `course`: the first and second branch `main` leads to, with `part` at its first and second. */
-const commits = { first: "", second: "" };
-let server: LoopbackServer;
-let url = "";
-let root = "";
-let roots = 0;
-
-/** A repository whose commits are made one by one and served at once. */
-function repository(name: string): { folder: string; commit: (files: Record<string, string>) => string } {
-  const folder = join(scratch, name);
-  mkdirSync(folder);
-  git(folder, "init", "--quiet", "--initial-branch", "main");
-  git(folder, "remote", "add", "served", join(repositories, `${name}.git`));
-  git(scratch, "init", "--quiet", "--bare", "--initial-branch", "main", join(repositories, `${name}.git`));
-  const commit = (files: Record<string, string>) => {
-    for (const [path, text] of Object.entries(files)) writeFileSync(join(folder, path), text);
-    git(folder, "add", ...Object.keys(files));
-    git(folder, "commit", "--quiet", "--allow-empty", "-m", Object.keys(files).join());
-    git(folder, "push", "--quiet", "--tags", "served", "main");
-    return git(folder, "rev-parse", "HEAD");
-  };
-  return { folder, commit };
-}
-
-const bytes = (seed: number) => `${seed}\n`.repeat(50_000);
-let course: ReturnType<typeof repository>;
-let part: ReturnType<typeof repository>;
-
-/** Makes `part` a submodule at a commit; an address that begins with ".." is beside the course's own. */
-function setSubmodule(path: string, address: string, at: string, of = course): void {
-  writeFileSync(
-    join(of.folder, ".gitmodules"),
-    `[submodule "${path}"]\n\tpath = ${path}\n\turl = ${address}\n`,
-  );
-  git(of.folder, "update-index", "--add", "--cacheinfo", `160000,${at},${path}`);
-}
-
-beforeAll(async () => {
-  for (const folder of [home, repositories]) mkdirSync(folder, { recursive: true });
-  if (skip) return;
-  const deep = repository("deep");
-  const deepest = deep.commit({ "deep.txt": "deep" });
-  part = repository("part");
-  setSubmodule("deep", "../deep.git", deepest, part);
-  const partFirst = part.commit({ "part.txt": bytes(1), ".gitmodules": readModules(part.folder) });
-  const partSecond = part.commit({ "part.txt": bytes(2), "more.txt": bytes(2) });
-  part.commit({ "part.txt": "the newest, which nobody asked for" });
-
-  course = repository("course");
-  git(course.folder, "lfs", "install", "--local", "--skip-repo");
-  writeFileSync(join(course.folder, ".gitattributes"), "*.bin filter=lfs diff=lfs merge=lfs -text\n");
-  course.commit({ "notes.txt": "before", ".gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n" });
-  setSubmodule("part", "../part.git", partFirst);
-  commits.first = course.commit({ "model.bin": bytes(1), "notes.txt": "first", ".gitmodules": modules() });
-  git(course.folder, "tag", "v1");
-  setSubmodule("part", "../part.git", partSecond);
-  commits.second = course.commit({ "model.bin": bytes(2), "big.bin": bytes(3), "notes.txt": "second" });
-
-  server = await startLoopbackServer();
-  const objects = join(course.folder, ".git", "lfs", "objects");
-  server.handle(
-    "/git/course.git/info/lfs/",
-    lfsHandler("/git/course.git/info/lfs/", objects, server.url("")),
-  );
-  server.handle("/git/", gitHandler("/git/", repositories));
-  url = server.url("/git/course.git");
-});
-afterAll(async () => {
-  await server?.close();
-  removeFolder(scratch);
-});
-beforeEach(() => {
-  roots += 1;
-  root = join(scratch, `root ${roots}`);
-  mkdirSync(join(root, "code"), { recursive: true });
-  server?.forget();
+let commits: ReturnType<typeof makeCourse>;
+beforeAll(() => {
+  if (!skip) commits = makeCourse(host);
 });
 
-const readModules = (folder: string) => readFileSync(join(folder, ".gitmodules"), "utf8");
-const modules = () => readModules(course.folder);
-
-const environment = (ref: string, extras: Record<string, string> = {}) => ({
-  ROOT: root,
-  URL: url,
+const wantedOf = (ref: string, extras: Record<string, string> = {}) => ({
+  URL: host.url("course"),
   REF: ref,
-  FOLDER: "course",
-  HOME: home,
-  GIT_CONFIG_NOSYSTEM: "1",
   ...extras,
 });
 const checkOut = (ref: string, extras?: Record<string, string>, options?: ScriptOptions) =>
-  runScript("code.sh", environment(ref, extras), options);
-const at = (...parts: string[]) => join(root, "code", "course", ...parts);
+  host.checkOut(wantedOf(ref, extras), options);
+const at = (...parts: string[]) => host.at("course", ...parts);
 const read = (...parts: string[]) => readFileSync(at(...parts), "utf8");
 const head = (...parts: string[]) => git(at(...parts), "rev-parse", "HEAD");
 const status = () => git(at(), "status", "--porcelain", "--ignore-submodules=none");
@@ -126,11 +45,11 @@ const setBranch = (commit: string) =>
   git(join(repositories, "course.git"), "update-ref", "refs/heads/moving", commit);
 
 async function expectUnchangedWithoutNetwork(ref: string, extras?: Record<string, string>): Promise<void> {
-  server.forget();
+  host.server.forget();
   const run = await checkOut(ref, extras);
   expect(run).toMatchObject({ code: 0, stdout: `${at()}\n` });
   expect(run.stderr).toContain("unchanged");
-  expect(server.requests).toEqual([]);
+  expect(host.server.requests).toEqual([]);
 }
 
 describe.skipIf(skip)("code.sh and history", () => {
@@ -159,8 +78,8 @@ describe.skipIf(skip)("code.sh and history", () => {
 
   it("fetches all of it from a server that knows nothing of git", async () => {
     git(join(repositories, "course.git"), "update-server-info");
-    server.handle("/dumb/", dumbHandler("/dumb/", repositories));
-    const dumb = { URL: server.url("/dumb/course.git") };
+    host.server.handle("/dumb/", dumbHandler("/dumb/", repositories));
+    const dumb = { URL: host.server.url("/dumb/course.git") };
     expect(await checkOut("v1", dumb)).toMatchObject({ code: 0 });
     expect([head(), history()]).toEqual([commits.first, 2]);
   });
@@ -279,7 +198,7 @@ describe.skipIf(skip)("code.sh and submodules", () => {
     writeFileSync(at("part", "part.txt"), "mine");
     git(at("part"), "commit", "--quiet", "-am", "my own work");
     git(at("part"), "checkout", "--quiet", "--detach", "HEAD~1");
-    const wanted = { ...environment("v1"), KIND: "code", PURGE: "1" };
+    const wanted = { ...host.environment(wantedOf("v1")), KIND: "code", PURGE: "1" };
     const kept = await runScript("retire.sh", wanted);
     expect(kept).toMatchObject({ code: 0 });
     expect(kept.stderr).toContain("my own work");
@@ -291,10 +210,10 @@ describe.skipIf(skip)("code.sh and submodules", () => {
   });
 
   it("does not follow a submodule to a folder of the host", async () => {
-    const trap = repository("trap");
-    setSubmodule("part", served("part"), git(part.folder, "rev-parse", "HEAD"), trap);
-    trap.commit({ ".gitmodules": readModules(trap.folder) });
-    const run = await checkOut("main", { SUBMODULES, URL: server.url("/git/trap.git") });
+    const trap = commits.repository("trap");
+    trap.setSubmodule("part", served("part"), git(commits.part.folder, "rev-parse", "HEAD"));
+    trap.commit({ "trap.txt": "" });
+    const run = await checkOut("main", { SUBMODULES, URL: host.url("trap") });
     expect(run).toMatchObject({ code: 1, stdout: "" });
     expect(run.stderr).toContain("transport 'file' not allowed");
     expect(existsSync(at())).toBe(false);
@@ -304,10 +223,10 @@ describe.skipIf(skip)("code.sh and submodules", () => {
     await checkOut("v1", { SUBMODULES });
     let broken = true;
     const serve = gitHandler("/flaky/", repositories);
-    server.handle("/flaky/", (request, response) =>
+    host.server.handle("/flaky/", (request, response) =>
       broken ? void response.writeHead(503).end() : serve(request, response),
     );
-    git(at("part"), "remote", "set-url", "origin", server.url("/flaky/part.git"));
+    git(at("part"), "remote", "set-url", "origin", host.server.url("/flaky/part.git"));
     const run = await checkOut(commits.second, { SUBMODULES });
     expect(run).toMatchObject({ code: 1, stdout: "" });
     expect(run.stderr).toContain("cannot fetch the submodules");
@@ -329,7 +248,7 @@ describe.skipIf(skip)("code.sh and LFS", () => {
     gitAs(keen)(scratch, "lfs", "install", "--skip-repo");
     expect(await checkOut("v1", { HOME: keen })).toMatchObject({ code: 0 });
     expect(read("model.bin")).toMatch(POINTER);
-    expect(server.requests.map((request) => request.url).join()).not.toContain("info/lfs");
+    expect(host.server.requests.map((request) => request.url).join()).not.toContain("info/lfs");
   });
 
   it("fetches the files, then or later, and moves them on", async () => {
@@ -362,54 +281,34 @@ describe.skipIf(skip)("code.sh and LFS", () => {
   });
 });
 
-describe.skipIf(skip)("code.sh with submodules and LFS, killed at any moment", () => {
+describe.skipIf(skip)("code.sh with submodules and LFS, killed at each of its moments", () => {
+  // Random moments are in the campaign: test/soak/code-kill.test.ts.
   const extras = { SUBMODULES: "1", LFS: "1" };
-  const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
-  const killed = async (ref: string, after: number, what: "shell" | "all", more = {}) => {
-    const running = startScript("code.sh", environment(ref, { ...extras, ...more }));
-    await pause(after);
-    running.kill(what);
-    await running.result;
-  };
-  const expectAll = (n: 1 | 2) => {
-    expect(status()).toBe("");
-    expect([read("model.bin"), read("part", "part.txt"), read("part", "deep", "deep.txt")]).toEqual([
-      bytes(n),
-      bytes(n),
-      "deep",
-    ]);
-  };
+  const expectAll = (n: 1 | 2) => courseKills(host, commits).expectAll(n);
+  const moving = /: from /;
+  const submodules = /fetching its submodules/;
+  const lfs = /fetching its LFS files/;
+  const submoduleIsUnderWay = () => existsSync(at(".git", "modules", "part", "index.lock"));
 
   it("converges from a first clone", async () => {
-    for (const [n, after] of [150, 400, 700, 1000].entries()) {
-      await killed("v1", after * (0.5 + Math.random()), n % 2 === 0 ? "all" : "shell");
-      if (existsSync(at())) expectAll(1);
-    }
-    expect(await checkOut("v1", extras)).toMatchObject({ code: 0 });
-    expectAll(1);
+    const late = await courseKills(host, commits).firstClone([
+      { at: submodules, what: "all" },
+      { at: submodules, what: "shell" },
+      { at: lfs, what: "all" },
+    ]);
+    expect(late).toBe(0);
   });
 
   it("converges between two commits, and while they are fetched for the first time", async () => {
-    await checkOut("v1");
-    writeFileSync(at("my notebook.ipynb"), "mine");
-    const delays = [150, 250, 350, 450, 550, 650, 800, 950, 1100, 1300].map((d) => d * (0.6 + Math.random()));
-    for (const [n, after] of delays.entries()) {
-      const second = n % 2 === 1;
-      const ref = second ? commits.second : "v1";
-      if (n % 5 === 4) {
-        // As it was before anything was fetched.
-        removeFolder(at());
-        await checkOut(ref);
-        writeFileSync(at("my notebook.ipynb"), "mine");
-      }
-      await killed(ref, after, n % 3 === 0 ? "shell" : "all");
-      const run = await checkOut(ref, extras);
-      expect(run, `killed after ${delays}\n${run.stderr}`).toMatchObject({ code: 0, stdout: `${at()}\n` });
-      expect(status()).toBe('?? "my notebook.ipynb"');
-      removeFolder(at("my notebook.ipynb"));
-      expectAll(second ? 2 : 1);
-      writeFileSync(at("my notebook.ipynb"), "mine");
-    }
+    const kills: Kill[] = [
+      { at: submodules, what: "all" },
+      { at: moving, what: "all" },
+      { at: submoduleIsUnderWay, what: "all" },
+      { at: lfs, what: "shell" },
+      { at: submodules, what: "shell" },
+    ];
+    // The first and the last have nothing yet of what is beside the repository.
+    expect(await courseKills(host, commits).betweenCommits(kills, 5)).toBeLessThan(2);
   });
 
   it("begins a submodule anew whose clone was cut short, and ends a checkout in one", async () => {
@@ -420,7 +319,7 @@ describe.skipIf(skip)("code.sh with submodules and LFS, killed at any moment", (
     git(at(), "init", "--quiet", "--bare", module);
     removeFolder(at("part", "deep", "deep.txt"));
     // As a kill inside a checkout of a submodule leaves it: the lock, and a file of the new commit.
-    const wanted = git(part.folder, "rev-parse", "main~1");
+    const wanted = git(commits.part.folder, "rev-parse", "main~1");
     git(at("part"), "fetch", "--quiet", "--depth", "1", served("part"), wanted);
     git(at(), "fetch", "--quiet", "--depth", "1", served("course"), commits.second);
     writeFileSync(at(".git", "modules", "part", "index.lock"), "");

@@ -1,75 +1,31 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
-import { gitAs } from "../support/git-server.ts";
+import { beforeAll, describe, expect, it, vi } from "vitest";
+import { codeHost, makeLessons } from "../support/code-host.ts";
+import { lessonsKills } from "../support/code-kills.ts";
 import {
   lacks,
   missingPrograms,
   pathWith,
   removeFolder,
-  runScript,
   type ScriptOptions,
-  startScript,
-  temporaryPath,
 } from "../support/host-script.ts";
-import { gitHandler, type LoopbackServer, startLoopbackServer } from "../support/loopback-server.ts";
+import { gitHandler } from "../support/loopback-server.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
-const scratch = temporaryPath();
-const home = join(scratch, "home");
-const upstream = join(scratch, "upstream");
-const bare = join(scratch, "repositories", "course.git");
+const host = codeHost();
+const { scratch, home, git, at } = host;
 
-const git = gitAs(home);
-
-const FILES = 150;
-const commits = { first: "", second: "", hidden: "" };
-let server: LoopbackServer;
+let commits: ReturnType<typeof makeLessons>;
+let upstream = "";
+let bare = "";
 let httpUrl = "";
-let root = "";
-let roots = 0;
-
-function commit(message: string): string {
-  for (let n = 0; n < FILES; n += 1)
-    writeFileSync(join(upstream, `lesson-${n}.txt`), `${message} ${n}\n`.repeat(200));
-  git(upstream, "add", "-A");
-  git(upstream, "commit", "--quiet", "-m", message);
-  return git(upstream, "rev-parse", "HEAD");
-}
-
-beforeAll(async () => {
-  mkdirSync(home, { recursive: true });
-  mkdirSync(upstream);
-  git(upstream, "init", "--quiet", "--initial-branch", "main");
-  commits.first = commit("first");
-  git(upstream, "tag", "-a", "v1", "-m", "version 1");
-  // History that no branch or tag leads to any more, as the courses of an old course repository.
-  git(upstream, "checkout", "--quiet", "-b", "gone");
-  writeFileSync(join(upstream, "only-here.txt"), "hidden");
-  commits.hidden = commit("hidden");
-  git(upstream, "checkout", "--quiet", "main");
-  writeFileSync(join(upstream, "new in the second.txt"), "new");
-  git(upstream, "rm", "--quiet", "lesson-7.txt");
-  git(upstream, "commit", "--quiet", "-m", "second, part one");
-  commits.second = commit("second");
-  git(upstream, "branch", "release");
-  git(scratch, "clone", "--quiet", "--bare", upstream, bare);
-  git(bare, "branch", "-D", "gone");
-  server = await startLoopbackServer();
-  server.handle("/git/", gitHandler("/git/", join(scratch, "repositories")));
-  httpUrl = server.url("/git/course.git");
-});
-afterAll(async () => {
-  await server.close();
-  removeFolder(scratch);
-});
-beforeEach(() => {
-  roots += 1;
-  root = join(scratch, `root ${roots}`);
-  mkdirSync(join(root, "code"), { recursive: true });
-  server.forget();
+beforeAll(() => {
+  commits = makeLessons(host);
+  ({ upstream, bare } = commits);
+  httpUrl = host.url("lessons");
 });
 
 interface Wanted {
@@ -79,19 +35,14 @@ interface Wanted {
   env?: Record<string, string>;
 }
 
-const environment = ({ url, ref, folder = "course", env }: Wanted) => ({
-  ROOT: root,
+const wantedOf = ({ url, ref, folder, env }: Wanted) => ({
   URL: url ?? `file://${bare}`,
   REF: ref,
-  FOLDER: folder,
-  HOME: home,
-  GIT_CONFIG_NOSYSTEM: "1",
+  ...(folder ? { FOLDER: folder } : {}),
   ...env,
 });
-const checkOut = (wanted: Wanted, options?: ScriptOptions) =>
-  runScript("code.sh", environment(wanted), options);
+const checkOut = (wanted: Wanted, options?: ScriptOptions) => host.checkOut(wantedOf(wanted), options);
 
-const at = (...parts: string[]) => join(root, "code", ...parts);
 const head = () => git(at("course"), "rev-parse", "HEAD");
 const status = () => git(at("course"), "status", "--porcelain");
 const lastLine = (text: string) => text.trimEnd().split("\n").at(-1);
@@ -123,11 +74,11 @@ describe.each(HOSTS)("code.sh by $shell on a host with $tools", ({ tools, shell 
       `url=${httpUrl}\nref=${commits.first}\nname=\ncommit=${commits.first}\nwith=\n`,
     );
 
-    server.forget();
+    host.server.forget();
     const again = await checkOut({ url: httpUrl, ref: commits.first }, options);
     expect(again).toMatchObject({ code: 0, stdout: run.stdout });
     expect(again.stderr).toBe(`code course: unchanged: ${at("course")} is at ${commits.first}\n`);
-    expect(server.requests).toEqual([]);
+    expect(host.server.requests).toEqual([]);
 
     writeFileSync(at("course", "my notebook.ipynb"), "mine");
     const moved = await checkOut({ url: httpUrl, ref: commits.second }, options);
@@ -139,17 +90,17 @@ describe.each(HOSTS)("code.sh by $shell on a host with $tools", ({ tools, shell 
 
   it.skipIf(skip)("lets a second run wait for the first, and find its work", async () => {
     const gate = Promise.withResolvers<void>();
-    const serve = gitHandler("/held/", join(scratch, "repositories"));
+    const serve = gitHandler("/held/", host.repositories);
     const asked = new Promise<void>((resolve) => {
-      server.handle("/held/", (request, response) => {
+      host.server.handle("/held/", (request, response) => {
         resolve();
         gate.promise.then(() => serve(request, response));
       });
     });
-    const wanted = environment({ url: server.url("/held/course.git"), ref: commits.first });
-    const first = startScript("code.sh", wanted, options);
+    const wanted = wantedOf({ url: host.server.url("/held/lessons.git"), ref: commits.first });
+    const first = host.start(wanted, options);
     await asked;
-    const second = startScript("code.sh", wanted, options);
+    const second = host.start(wanted, options);
     await second.said(/waiting for the run/);
     gate.resolve();
     expect((await first.result).stderr).toContain("created");
@@ -169,9 +120,9 @@ describe("code.sh and its refs", () => {
     const name = typeof ref === "string" ? ref : ref();
     expect(await checkOut({ url: httpUrl, ref: name })).toMatchObject({ code: 0 });
     expect(head()).toBe(expected());
-    server.forget();
+    host.server.forget();
     expect((await checkOut({ url: httpUrl, ref: name })).stderr).toContain("unchanged");
-    expect(server.requests).toEqual([]);
+    expect(host.server.requests).toEqual([]);
   });
 
   it("takes a commit that no branch leads to, from a server that hands it out", async () => {
@@ -213,8 +164,8 @@ describe("code.sh and its refs", () => {
 
 describe("code.sh and a url that does not work", () => {
   it.each([
-    ["a repository that is not there", () => server.url("/git/nowhere.git")],
-    ["a page that is no repository", () => server.url("/nothing")],
+    ["a repository that is not there", () => host.server.url("/git/nowhere.git")],
+    ["a page that is no repository", () => host.server.url("/nothing")],
     ["a port where nobody listens", () => "http://127.0.0.1:1/x.git"],
     ["a folder that is not there", () => `file://${scratch}/nowhere`],
   ])("%s: names it, and a rerun succeeds", async (_, url) => {
@@ -245,7 +196,7 @@ describe("code.sh and its parameters", () => {
     [{ FOLDER: "a\nb" }, "control characters"],
     [{ SHALLOW: "yes" }, "may be 0 or 1"],
   ])("%o is refused", async (wrong, message) => {
-    const run = await runScript("code.sh", { ...environment({ ref: "v1" }), ...wrong });
+    const run = await host.checkOut({ ...wantedOf({ ref: "v1" }), ...wrong });
     expect(run).toMatchObject({ code: 2, stdout: "" });
     expect(run.stderr).toContain(message);
     expect(run.stderr).not.toContain("canary");
@@ -253,7 +204,7 @@ describe("code.sh and its parameters", () => {
   });
 
   it("says so where code/ is not there, and where git is not", async () => {
-    const lost = await runScript("code.sh", { ...environment({ ref: "v1" }), ROOT: at() });
+    const lost = await host.checkOut({ ...wantedOf({ ref: "v1" }), ROOT: at() });
     expect(lost).toMatchObject({ code: 1, stdout: "" });
     expect(lost.stderr).toContain(`${at("code")} is not there`);
     const bald = await checkOut({ ref: "v1" }, { path: pathWith(join(scratch, "no git"), "flock") });
@@ -370,7 +321,7 @@ describe("code.sh and the person's files", () => {
 
   it("does not take the repository around the root for the one in a broken folder", async () => {
     await checkOut({ ref: "v1" });
-    git(root, "init", "--quiet");
+    git(host.root, "init", "--quiet");
     removeFolder(at("course", ".git", "HEAD"));
     const run = await checkOut({ ref: "v1" });
     expect(run).toMatchObject({ code: 3, stdout: "" });
@@ -378,43 +329,39 @@ describe("code.sh and the person's files", () => {
   });
 });
 
-describe("code.sh, killed at any moment", () => {
-  const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
-  const spread = (delays: number[]) => delays.map((delay) => delay * (0.5 + Math.random()));
+describe("code.sh, killed at each of its moments", () => {
+  // Random moments are in the campaign: test/soak/code-kill.test.ts.
+  const state = () => at(".gpubox", "course");
+  const inClone = (...path: string[]) =>
+    existsSync(state()) &&
+    readdirSync(state()).some(
+      (name) => name.startsWith("clone.") && existsSync(join(state(), name, ...path)),
+    );
+  const cloneIsMade = () => inClone(".git");
+  const cloneIsFilled = () => inClone("lesson-0.txt");
+  const fetching = /fetching/;
+  const moving = /: from /;
+  const checkoutIsUnderWay = () => existsSync(at("course", ".git", "index.lock"));
 
   it("converges from a first clone", async () => {
-    const delays = spread([20, 60, 100, 150, 200, 300]);
-    for (const [n, delay] of delays.entries()) {
-      const running = startScript("code.sh", environment({ url: httpUrl, ref: commits.second }));
-      await pause(delay);
-      running.kill(n % 2 === 0 ? "all" : "shell");
-      await running.result;
-      if (existsSync(at("course"))) expect(status(), `killed after ${delays}`).toBe("");
-    }
-    const run = await checkOut({ url: httpUrl, ref: commits.second });
-    expect(run, `killed after ${delays}`).toMatchObject({ code: 0, stdout: `${at("course")}\n` });
-    expect(head()).toBe(commits.second);
-    expect(status()).toBe("");
-    await checkOut({ ref: commits.second, folder: "course" });
-    expect(readdirSync(at()).sort()).toEqual([".gpubox", "course"]);
+    const late = await lessonsKills(host, commits).firstClone([
+      { at: cloneIsMade, what: "all" },
+      { at: fetching, what: "all" },
+      { at: fetching, what: "shell" },
+      { at: cloneIsFilled, what: "shell" },
+      { at: cloneIsFilled, what: "all" },
+    ]);
+    expect(late).toBeLessThan(2);
   });
 
   it("converges between two commits, and keeps what is not its own", async () => {
-    await checkOut({ ref: commits.first });
-    writeFileSync(at("course", "my notebook.ipynb"), "mine");
-    const delays = spread([40, 60, 80, 100, 120, 140, 160, 180, 200, 250]);
-    let ref = commits.first;
-    for (const [n, delay] of delays.entries()) {
-      ref = ref === commits.first ? commits.second : commits.first;
-      const running = startScript("code.sh", environment({ ref }));
-      await pause(delay);
-      running.kill(n % 2 === 0 ? "all" : "shell");
-      await running.result;
-      expect(await checkOut({ ref }), `killed after ${delays}`).toMatchObject({ code: 0 });
-      expect(head()).toBe(ref);
-      expect(status()).toBe('?? "my notebook.ipynb"');
-    }
-    expect(readFileSync(at("course", "my notebook.ipynb"), "utf8")).toBe("mine");
+    const late = await lessonsKills(host, commits).betweenCommits([
+      { at: fetching, what: "all" },
+      { at: moving, what: "shell" },
+      { at: checkoutIsUnderWay, what: "all" },
+      { at: checkoutIsUnderWay, what: "shell" },
+    ]);
+    expect(late).toBeLessThan(2);
   });
 
   it("goes on from a checkout that stopped half-way, and keeps a copy of what it found", async () => {

@@ -110,14 +110,15 @@ describe("wait-for-machine.sh", () => {
   it("waits for cloud-init to end", async () => {
     const state = join(at, "state");
     writeFileSync(state, "status: running");
-    const fakes = { ...WELL, "cloud-init": `cat ${state}` };
+    const looked = join(at, "looked");
+    const fakes = { ...WELL, "cloud-init": `touch ${looked}; cat ${state}` };
     writeFileSync(join(at, "booted"), "");
     const running = startScript(
       "wait-for-machine.sh",
       { SENTINEL: join(at, "booted"), GPU: "", TIMEOUT: "60" },
       { path: path(fakes) },
     );
-    await new Promise((resolve) => setTimeout(resolve, 1500));
+    await expect.poll(() => existsSync(looked), { timeout: 20_000 }).toBe(true);
     writeFileSync(state, "status: done");
     const { code, stdout } = await running.result;
     expect(code).toBe(0);

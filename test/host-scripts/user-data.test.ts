@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { hostKey } from "../../components/host/aws/host-key.ts";
 import { userData } from "../../components/host/aws/user-data.ts";
 import { lacks, missingPrograms, removeFolder, temporaryPath } from "../support/host-script.ts";
-import { installPackages } from "../support/python.ts";
+import { pythonPackages } from "../support/python.ts";
 
 const folder = temporaryPath();
 beforeAll(() => mkdirSync(folder, { recursive: true }));
@@ -29,12 +29,12 @@ const needed = missingPrograms("apt-get dpkg-deb python3 pip3");
 
 describe.skipIf(lacks(needed, "cloud-init checks the user data"))("the user data", () => {
   let packages: string;
-  beforeAll(() => {
+  beforeAll(async () => {
     // Unpacked, not installed: it would set this machine up anew at its next start.
     execFileSync("apt-get", ["download", "-qq", "cloud-init"], { cwd: folder, stdio: "pipe" });
     const [archive = ""] = readdirSync(folder).filter((name) => name.endsWith(".deb"));
     execFileSync("dpkg-deb", ["-x", join(folder, archive), join(folder, "cloud-init")]);
-    packages = installPackages(join(folder, "packages"), IMPORTS);
+    packages = await pythonPackages("cloud-init", IMPORTS.join("\n"));
   }, 180_000);
 
   const check = (data: string) => {

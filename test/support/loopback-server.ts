@@ -51,7 +51,7 @@ export interface LoopbackServer {
   url(path: string): string;
   /** Serves these bytes at a path, in place of what was there. */
   serve(path: string, body: Uint8Array, options?: ServeOptions): void;
-  /** Serves everything whose path starts with this prefix by a handler. */
+  /** Serves everything whose path starts with this prefix by a handler; of several the longest counts. */
   handle(prefix: string, handler: Handler): void;
   /** Requests so far. */
   readonly requests: SeenRequest[];
@@ -80,7 +80,10 @@ export async function startLoopbackServer(): Promise<LoopbackServer> {
     const { method = "GET", url = "/" } = request;
     requests.push({ method, url, range: request.headers.range });
     const path = url.replace(/\?.*$/, "");
-    const handler = [...handlers].find(([prefix]) => path.startsWith(prefix))?.[1];
+    const [prefix = ""] = [...handlers.keys()]
+      .filter((each) => path.startsWith(each))
+      .sort((a, b) => b.length - a.length);
+    const handler = handlers.get(prefix);
     if (handler) return handler(request, response);
     const file = files.get(path);
     if (!file) return answerStatus(response, 404);

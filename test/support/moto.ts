@@ -1,14 +1,10 @@
-/** moto: a server with AWS's interface and nothing behind it. Its packages come from PyPI and stay in the cache. */
+/** moto: a server with AWS's interface and nothing behind it. */
 import { spawn } from "node:child_process";
-import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { execa } from "execa";
-import { createContext } from "../../cli/context.ts";
-import { dropOlder } from "./cache.ts";
+import { pythonPackages } from "./python.ts";
 
 /** A server that runs. */
 export interface Moto {
@@ -25,7 +21,7 @@ export async function startMoto(images: string): Promise<Moto> {
     stdio: ["ignore", "ignore", "pipe"],
     env: {
       PATH: process.env.PATH,
-      PYTHONPATH: await packages(),
+      PYTHONPATH: await pythonPackages("moto", readFileSync(requirements, "utf8")),
       PYTHONUNBUFFERED: "1",
       MOTO_AMIS_PATH: images,
       MOTO_ENABLE_AMI_VALIDATION: "true",
@@ -53,32 +49,4 @@ export async function startMoto(images: string): Promise<Moto> {
       await exited;
     },
   };
-}
-
-/** The folder of moto's packages, installed where they are not there yet. */
-async function packages(): Promise<string> {
-  const { cache } = createContext();
-  const { stdout: python } = await execa("python3", ["--version"]);
-  const wanted = createHash("sha256").update(python).update(readFileSync(requirements)).digest("hex");
-  const folder = join(cache, `moto-${wanted.slice(0, 12)}`);
-  if (existsSync(folder)) return folder;
-  mkdirSync(cache, { recursive: true });
-  // Moved into place when it is whole: an install that was killed is never taken for one.
-  const fresh = mkdtempSync(`${folder}.`);
-  try {
-    const pip = [
-      "-m",
-      "pip",
-      "install",
-      "--quiet",
-      "--disable-pip-version-check",
-      "--root-user-action=ignore",
-    ];
-    await execa("python3", [...pip, "--target", fresh, "--require-hashes", "--requirement", requirements]);
-    await dropOlder(cache, /^moto-[0-9a-f]+$/);
-    renameSync(fresh, folder);
-  } finally {
-    rmSync(fresh, { recursive: true, force: true });
-  }
-  return folder;
 }

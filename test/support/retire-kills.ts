@@ -1,0 +1,37 @@
+/** A data set whose removal is killed again and again. */
+import { execFileSync } from "node:child_process";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "vitest";
+import { filesBelow, runScript, startScript } from "./host-script.ts";
+import { type Kill, killed, killsText } from "./killed-script.ts";
+
+const MORE = 2000;
+
+/** How many files of a data set there are, however many of them go meanwhile. */
+export const countFiles = (folder: string) =>
+  existsSync(folder) ? readdirSync(folder, { recursive: true }).length : 0;
+
+/**
+ * Removes a data set that is in place, killed on the way.
+ *
+ * @returns how many of the kills came too late
+ */
+export async function expectRemoval(root: string, folder: string, kills: readonly Kill[]): Promise<number> {
+  const set = join(root, "data", folder);
+  const marker = join(set, ".gpubox.json");
+  const parameters = { ROOT: root, KIND: "data", FOLDER: folder, PURGE: "1" };
+  for (let n = 0; n < MORE; n += 1) writeFileSync(join(set, `more-${n}`), "x");
+  // As if they had come with it.
+  execFileSync("touch", [marker]);
+  const whole = Object.keys(filesBelow(set)).length;
+  let late = 0;
+  for (const kill of kills) {
+    if (!(await killed(startScript("retire.sh", parameters), kill))) late++;
+    // What is left is never taken for a whole data set.
+    if (existsSync(marker)) expect(Object.keys(filesBelow(set)), killsText(kills)).toHaveLength(whole);
+  }
+  expect((await runScript("retire.sh", parameters)).code, killsText(kills)).toBe(0);
+  expect(readdirSync(join(root, "data"))).toEqual([".gpubox"]);
+  return late;
+}
