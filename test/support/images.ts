@@ -14,6 +14,7 @@ import type Docker from "dockerode";
 import { execa } from "execa";
 import tar from "tar-fs";
 import { createContext, ROOT } from "../../cli/context.ts";
+import { withLock } from "../../cli/lock.mjs";
 import { dockerfileBase, prepareBaseImage } from "../../cli/setup/base-image.ts";
 import { contextArchive, contextDigest } from "../../offline/plugins/resource-docker/context.ts";
 import { dropOlder } from "./cache.ts";
@@ -53,15 +54,18 @@ async function imagesFolder(): Promise<string> {
  */
 export async function prepareImages(work: string, env: NodeJS.ProcessEnv): Promise<void> {
   const folder = await imagesFolder();
-  if (existsSync(folder)) return;
-  if ((await runInLane(process.execPath, [fileURLToPath(import.meta.url), work], env)) !== 0)
-    throw new Error("the images that the tests start with could not be made: the reason is above");
   const { cache } = createContext();
   mkdirSync(cache, { recursive: true });
-  await dropOlder(cache, /^test-images-[0-9a-f]+(\.part)?$/);
-  await execa("mv", [work, `${folder}.part`]);
-  // Renamed into place: sets that are there are whole.
-  renameSync(`${folder}.part`, folder);
+  // One run at a time: the others find what it made.
+  await withLock(`${folder}.lock`, async () => {
+    if (existsSync(folder)) return;
+    if ((await runInLane(process.execPath, [fileURLToPath(import.meta.url), work], env)) !== 0)
+      throw new Error("the images that the tests start with could not be made: the reason is above");
+    await dropOlder(cache, /^test-images-[0-9a-f]+(\.part)?$/);
+    await execa("mv", [work, `${folder}.part`]);
+    // Renamed into place: sets that are there are whole.
+    renameSync(`${folder}.part`, folder);
+  });
 }
 
 /** Lays out a set where a daemon that was never started is to have its data. */
