@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { bytes, codeHost, makeCourse } from "../support/code-host.ts";
@@ -33,6 +33,17 @@ const wantedOf = (ref: string, extras: Record<string, string> = {}) => ({
 });
 const checkOut = (ref: string, extras?: Record<string, string>, options?: ScriptOptions) =>
   host.checkOut(wantedOf(ref, extras), options);
+/** Begins where a checkout was put at `v1`: made once for all tests that do. */
+async function beginAtV1(extras: Record<string, string> = {}): Promise<void> {
+  const kept = join(scratch, `v1 with ${Object.keys(extras)}`);
+  if (!existsSync(kept)) {
+    expect(await checkOut("v1", extras)).toMatchObject({ code: 0 });
+    cpSync(host.at(), kept, { recursive: true, preserveTimestamps: true });
+    host.server.forget();
+  }
+  removeFolder(host.at());
+  cpSync(kept, host.at(), { recursive: true, preserveTimestamps: true });
+}
 const at = (...parts: string[]) => host.at("course", ...parts);
 const read = (...parts: string[]) => readFileSync(at(...parts), "utf8");
 const head = (...parts: string[]) => git(at(...parts), "rev-parse", "HEAD");
@@ -66,7 +77,7 @@ describe.skipIf(skip)("code.sh and history", () => {
   });
 
   it("fetches all of it where that is wanted, then or later, and never cuts it off", async () => {
-    await checkOut("v1");
+    await beginAtV1();
     expect(history()).toBe(1);
     const run = await checkOut("v1", { SHALLOW: "0" });
     expect(run).toMatchObject({ code: 0 });
@@ -147,7 +158,7 @@ describe.skipIf(skip)("code.sh and submodules", () => {
   const SUBMODULES = "1";
 
   it("leaves them out unless they are wanted", async () => {
-    await checkOut("v1");
+    await beginAtV1();
     expect(readdirSync(at("part"))).toEqual([]);
     await expectUnchangedWithoutNetwork("v1");
   });
@@ -163,7 +174,7 @@ describe.skipIf(skip)("code.sh and submodules", () => {
   });
 
   it("fetches them later as well, and all of their history where the server hands out no single commit", async () => {
-    await checkOut("v1");
+    await beginAtV1();
     const old = join(scratch, "old home");
     mkdirSync(old, { recursive: true });
     writeFileSync(join(old, ".gitconfig"), "[protocol]\nversion = 0\n");
@@ -182,7 +193,7 @@ describe.skipIf(skip)("code.sh and submodules", () => {
       },
     ],
   ])("stops at %s of the person's in one", async (_, change) => {
-    await checkOut("v1", { SUBMODULES });
+    await beginAtV1({ SUBMODULES });
     change();
     const before = head("part");
     const run = await checkOut(commits.second, { SUBMODULES });
@@ -193,7 +204,7 @@ describe.skipIf(skip)("code.sh and submodules", () => {
   });
 
   it("is removed by retire.sh, unless the person has work in one", async () => {
-    await checkOut("v1", { SUBMODULES });
+    await beginAtV1({ SUBMODULES });
     git(at("part"), "checkout", "--quiet", "-b", "mine");
     writeFileSync(at("part", "part.txt"), "mine");
     git(at("part"), "commit", "--quiet", "-am", "my own work");
@@ -220,7 +231,7 @@ describe.skipIf(skip)("code.sh and submodules", () => {
   });
 
   it("goes on where a server failed, even to another commit", async () => {
-    await checkOut("v1", { SUBMODULES });
+    await beginAtV1({ SUBMODULES });
     let broken = true;
     const serve = gitHandler("/flaky/", repositories);
     host.server.handle("/flaky/", (request, response) =>
@@ -252,7 +263,7 @@ describe.skipIf(skip)("code.sh and LFS", () => {
   });
 
   it("fetches the files, then or later, and moves them on", async () => {
-    await checkOut("v1");
+    await beginAtV1();
     expect(read("model.bin")).toMatch(POINTER);
     expect(await checkOut("v1", { LFS })).toMatchObject({ code: 0 });
     expect(read("model.bin")).toBe(bytes(1));
@@ -266,7 +277,7 @@ describe.skipIf(skip)("code.sh and LFS", () => {
   });
 
   it("stops at a file that the person changed", async () => {
-    await checkOut("v1", { LFS });
+    await beginAtV1({ LFS });
     writeFileSync(at("model.bin"), "trained by me");
     expect(await checkOut(commits.second, { LFS })).toMatchObject({ code: 3 });
     expect(read("model.bin")).toBe("trained by me");
@@ -312,7 +323,7 @@ describe.skipIf(skip)("code.sh with submodules and LFS, killed at each of its mo
   });
 
   it("begins a submodule anew whose clone was cut short, and ends a checkout in one", async () => {
-    await checkOut("v1", extras);
+    await beginAtV1(extras);
     // As a kill inside `git clone` leaves it: begun, connected, nothing fetched.
     const module = at(".git", "modules", "part", "modules", "deep");
     removeFolder(module);
@@ -336,7 +347,7 @@ describe.skipIf(skip)("code.sh with submodules and LFS, killed at each of its mo
   });
 
   it("begins a submodule anew that was cloned, and whose commit did not come", async () => {
-    await checkOut("v1", extras);
+    await beginAtV1(extras);
     const module = at(".git", "modules", "part");
     removeFolder(module);
     removeFolder(at("part"));
@@ -353,7 +364,7 @@ describe.skipIf(skip)("code.sh with submodules and LFS, killed at each of its mo
   });
 
   it("keeps what the person did to a submodule meanwhile", async () => {
-    await checkOut("v1", extras);
+    await beginAtV1(extras);
     writeFileSync(at("part", "part.txt"), "mine, since then");
     writeFileSync(at(".git", "gpubox.next"), `old=${commits.first}\nnew=${commits.first}\nref=v1\nname=\n`);
     writeFileSync(at(".git", "gpubox.busy"), "");

@@ -196,7 +196,7 @@ describe("npm run doctor", () => {
     expect(await findChecks(context(), "none")).toMatchObject([{ status: "fail" }]);
   });
 
-  it("takes no longer than ten seconds over a daemon that says nothing", async () => {
+  it.concurrent("takes no longer than ten seconds over a daemon that says nothing", async () => {
     stack("dev", "{kind: local}");
     const socket = join(root, "docker.sock");
     const server = createServer(() => {}).listen(socket);
@@ -211,7 +211,7 @@ describe("npm run doctor", () => {
     expect(Date.now() - began).toBeLessThan(10_000);
   }, 20_000);
 
-  it("takes no longer than ten seconds over a machine that says nothing", async () => {
+  it.concurrent("takes no longer than ten seconds over a machine that says nothing", async () => {
     const silent = createServer(() => {}).listen(0, "127.0.0.1");
     await new Promise((resolve) => silent.once("listening", resolve));
     const { port } = silent.address() as { port: number };

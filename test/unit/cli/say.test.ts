@@ -1,54 +1,72 @@
 /** What a person reads while something takes long: in a log, and on a terminal of 80 columns. */
-import { execFileSync } from "node:child_process";
+import { execa } from "execa";
 import { describe, expect, it } from "vitest";
 import { ROOT } from "../../../cli/context.ts";
-import { formatSeconds } from "../../../cli/say.ts";
+import { formatSeconds, TICK } from "../../../cli/say.ts";
 import { shellLine } from "../../../components/host/shell.ts";
 
-/** A step of two and a half seconds, with the ticks of a log made as short as those of a terminal. */
+/** A step that ends once it has said twice that it goes on, or was heard of once more after it was interrupted. */
 const PROGRAM = `
 import { say, step, TICK } from "${ROOT}/cli/say.ts";
 import { setTimeout as sleep } from "node:timers/promises";
-TICK.log = 1000;
+TICK.log = TICK.terminal = 200;
+let ticks = 0;
+const write = process.stderr.write.bind(process.stderr);
+process.stderr.write = (text) => {
+  if (/\\d s/.test(text)) ticks++;
+  return write(text);
+};
+const until = async (count) => {
+  while (ticks < count) await sleep(20);
+};
 const what = process.argv.includes("long") ? "engine: building it " + "from its Go module ".repeat(5) + "once" : "engine: building it";
 await step(what, async () => {
-  await sleep(1200);
-  if (process.argv.includes("talk")) say("by the way");
-  await sleep(1300);
+  await until(1);
+  if (!process.argv.includes("talk")) return until(2);
+  say("by the way");
+  await sleep(500);
 });
 `;
 const node = (...args: string[]) => ["--input-type=module", "-e", PROGRAM, "--", ...args];
 
-describe("a step that takes long", () => {
-  it("says so in a log, a line at a time", () => {
-    const log = execFileSync("sh", ["-c", 'exec "$0" "$@" 2>&1', process.execPath, ...node()]).toString();
+describe.concurrent("a step that takes long", () => {
+  it("is heard of every second on a terminal, and every ten in a log", ({ expect }) => {
+    expect(TICK).toEqual({ terminal: 1_000, log: 10_000 });
+  });
+
+  it("says so in a log, a line at a time", async ({ expect }) => {
+    const { stdout: log } = await execa("sh", ["-c", 'exec "$0" "$@" 2>&1', process.execPath, ...node()]);
     expect(log).toMatch(
-      /^engine: building it … \nengine: building it: 1\.\d s so far\nengine: building it: 2\.\d s so far\nengine: building it: done \(2\.\d s\)\n$/,
+      /^engine: building it … \nengine: building it: \d\.\d s so far\nengine: building it: \d\.\d s so far\nengine: building it: done \(\d\.\d s\)$/,
     );
   });
 
   /** What a terminal of 80 columns is sent: lines, each of them as often as it was written over. */
-  const typed = (...args: string[]) => {
+  const typed = async (...args: string[]) => {
     const line = shellLine([process.execPath, ...node(...args)]);
-    const text = execFileSync("script", ["-qec", `stty cols 80; ${line}`, "/dev/null"], {
-      env: { ...process.env, NODE_NO_WARNINGS: "1" },
-    }).toString();
-    expect(text).toMatch(/… 1\.\d s/);
-    return text
+    const { stdout } = await execa("script", ["-qec", `stty cols 80; ${line}`, "/dev/null"], {
+      env: { NODE_NO_WARNINGS: "1" },
+      stripFinalNewline: false,
+    });
+    if (!/… \d\.\d s/.test(stdout)) throw new Error(`it does not count: ${stdout}`);
+    return stdout
       .replaceAll("\u001b[K", "")
       .split("\r\n")
       .map((line) => line.split("\r"));
   };
   const last = (lines: string[][]) => lines.map((versions) => versions.at(-1));
 
-  it("counts on a terminal, in one line", () => {
-    expect(last(typed())).toEqual([expect.stringMatching(/^engine: building it … done \(2\.\d s\)$/), ""]);
+  it("counts on a terminal, in one line", async ({ expect }) => {
+    expect(last(await typed())).toEqual([
+      expect.stringMatching(/^engine: building it … done \(\d\.\d s\)$/),
+      "",
+    ]);
   });
 
-  it("counts in one line where what is done takes more than one to say", () => {
-    const lines = typed("long");
+  it("counts in one line where what is done takes more than one to say", async ({ expect }) => {
+    const lines = await typed("long");
     expect(last(lines)).toEqual([
-      expect.stringMatching(/^engine: building it (from its Go module ){5}once … done \(2\.\d s\)$/),
+      expect.stringMatching(/^engine: building it (from its Go module ){5}once … done \(\d\.\d s\)$/),
       "",
     ]);
     const overwritten = lines[0]?.slice(0, -2) ?? [];
@@ -56,10 +74,10 @@ describe("a step that takes long", () => {
     for (const version of overwritten) expect(version.length, version).toBeLessThan(80);
   });
 
-  it("writes over nothing that was said meanwhile", () => {
-    const lines = last(typed("talk"));
+  it("writes over nothing that was said meanwhile", async ({ expect }) => {
+    const lines = last(await typed("talk"));
     expect(lines).toContain("by the way");
-    expect(lines.at(-2)).toMatch(/^engine: building it: done \(2\.\d s\)$/);
+    expect(lines.at(-2)).toMatch(/^engine: building it: done \(\d\.\d s\)$/);
   });
 });
 
