@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -18,9 +18,12 @@ describe("the browser", () => {
   it("gets to the notebook by a page that is there once, and the token is in no argument", async () => {
     program(
       "my-browser",
-      `echo "$@" > ${folder}/args; curl -si "$1" > ${folder}/first; curl -si "$1" > ${folder}/second`,
+      `echo "$@" >${folder}/args; curl -si "$1" >${folder}/first; curl -s "$1"; echo $? >${folder}/second`,
     );
     expect(await openBrowser(URL, { PATH, BROWSER: "my-browser" })).toBe(true);
+    // The page is there once: the next one who asks finds nobody (curl's 7).
+    const second = () => existsSync(join(folder, "second")) && readFileSync(join(folder, "second"), "utf8");
+    await expect.poll(second, { timeout: 20_000 }).toBe("7\n");
     expect(readFileSync(join(folder, "args"), "utf8")).not.toContain("secret");
     const first = readFileSync(join(folder, "first"), "utf8");
     expect(first).toMatch(/^HTTP\/1\.1 302/);
