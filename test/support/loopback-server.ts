@@ -57,6 +57,8 @@ export interface LoopbackServer {
   readonly requests: SeenRequest[];
   /** Bytes of file bodies handed out so far. */
   readonly bytesSent: number;
+  /** Answers to GET that are under way. */
+  readonly downloads: number;
   /** Forgets requests and bytes so far, and what answers that are under way have yet to send. */
   forget(): void;
   close(): Promise<void>;
@@ -75,10 +77,15 @@ export async function startLoopbackServer(): Promise<LoopbackServer> {
   const handlers = new Map<string, Handler>();
   const requests: SeenRequest[] = [];
   let sent = { bytes: 0 };
+  let downloads = 0;
 
   const server = createServer(async (request, response) => {
     const { method = "GET", url = "/" } = request;
     requests.push({ method, url, range: request.headers.range });
+    if (method === "GET") {
+      downloads++;
+      response.once("close", () => downloads--);
+    }
     const path = url.replace(/\?.*$/, "");
     const [prefix = ""] = [...handlers.keys()]
       .filter((each) => path.startsWith(each))
@@ -106,6 +113,9 @@ export async function startLoopbackServer(): Promise<LoopbackServer> {
     requests,
     get bytesSent() {
       return sent.bytes;
+    },
+    get downloads() {
+      return downloads;
     },
     forget: () => {
       requests.length = 0;
