@@ -18,6 +18,7 @@ const halfway = () => host.server.bytesSent > many.length / 2;
 const unpacking = /unpacking/;
 const halfUnpacked = () => existsSync(state("unpacked")) && readdirSync(state("unpacked")).length > 0;
 const checking = () => existsSync(state("unpacked.files"));
+const inPlace = () => existsSync(host.at("set"));
 
 // Each moment, once with all that runs and once with the shell alone, whose download goes on: none is left for a kill after that.
 // Random moments are in the campaign: test/soak/dataset-kill.test.ts.
@@ -32,6 +33,7 @@ describe.each<{ tools: string; hash: string; kills: [Kill["at"], Kill["what"]][]
       [halfway, "shell"],
       [unpacking, "all"],
       [halfUnpacked, "shell"],
+      [inPlace, "shell"],
       [checking, "all"],
     ],
   },
@@ -44,6 +46,7 @@ describe.each<{ tools: string; hash: string; kills: [Kill["at"], Kill["what"]][]
       [downloading, "shell"],
       [unpacking, "shell"],
       [halfUnpacked, "all"],
+      [inPlace, "all"],
       [checking, "shell"],
     ],
   },
@@ -56,7 +59,8 @@ describe.each<{ tools: string; hash: string; kills: [Kill["at"], Kill["what"]][]
       known: hash !== "",
       kills: kills.map(([at, what]) => ({ at, what })),
     });
-    expect(late).toBeLessThan(2);
+    // The last moments are short.
+    expect(late).toBeLessThan(3);
   });
 });
 

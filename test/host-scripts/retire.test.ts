@@ -438,8 +438,8 @@ describe.skipIf(skip)("retire.sh with PURGE, and others at work", () => {
       return files < before;
     };
     const late = await expectRemoval(root, "pets", [
-      { at: notWhole, what: "all" },
       { at: goingOn, what: "all" },
+      { at: notWhole, what: "all" },
       { at: goingOn, what: "shell" },
     ]);
     expect(late).toBeLessThan(2);

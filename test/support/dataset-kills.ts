@@ -47,14 +47,19 @@ export async function expectConvergence(
   const wanted = known ? { bytes: many } : {};
   host.server.serve("/set.zip", many, { rate: 1_500_000, etag: '"1"' });
   let late = 0;
+  // One that is complete is begun again: with what the killed runs left, it is quicker each time. What a run leaves that is
+  // killed once its set is in place, the next one removes that has something to do.
+  const beginAgain = () => {
+    if (existsSync(at("set"))) removeFolder(at("set"));
+  };
   for (const kill of kills) {
     host.server.forget();
-    // One that is complete is begun again: with what the killed runs left, it is quicker each time.
-    if (existsSync(at("set"))) removeFolder(at("set"));
+    beginAgain();
     if (!(await killed(host.start(wanted, { path }), kill))) late++;
     // Either nothing is in place, or all of it.
     if (existsSync(at("set"))) expect(dataIn("set"), after).toEqual(whole);
   }
+  beginAgain();
   const last = await host.fetch(wanted, { path });
   expect(last, after).toMatchObject({ code: 0, stdout: `${at("set")}\n` });
   expect(dataIn("set"), after).toEqual(whole);
