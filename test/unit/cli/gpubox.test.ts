@@ -30,7 +30,7 @@ describe("the first stage", () => {
   });
 });
 
-describe("withLock", () => {
+describe("a lock", () => {
   const lock = () => join(folder, "lock");
 
   it("lets one in at a time", async () => {

@@ -31,7 +31,7 @@ const mode = (path: string) => statSync(path).mode & 0o777;
 const contextWith = (env: Record<string, string> = {}) =>
   createContext({ HOME: folder, PULUMI_HOME: join(folder, "pulumi"), ...env });
 
-describe("chooseBackend", () => {
+describe("the backend", () => {
   const login = (url: string) => {
     mkdirSync(join(folder, "pulumi"));
     writeFileSync(join(folder, "pulumi", "credentials.json"), JSON.stringify({ current: url }));
@@ -52,7 +52,7 @@ describe("chooseBackend", () => {
   it("is Pulumi Cloud where there is only a token", () => {
     expect(chooseBackend(contextWith({ PULUMI_ACCESS_TOKEN: "t" })).from).toBe("login");
   });
-  it("ignores credentials of nobody, and broken ones", () => {
+  it("is not what credentials of nobody say, or broken ones", () => {
     login("");
     expect(chooseBackend(contextWith()).from).toBe("gpubox");
     writeFileSync(join(folder, "pulumi", "credentials.json"), "{");
@@ -60,7 +60,7 @@ describe("chooseBackend", () => {
   });
 });
 
-describe("backendFolder", () => {
+describe("the folder of a backend", () => {
   it.each([
     ["file:///srv/state", "/srv/state"],
     ["file://~", "/home/me"],
@@ -72,7 +72,7 @@ describe("backendFolder", () => {
   });
 });
 
-describe("prepareBackend", () => {
+describe("making a backend ready", () => {
   it("makes folders and a passphrase that only their owner can read, once", () => {
     const context = contextWith();
     const first = prepareBackend(context);
@@ -125,7 +125,7 @@ describe("prepareBackend", () => {
   });
 });
 
-describe("createPassphrase", () => {
+describe("making a passphrase", () => {
   it("lets one of many at once make it, and keeps theirs", async () => {
     const path = join(folder, "passphrase");
     const program = `import { createPassphrase } from ${JSON.stringify(join(import.meta.dirname, "../../../../cli/setup/backend.ts"))};

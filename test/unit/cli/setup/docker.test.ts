@@ -14,7 +14,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-describe("dockerAddress", () => {
+describe("the address of Docker", () => {
   const useContext = (name: string, host: string) => {
     const id = createHash("sha256").update(name).digest("hex");
     const meta = join(folder, ".docker", "contexts", "meta", id);
@@ -47,8 +47,8 @@ describe("dockerAddress", () => {
   });
 });
 
-describe("pingDocker", () => {
-  it("tells a daemon that answers from one that does not", async () => {
+describe("asking a daemon whether it is there", () => {
+  it("tells one that answers from one that does not", async () => {
     const socket = join(folder, "docker.sock");
     expect(await pingDocker(`unix://${socket}`)).toBe("silent");
     const server = createServer((request, response) => {
@@ -75,7 +75,7 @@ describe("pingDocker", () => {
   });
 });
 
-describe("planDocker", () => {
+describe("what is done about Docker", () => {
   const debian: Machine = {
     platform: "linux",
     family: ["debian"],
@@ -133,8 +133,8 @@ describe("planDocker", () => {
   });
 });
 
-describe("parseFamily", () => {
-  it("reads the distribution and those it derives from", () => {
+describe("the family of a Linux", () => {
+  it("is the distribution and those it derives from", () => {
     expect(parseFamily('NAME="Ubuntu"\nID=ubuntu\nID_LIKE=debian\n')).toEqual(["ubuntu", "debian"]);
     expect(parseFamily('ID="rocky"\nID_LIKE="rhel centos fedora"\n')).toContain("fedora");
     expect(parseFamily("")).toEqual([]);

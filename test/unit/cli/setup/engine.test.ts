@@ -38,7 +38,7 @@ function program(...parts: string[]): string {
   return file;
 }
 
-describe("chooseEngine", () => {
+describe("the choice of an engine", () => {
   const nothing: EngineProbes = {
     onPath: () => undefined,
     downloaded: () => undefined,
@@ -64,8 +64,8 @@ describe("chooseEngine", () => {
   });
 });
 
-describe("prepareEngine", () => {
-  it("finds the one on PATH, through a folder with nothing that shadows our Node", async () => {
+describe("an engine", () => {
+  it("is found on PATH, through a folder with nothing that shadows our Node", async () => {
     const file = program("bin", "pulumi");
     program("bin", "node");
     const engine = await prepareEngine(context);
@@ -74,7 +74,7 @@ describe("prepareEngine", () => {
     expect(readFileSync(join(engine.folder, "pulumi"), "utf8")).toBe("#!/bin/sh\n");
     expect(() => readFileSync(join(engine.folder, "node"))).toThrow("ENOENT");
   });
-  it("passes over npm's package of that name, which is no engine", async () => {
+  it("is not npm's package of that name", async () => {
     const lazy = program("node_modules", "pulumi", "run.js");
     mkdirSync(join(folder, "bin"));
     symlinkSync(lazy, join(folder, "bin", "pulumi"));
@@ -82,7 +82,7 @@ describe("prepareEngine", () => {
     const file = program(".pulumi", "versions", version, "bin", "pulumi");
     expect(await prepareEngine(context)).toEqual({ file, folder: dirname(file), origin: "official" });
   });
-  it("uses the one that was built, and says what to do where none can be", async () => {
+  it("is the one that was built, and it is said what to do where none can be", async () => {
     context.findings.set("official downloads", "no");
     await expect(prepareEngine(context)).rejects.toThrow(/no Pulumi engine.*install Go/s);
     const version = neededPlugins(context.root).find(({ name }) => name === "nodejs")?.version as string;
@@ -91,18 +91,18 @@ describe("prepareEngine", () => {
   });
 });
 
-describe("parseGoVersion", () => {
+describe("the version of Go", () => {
   it.each([
     ["go version go1.26.8 linux/amd64", [1, 26]],
     ["go version go1.9 darwin/arm64", [1, 9]],
     ["go version devel +abc", undefined],
-  ])("reads %s", (text, version) => {
+  ])("is read from %s", (text, version) => {
     expect(parseGoVersion(text)).toEqual(version);
   });
 });
 
-describe("canDownloadOfficial", () => {
-  it("asks once and remembers for a day", async () => {
+describe("whether official downloads can be had", () => {
+  it("is asked once and remembered for a day", async () => {
     let asked = 0;
     const ask = async () => {
       asked++;
@@ -170,7 +170,7 @@ describe("plugins", () => {
       ["resource-docker", "resource-command"].map((name) => join(context.root, "offline", "plugins", name)),
     );
   });
-  it("does not take our own stand-ins on PATH for official ones", async () => {
+  it("are not taken for official ones where they are our own stand-ins on PATH", async () => {
     context.findings.set("official downloads", "no");
     const standIns = ["language-nodejs", "resource-docker", "resource-command", "resource-random"];
     const path = standIns.map((name) => join(context.root, "offline", "plugins", name)).join(":");

@@ -7,7 +7,7 @@ import { createContext } from "../../../../cli/context.ts";
 import { neededBase } from "../../../../cli/setup/base-image.ts";
 import { parseStackArgs, readStack, shortName, useCopy } from "../../../../cli/setup/stack.ts";
 
-describe("parseStackArgs", () => {
+describe("the stack of a command", () => {
   const parse = (args: string[], env = {}) => parseStackArgs(args, env);
 
   it.each([
@@ -19,22 +19,22 @@ describe("parseStackArgs", () => {
     [["--yes", "-m", "a message", "-s", "lab"], "lab", ["--yes", "-m", "a message"]],
     [["-s", "one", "-s", "two"], "two", []],
     [["organization", "-s", "acme/gpubox/lab"], "acme/gpubox/lab", ["organization"]],
-  ])("takes the stack out of %j", (args, stack, rest) => {
+  ])("is taken out of %j", (args, stack, rest) => {
     expect(parse(args)).toEqual({ stack, rest });
   });
 
-  it("falls back to PULUMI_STACK, then to dev", () => {
+  it("is that of PULUMI_STACK where none is named, then dev", () => {
     expect(parse([], { PULUMI_STACK: "lab" }).stack).toBe("lab");
     expect(parse(["-s", "aws"], { PULUMI_STACK: "lab" }).stack).toBe("aws");
     expect(parse([], { PULUMI_STACK: "" }).stack).toBe("dev");
   });
 
-  it("refuses a missing name", () => {
+  it("must have a name", () => {
     expect(() => parse(["-s"])).toThrow("-s needs the name of a stack");
     expect(() => parse(["--stack="])).toThrow("--stack needs the name of a stack");
   });
 
-  it("leaves every other argument as it is, in order", () => {
+  it("is all that is taken out: every other argument stays, in order", () => {
     const other = fc
       .oneof(fc.string(), fc.stringMatching(/^--?[a-z-]{1,8}(=.*)?$/), fc.constant("--stack-trace"))
       .filter((arg) => !/^(-s|--stack(=|$))/.test(arg));
@@ -47,7 +47,7 @@ describe("parseStackArgs", () => {
     );
   });
 
-  it("knows the file's part of a qualified name", () => {
+  it("has a file by the last part of its qualified name", () => {
     expect(shortName("organization/gpubox/lab")).toBe("lab");
     expect(shortName("lab")).toBe("lab");
   });
@@ -110,7 +110,7 @@ describe("a stack's file", () => {
   });
 });
 
-describe("neededBase", () => {
+describe("the base image that is needed", () => {
   const base = (image: unknown) => neededBase(image, () => "debian:bookworm-slim");
 
   it("is the Dockerfile's where nothing else is said", () => {

@@ -35,7 +35,7 @@ const container = (name: string, stack?: string, ports: number[] = []): Existing
   ports,
 });
 
-describe("preflight", () => {
+describe("a look at a host, before anything is made,", () => {
   it("finds nothing wrong with a bare host", () => {
     expect(preflightProblems(needs(), facts())).toEqual([]);
   });

@@ -155,7 +155,7 @@ describe("changes of a container", () => {
   });
 });
 
-describe("check", () => {
+describe("a check of what is asked for", () => {
   it.each<[string, string, Properties, string]>([
     ["an unknown property", "container:Container", { ...least, prots: [] }, "prots"],
     [
