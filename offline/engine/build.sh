@@ -38,7 +38,7 @@ build=
 trap 'rm -f -- "$temporary"' EXIT
 trap '[ -z "$build" ] || { kill "$build"; wait "$build"; } || :; exit 130' HUP INT TERM
 
-# The same program in four fifths of the time: no debugging information, which -s and -w leave out anyway, and no inlining in
+# The same program in less time: no debugging information, which -s and -w leave out anyway, and no inlining in
 # libopenapi, which only `pulumi cloud` uses and whose generics take a quarter of the whole build otherwise.
 go build -buildvcs=false -trimpath -o "$temporary" \
   -gcflags=all=-dwarf=false -gcflags=github.com/pb33f/...="-l -dwarf=false" \
