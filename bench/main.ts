@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ROOT } from "../cli/context.ts";
 import { formatSeconds, Problem, say } from "../cli/say.ts";
+import { MISSING } from "../cli/setup/tests.ts";
 import { hasLanes, runInLane } from "../test/support/lane.ts";
 import { ALL, type BenchArgs, parseBenchArgs } from "./args.ts";
 import { type Bench, createBench } from "./bench.ts";
@@ -23,7 +24,7 @@ const MEMORY = "/dev/shm";
 const NEEDED = 6e9;
 
 /** What this machine lacks for a private Docker daemon, one sentence each. */
-const lacking: string[] = JSON.parse(process.env.GPUBOX_TEST_MISSING ?? '["run it with `npm run bench`"]');
+const lacking: string[] = JSON.parse(process.env[MISSING] ?? '["run it with `npm run bench`"]');
 
 /** Variable that says that we are in a lane already. */
 const IN_LANE = "GPUBOX_BENCH_IN_LANE";

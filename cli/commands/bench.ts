@@ -6,10 +6,7 @@ import { capture, type Env, handOver } from "../run.ts";
 import { Problem, say } from "../say.ts";
 import { prepareToolchain } from "../session.ts";
 import { canInstall, inspectMachine, installPackages } from "../setup/packages.ts";
-import { prepareTestPackages } from "../setup/tests.ts";
-
-/** Variable in which the measurements find what is missing on this machine: a JSON list of sentences. */
-const MISSING = "GPUBOX_TEST_MISSING";
+import { MISSING, prepareTestPackages } from "../setup/tests.ts";
 
 export async function bench(context: Context, args: string[]): Promise<number> {
   const { env, missing } = args.includes("--docs")

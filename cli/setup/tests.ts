@@ -41,6 +41,9 @@ const PROGRAMS = {
   zstd: "zstd",
 };
 
+/** Variable in which tests and measurements find what is missing on this machine: a JSON list of sentences. */
+export const MISSING = "GPUBOX_TEST_MISSING";
+
 /** What a test of a machine cannot do without and no package gives, or is missing still: one sentence each. */
 export function missingForTests({ env }: Context): string[] {
   if (process.platform !== "linux" || process.getuid?.() !== 0) {

@@ -5,19 +5,16 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readLocks } from "../../cli/recover.ts";
-import { type Daemon, startDaemon } from "../support/daemon.ts";
 import { type LoopbackServer, startLoopbackServer } from "../support/loopback-server.ts";
-import { createPerson, type Outcome, type Person } from "../support/person.ts";
+import type { Outcome, Person } from "../support/person.ts";
 import { killAll, processesOf } from "../support/processes.ts";
 import { describeWithDaemon } from "../support/requirements.ts";
 import { StackState } from "../support/state.ts";
 
-const UID = 1000;
 /** Longest wait for a data set, in milliseconds. */
 const PATIENCE = 180_000;
 
 describeWithDaemon("the state", () => {
-  let daemon: Daemon;
   let person: Person;
   let server: LoopbackServer;
   let state: StackState;
@@ -51,15 +48,11 @@ describeWithDaemon("the state", () => {
 
   beforeAll(async () => {
     server = await startLoopbackServer();
-    daemon = await startDaemon({ group: String(UID) });
-    person = await createPerson({ daemon, uid: UID });
-    state = new StackState(daemon, person);
-    state.change();
-    await state.start();
+    state = await StackState.create();
+    person = state.person;
   });
   afterAll(async () => {
-    await person?.remove();
-    await daemon?.end();
+    await state?.end();
     await server?.close();
   });
 

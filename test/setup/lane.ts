@@ -3,10 +3,10 @@ import { existsSync, mkdirSync, readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inject } from "vitest";
+import { MISSING } from "../../cli/setup/tests.ts";
 import { LANE_FOLDER } from "../support/daemon.ts";
 import { copyImages } from "../support/images.ts";
 import { LANE } from "../support/lanes.ts";
-import { MISSING } from "../support/requirements.ts";
 import type { Prepared } from "./machine.ts";
 
 const run = inject("run");

@@ -20,7 +20,6 @@ import { prepareToolchain } from "../../cli/session.ts";
 import { sayStandIns } from "../../cli/setup/plugins.ts";
 import { missingForTests } from "../../cli/setup/tests.ts";
 import { prepareImages } from "../support/images.ts";
-import { hasLanes } from "../support/lane.ts";
 import { network } from "../support/network.ts";
 
 declare module "vitest" {
@@ -65,8 +64,7 @@ export default async function setup({ provide }: TestProject): Promise<() => Pro
 async function prepare(run: string): Promise<Prepared> {
   const context = createContext();
   const missing = missingForTests(context);
-  const nothing: Prepared = { missing, env: {} };
-  if (missing.length > 0 || !hasLanes()) return nothing;
+  if (missing.length > 0) return { missing, env: {} };
   try {
     const [toolchain] = await Promise.all([
       prepareToolchain(context),
@@ -76,7 +74,7 @@ async function prepare(run: string): Promise<Prepared> {
     return { missing, env: toolchain.env };
   } catch (error) {
     const reason = error instanceof Problem ? error.message : String(error);
-    return { ...nothing, missing: [reason] };
+    return { missing: [reason], env: {} };
   }
 }
 

@@ -1,12 +1,10 @@
 /** Every damage to the state and every full disk, again and again on one stack: it comes back each time. */
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { campaign, randomOf, seed } from "../support/campaign.ts";
-import { type Daemon, startDaemon } from "../support/daemon.ts";
-import { createPerson, type Person } from "../support/person.ts";
+import type { Person } from "../support/person.ts";
 import { describeWithDaemon } from "../support/requirements.ts";
 import { StackState } from "../support/state.ts";
 
-const UID = 1000;
 const ROUNDS = 14;
 /** Whatever works on a state. */
 const COMMANDS = ["preview", "refresh", "start"];
@@ -23,20 +21,15 @@ const FAULTS: Record<string, (state: StackState, next: () => number) => Promise<
 };
 
 describeWithDaemon("the state", () => {
-  let daemon: Daemon;
   let person: Person;
   let state: StackState;
 
   beforeAll(async () => {
-    daemon = await startDaemon({ group: String(UID) });
-    person = await createPerson({ daemon, uid: UID });
-    state = new StackState(daemon, person);
-    state.change();
-    await state.start();
+    state = await StackState.create();
+    person = state.person;
   });
   afterAll(async () => {
-    await person?.remove();
-    await daemon?.end();
+    await state?.end();
   });
 
   it(`comes back from ${ROUNDS} faults (seed ${seed})`, async () => {

@@ -75,10 +75,10 @@ export async function startDaemon({
   const { bridge, gateway, pools } = NETWORK;
   await ip("link", "add", bridge, "type", "bridge");
 
-  function launch(): ChildProcess {
+  async function start(): Promise<void> {
     const output = openSync(log, "w");
     const [file = "", ...before] = [...prefix, "dockerd"];
-    return spawn(
+    child = spawn(
       file,
       [
         ...before,
@@ -95,10 +95,6 @@ export async function startDaemon({
         env: { ...process.env, PATH: `${path ? `${path}:` : ""}${process.env.PATH}:/usr/sbin:/sbin` },
       },
     );
-  }
-
-  async function start(): Promise<void> {
-    child = launch();
     for (const end = Date.now() + PATIENCE; Date.now() < end && child.exitCode === null; await sleep(200)) {
       if (await client.ping().catch(() => undefined)) return;
     }

@@ -32,11 +32,6 @@ const recipe = fileURLToPath(new URL("../aws/machine", import.meta.url));
 const base = join(ROOT, "offline", "base-image", "make.sh");
 const build = { context: join(ROOT, "docker"), dockerfile: join(ROOT, "docker", "Dockerfile") };
 
-/** Where the data folder of a set is, whether it was made yet or not. */
-export async function imageFolder(set: ImageSet): Promise<string> {
-  return join(await imagesFolder(), set);
-}
-
 /** The folder of all sets: another one whenever something changes that they are made from. */
 async function imagesFolder(): Promise<string> {
   const { stdout: version } = await execa("dockerd", ["--version"]);
@@ -70,7 +65,7 @@ export async function prepareImages(work: string, env: NodeJS.ProcessEnv): Promi
 
 /** Lays out a set where a daemon that was never started is to have its data. */
 export async function copyImages(set: ImageSet, data: string): Promise<void> {
-  await copyData(await imageFolder(set), data);
+  await copyData(join(await imagesFolder(), set), data);
 }
 
 /**

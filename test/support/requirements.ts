@@ -1,8 +1,6 @@
 /** What the end-to-end tests need of a machine: skipped with a reason where a person lacks it, a failure in CI. */
 import { describe } from "vitest";
-
-/** Variable in which the tests find what is missing on this machine: a JSON list of sentences. */
-export const MISSING = "GPUBOX_TEST_MISSING";
+import { MISSING } from "../../cli/setup/tests.ts";
 
 /** `describe` for tests that start a daemon of their own. */
 export const describeWithDaemon = ((name: string, tests: () => void) => {

@@ -6,10 +6,11 @@ import { expect } from "vitest";
 import { damage } from "../../cli/damaged-state.ts";
 import { readLocks } from "../../cli/recover.ts";
 import { type StackPlaces, stackPlaces } from "../../cli/state-file.ts";
-import type { Daemon } from "./daemon.ts";
+import { type Daemon, startDaemon } from "./daemon.ts";
 import { status } from "./jupyter.ts";
-import type { Outcome, Person } from "./person.ts";
+import { createPerson, type Outcome, type Person } from "./person.ts";
 
+const UID = 1000;
 const CONFIG = { image: { target: "lab" } };
 const NOTEBOOK = { name: "container1", gpus: "none" };
 
@@ -22,9 +23,23 @@ export class StackState {
   #round = 0;
   #data: Record<string, unknown>[] = [];
 
-  constructor(daemon: Daemon, person: Person) {
+  private constructor(daemon: Daemon, person: Person) {
     this.daemon = daemon;
     this.person = person;
+  }
+
+  /** A person's stack that is up. */
+  static async create(): Promise<StackState> {
+    const daemon = await startDaemon({ group: String(UID) });
+    const state = new StackState(daemon, await createPerson({ daemon, uid: UID }));
+    state.change();
+    await state.start();
+    return state;
+  }
+
+  async end(): Promise<void> {
+    await this.person.remove();
+    await this.daemon.end();
   }
 
   /** Its files. */
