@@ -47,12 +47,14 @@ async function main(args: string[]): Promise<number> {
     say(`soak: ${part.file}: ${[stage, part.standing].filter(Boolean).join("; ")}`);
   }
   say(`soak: ${formatSeconds((Date.now() - began) / 1000)}, seed ${seed}`);
-  const counts = sum(
-    begun.map(({ summary }) => (existsSync(summary) ? readFileSync(summary, "utf8") : undefined)),
+  const summaries = begun.map(({ summary }) =>
+    existsSync(summary) ? readFileSync(summary, "utf8") : undefined,
   );
+  const counts = sum(summaries);
   const line = summaryLine(counts);
-  if (process.env[SUMMARY]) writeFileSync(process.env[SUMMARY], `${line}\n`);
-  process.stdout.write(`${line}\n`);
+  const failures = summaries.flatMap((text) => text?.trimEnd().split("\n").slice(1) ?? []);
+  if (process.env[SUMMARY]) writeFileSync(process.env[SUMMARY], `${[line, ...failures].join("\n")}\n`);
+  process.stdout.write(`${[...failures, line].join("\n")}\n`);
   return failed.length === 0 && counts.failed === 0 ? 0 : 1;
 }
 

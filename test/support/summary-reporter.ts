@@ -1,9 +1,13 @@
-/** Ends a run of the tests with one line, alone, that says how it went: "N passed, N failed, N skipped". */
+/**
+ * Ends a run of the tests with what failed, a line for each, and with one line, alone, that says how it went: "N passed, N failed,
+ * N skipped".
+ */
 import { writeFileSync } from "node:fs";
+import { stripVTControlCharacters } from "node:util";
 import type { TestModule } from "vitest/node";
 import type { Reporter } from "vitest/reporters";
 
-/** Variable that names a file for the line, for whoever wants to repeat it. */
+/** Variable that names a file for these lines, the last of them first, for whoever wants to repeat them. */
 export const SUMMARY = "GPUBOX_TEST_SUMMARY";
 
 export interface Counts {
@@ -32,14 +36,34 @@ export function countTests(modules: readonly TestModule[], otherErrors: number):
   return counts;
 }
 
-export default class SummaryReporter implements Reporter {
-  #line = "";
+/** A line for each thing that {@link countTests} counts as failed: where it is, and the first line of what was wrong. */
+export function failureLines(modules: readonly TestModule[], otherErrors: readonly unknown[]): string[] {
+  const line = (where: string, error: unknown) => `failed: ${where}: ${firstLine(error)}`;
+  const lines = modules.flatMap((module) => {
+    const file = module.relativeModuleId;
+    const suites = [...module.children.allSuites()];
+    const tests = [...module.children.allTests("failed")];
+    return [
+      ...module.errors().map((error) => line(file, error)),
+      ...suites.flatMap((suite) => suite.errors().map((error) => line(`${file}: ${suite.fullName}`, error))),
+      ...tests.map((test) => line(`${file}: ${test.fullName}`, test.result().errors?.[0])),
+    ];
+  });
+  return [...lines, ...otherErrors.map((error) => line("outside the tests", error))];
+}
 
+function firstLine(error: unknown): string {
+  const message = typeof error === "object" && error && "message" in error ? error.message : error;
+  return stripVTControlCharacters(String(message)).split("\n", 1)[0] ?? "";
+}
+
+export default class SummaryReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[]): void {
-    this.#line = summaryLine(countTests(modules, errors.length));
+    const line = summaryLine(countTests(modules, errors.length));
+    const failures = failureLines(modules, errors);
     const file = process.env[SUMMARY];
-    if (file) writeFileSync(file, `${this.#line}\n`);
+    if (file) writeFileSync(file, `${[line, ...failures].join("\n")}\n`);
     // The default reporter writes its own closing lines in this event too.
-    process.once("exit", () => process.stdout.write(`${this.#line}\n`));
+    process.once("exit", () => process.stdout.write(`${[...failures, line].join("\n")}\n`));
   }
 }

@@ -1,9 +1,47 @@
-import { expect, it } from "vitest";
-import { summaryLine } from "../../support/summary-reporter.ts";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { execa } from "execa";
+import { expect, it, onTestFinished } from "vitest";
+import { ROOT } from "../../../cli/context.ts";
+import { SUMMARY } from "../../support/summary-reporter.ts";
 import { timesTable } from "../../support/times-reporter.ts";
 
-it("a run of the tests ends with a line of a fixed form", () => {
-  expect(summaryLine({ passed: 3, failed: 0, skipped: 1 })).toBe("3 passed, 0 failed, 1 skipped");
+it("a run of the tests ends with what failed, and a line of a fixed form", async () => {
+  const root = await mkdtemp(join(tmpdir(), "gpubox-reporter-"));
+  onTestFinished(() => rm(root, { recursive: true }));
+  await writeFile(
+    join(root, "a.test.ts"),
+    `describe("a box", () => {
+      it("opens", () => expect(1).toBe(1));
+      it("shuts", () => expect("open").toBe("shut"));
+      it.skip("rings", () => {});
+    });
+    describe("a lid", () => {
+      beforeAll(() => { throw new Error("stuck\\nfast"); });
+      it("lifts", () => {});
+    });`,
+  );
+  await writeFile(join(root, "b.test.ts"), "nowhere();");
+
+  const summary = join(root, "summary");
+  const reporter = join(ROOT, "test", "support", "summary-reporter.ts");
+  const { stdout, exitCode } = await execa(
+    join(ROOT, "node_modules", ".bin", "vitest"),
+    ["run", "--root", root, "--globals", "--reporter", reporter],
+    { reject: false, preferLocal: true, localDir: ROOT, env: { [SUMMARY]: summary } },
+  );
+  const failures = [
+    "failed: a.test.ts: a box > shuts: expected 'open' to be 'shut' // Object.is equality",
+    "failed: a.test.ts: a lid: stuck",
+    "failed: b.test.ts: nowhere is not defined",
+  ];
+  const line = "1 passed, 3 failed, 2 skipped";
+  expect(exitCode).toBe(1);
+  expect(stdout.trimEnd().split("\n").toSorted()).toEqual([line, ...failures]);
+  expect(stdout.trimEnd().endsWith(line)).toBe(true);
+  const [first, ...others] = (await readFile(summary, "utf8")).trimEnd().split("\n");
+  expect([first, ...others.toSorted()]).toEqual([line, ...failures]);
 });
 
 it("a run of the tests says which files took long, and what their hooks took of it", () => {
