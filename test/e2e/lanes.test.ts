@@ -29,6 +29,8 @@ describeWithDaemon("a run of the tests", () => {
 
   beforeEach(async () => {
     folder = mkdtempSync(join(tmpdir(), "gpubox-run-test-"));
+    // A lane that was just connected still tries its address of IPv6's.
+    await expect.poll(network, { timeout: 30_000 }).not.toContain("tentative");
     before = await machine();
     run = spawn(process.execPath, [PROGRAM, folder], { stdio: ["pipe", "pipe", "inherit"] });
     await once(run.stdout as NodeJS.ReadableStream, "data");
