@@ -114,13 +114,13 @@ describe.each(FETCHERS)("dataset.sh and a server that fails $fetcher", (row) => 
   it.skipIf(skip)("shows a signature in no process list", async () => {
     const gate = Promise.withResolvers<void>();
     host.server.serve("/set.zip", bytes, { after: gate.promise });
-    const running = host.start({ path: "/set.zip?signature=canary", bytes }, options);
+    const running = host.start({ path: "/set.zip?signature=seen-by-none", bytes }, options);
     while (host.gets().length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
     const seen = execFileSync("ps", ["-eo", "args"], { encoding: "utf8" });
     gate.resolve();
     expect((await running.result).stderr).toContain("created");
     expect(seen).toContain(fetcher);
-    expect(seen).not.toContain("canary");
+    expect(seen).not.toContain("seen-by-none");
   });
 
   it.skipIf(skip)("reads no configuration of the person's", async () => {
