@@ -3,14 +3,14 @@
  * next run on the same code goes on where this one was.
  */
 import { createHash, randomBytes } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";
 import { ROOT } from "../../cli/context.ts";
 import { handOver } from "../../cli/run.ts";
 import { formatSeconds, Problem, say } from "../../cli/say.ts";
 import { DEADLINE, PROGRESS, SEED } from "../support/campaign.ts";
-import { SUMMARY, summaryLine } from "../support/summary-reporter.ts";
+import { keepSummary, SUMMARY, summaryLine } from "../support/summary-reporter.ts";
 import { parseSoakArgs } from "./args.ts";
 import { openSoak, type Part, sum } from "./record.ts";
 
@@ -53,7 +53,7 @@ async function main(args: string[]): Promise<number> {
   const counts = sum(summaries);
   const line = summaryLine(counts);
   const failures = summaries.flatMap((text) => text?.trimEnd().split("\n").slice(1) ?? []);
-  if (process.env[SUMMARY]) writeFileSync(process.env[SUMMARY], `${[line, ...failures].join("\n")}\n`);
+  keepSummary(line, failures);
   process.stdout.write(`${[...failures, line].join("\n")}\n`);
   return failed.length === 0 && counts.failed === 0 ? 0 : 1;
 }

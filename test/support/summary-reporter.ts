@@ -57,12 +57,17 @@ function firstLine(error: unknown): string {
   return stripVTControlCharacters(String(message)).split("\n", 1)[0] ?? "";
 }
 
+/** Puts the lines into the file for whoever wants to repeat them, where one is named. */
+export function keepSummary(line: string, failures: string[]): void {
+  const file = process.env[SUMMARY];
+  if (file) writeFileSync(file, `${[line, ...failures].join("\n")}\n`);
+}
+
 export default class SummaryReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[]): void {
     const line = summaryLine(countTests(modules, errors.length));
     const failures = failureLines(modules, errors);
-    const file = process.env[SUMMARY];
-    if (file) writeFileSync(file, `${[line, ...failures].join("\n")}\n`);
+    keepSummary(line, failures);
     // The default reporter writes its own closing lines in this event too.
     process.once("exit", () => process.stdout.write(`${[...failures, line].join("\n")}\n`));
   }
