@@ -1,6 +1,8 @@
 /** A fast.ai / PyTorch notebook on a GPU: configuration, then the host it lands on, then what runs there. */
 import * as pulumi from "@pulumi/pulumi";
 import { createHost } from "./components/host/index.ts";
+import { madeBy } from "./components/host/owner.ts";
+import { readHoldings } from "./components/host/stack-owner.ts";
 import { tunnelPorts } from "./components/workspace/container.ts";
 import { hostNeeds } from "./components/workspace/needs.ts";
 import { Workspace } from "./components/workspace/workspace.ts";
@@ -10,13 +12,14 @@ const settings = loadConfig();
 const { host: hostConfig, root, ...config } = settings;
 const stack = `${pulumi.getProject()}/${pulumi.getStack()}`;
 
+const holdings = await readHoldings();
 const host = await createHost({
   host: hostConfig,
   root,
-  needs: hostNeeds(stack, settings),
+  needs: hostNeeds(stack, settings, holdings),
   dataUrls: config.data.flatMap(({ url }) => url),
 });
-const workspace = new Workspace("workspace", { host, stack, ...config });
+const workspace = new Workspace("workspace", { host, stack, madeBy: madeBy(), ...config });
 
 const tunnel = host.tunnelCommand(tunnelPorts(config.notebooks));
 

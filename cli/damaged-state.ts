@@ -3,6 +3,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { quote } from "../components/host/shell.ts";
 import { Problem } from "./say.ts";
+import { stackOption } from "./setup/stack.ts";
 import { ENDINGS, entries, type StackPlaces, unpack } from "./state-file.ts";
 
 /** What is wrong with a file that should hold JSON; undefined for a whole one. */
@@ -30,10 +31,7 @@ function newestBackup({ state, backups }: StackPlaces): string | undefined {
 }
 
 /** @throws Problem with the command that sets a damaged state aside and puts its newest whole backup in its place */
-export function refuseDamagedState(
-  { stack, label }: { stack: string; label: string },
-  places: StackPlaces,
-): void {
+export function refuseDamagedState({ stack }: { stack: string }, places: StackPlaces): void {
   for (const file of ENDINGS.map((ending) => places.state + ending).filter(existsSync)) {
     const fault = damage(file);
     if (fault === undefined) continue;
@@ -41,7 +39,7 @@ export function refuseDamagedState(
     throw new Problem(
       [
         `the state of stack ${stack} is damaged: ${file}: ${fault}. Nothing was changed.`,
-        ...(backup ? restore(file, backup) : startOver(file, label)),
+        ...(backup ? restore(file, backup) : startOver(file, stack)),
         `Then run the same again. Your files in code/ and data/ are not concerned.`,
       ].join("\n"),
     );
@@ -66,12 +64,11 @@ function endingOf(backup: string): string {
   return /\.json(\.gz|\.zst)?(?=(\.bak)?$)/.exec(backup)?.[0] ?? ".json";
 }
 
-function startOver(file: string, label: string): string[] {
+function startOver(file: string, stack: string): string[] {
   return [
     "None of the earlier versions that Pulumi keeps is whole. Begin with an empty one, and keep the damaged one, with",
     `  ${setAside(file)}`,
-    "What the stack made is made again, with new tokens; remove it first, with",
-    `  docker ps -aq --filter label=gpubox.stack=${label} | xargs -r docker rm -f`,
-    `  docker network ls -q --filter label=gpubox.stack=${label} | xargs -r docker network rm`,
+    "and take over what the stack has on its Docker daemon, so that it is made again around the home volumes, with",
+    `  npm run adopt${stackOption(stack)}`,
   ];
 }

@@ -14,6 +14,8 @@ import { daemonProblem, dockerAddress, pingDocker } from "./setup/daemon.ts";
 import { installedParts, planDocker } from "./setup/docker.ts";
 import { inspectMachine } from "./setup/packages.ts";
 import { shortName, stackFile, stackLabel } from "./setup/stack.ts";
+import { findHoldings } from "./state.ts";
+import { findPlaces } from "./state-file.ts";
 
 /** Longest look at a machine elsewhere, in milliseconds. */
 const PATIENCE = 9_000;
@@ -35,7 +37,7 @@ export async function findChecks(context: Context, stack: string): Promise<Check
 }
 
 async function hostOf(context: Context, stack: string, config: Config): Promise<Check[]> {
-  const needs = hostNeeds(stackLabel(context.root, stack), config);
+  const needs = hostNeeds(stackLabel(context.root, stack), config, findHoldings(findPlaces(context, stack)));
   const { host, root } = config;
   if (host.kind === "local") return await localChecks(context, root, needs);
   if (host.kind === "ssh") {

@@ -13,6 +13,7 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   destroy: async () => (await import("./commands/destroy.ts")).destroy,
   status: async () => (await import("./commands/status.ts")).status,
   update: async () => (await import("./commands/update.ts")).update,
+  adopt: async () => (await import("./commands/adopt.ts")).adopt,
   purge: async () => (await import("./commands/purge.ts")).purge,
   url: async () => (await import("./commands/notebook.ts")).url,
   shell: async () => (await import("./commands/notebook.ts")).shell,

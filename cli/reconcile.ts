@@ -5,6 +5,7 @@ import { isAbsolute } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type Docker from "dockerode";
 import { lastLine } from "../components/host/host.ts";
+import { holdings, OWNER_LABEL } from "../components/host/owner.ts";
 import type { NotebookInfo } from "../components/workspace/notebook.ts";
 import { readOutputs } from "./outputs.ts";
 import { say, step } from "./say.ts";
@@ -16,6 +17,7 @@ import {
   resourceName,
   type State,
   type StateResource,
+  stateHoldings,
   tainted,
   unfinished,
   withoutUnfinished,
@@ -29,14 +31,18 @@ const IMAGE = "docker:index/image:Image";
 const COMMAND = "command:local:Command";
 const REMOTE_IMAGE = "docker:index/remoteImage:RemoteImage";
 
-const LABEL = "gpubox.stack";
 /** How long Jupyter may take to answer, in seconds. */
 const START_PATIENCE = 120;
 
-/** The containers of a stack on a daemon, running or not. */
-export async function stackContainers(host: string, label: string): Promise<Docker.ContainerInfo[]> {
-  const filters = encodeURIComponent(JSON.stringify({ label: [`${LABEL}=${label}`] }));
-  return (await askDocker(host, `/containers/json?all=true&filters=${filters}`)) ?? [];
+/** The containers of a stack on a daemon, running or not: what its state names, and what has its owner. */
+export async function ownContainers(host: string, state: State): Promise<Docker.ContainerInfo[]> {
+  const { resources = [] } = state.deployment;
+  const ids = new Set(resources.flatMap(({ type, id }) => (type === CONTAINER && id ? [id] : [])));
+  const { owner } = stateHoldings(state);
+  const all = (await askDocker<Docker.ContainerInfo[]>(host, "/containers/json?all=true")) ?? [];
+  return all.filter(
+    ({ Id, Labels }) => ids.has(Id) || (owner !== undefined && Labels[OWNER_LABEL] === owner),
+  );
 }
 
 /** A container's name without the slash that the daemon puts before it. */
@@ -53,25 +59,65 @@ export function nameOf(container: Docker.ContainerInfo): string {
 export async function finishInterrupted(session: Session, goesOn = true): Promise<State> {
   const state = await readState(session);
   const rest = await withoutHalfMade(session, state);
-  const mended = goesOn ? await doubtful(session, state, rest) : rest;
+  const safe = await withoutOthersVolumes(session, rest);
+  const mended = goesOn ? await doubtful(session, state, safe) : safe;
   if (mended !== state) await writeState(session, mended);
   return mended;
 }
 
 /**
- * Only what the state names as begun and the daemon shows with this stack's label is removed: another
- * person's stack may have the same label on a shared daemon. Volumes are left: making one again finds it.
+ * Only what the state names as begun and the daemon shows with this stack's owner is removed: another state may have a stack of the
+ * same name on a shared daemon. Volumes are left: making one again finds it.
  */
 async function withoutHalfMade(session: Session, state: State): Promise<State> {
   const rest = withoutUnfinished(state);
   if (!rest) return state;
   if (hasDaemon(session)) {
     const docker = dockerClient(session.docker.host);
-    for (const resource of unfinished(state)) await removeHalfMade(docker, session.label, resource);
+    for (const resource of unfinished(state)) await removeHalfMade(docker, resource);
   }
   say(`stack ${session.stack}: cleared away what an earlier run was making when it was killed`);
   return rest;
 }
+
+/** A volume that was there so much earlier than its entry in the state was not made for it, in milliseconds. */
+const EARLIER = 60_000;
+
+/**
+ * Docker hands a volume that is there to whoever makes one of its name, so before there were owners a stack could come by another's.
+ * Such a volume stays when its entry goes.
+ */
+async function withoutOthersVolumes(session: Session, state: State): Promise<State> {
+  const { resources = [] } = state.deployment;
+  const ours = resources.filter(({ type, retainOnDelete }) => type === VOLUME && !retainOnDelete);
+  if (ours.length === 0 || !isLocal(session.settings)) return state;
+  const found = await askDocker<{ Volumes: VolumeInfo[] | null }>(session.docker.host, "/volumes");
+  const others = ours.filter((resource) => {
+    const volume = found?.Volumes?.find(({ Name }) => Name === resource.id);
+    return volume !== undefined && isOthers(volume, resource);
+  });
+  if (others.length === 0) return state;
+  for (const { id } of others) {
+    say(
+      `stack ${session.stack}: volume ${id} was there before this stack, so it is somebody else's; it stays as it is`,
+    );
+  }
+  const kept = resources.map((each) => (others.includes(each) ? { ...each, retainOnDelete: true } : each));
+  return { ...state, deployment: { ...state.deployment, resources: kept } };
+}
+
+type VolumeInfo = Docker.VolumeInspectInfo & { CreatedAt?: string };
+
+function isOthers({ Labels, CreatedAt }: VolumeInfo, resource: StateResource): boolean {
+  const [owner, entered] = [ownerOf(resource), resource.created];
+  if (owner !== undefined) return Labels?.[OWNER_LABEL] !== owner;
+  return (
+    CreatedAt !== undefined && entered !== undefined && Date.parse(CreatedAt) + EARLIER < Date.parse(entered)
+  );
+}
+
+/** The owner that a resource was made with. */
+const ownerOf = ({ type, inputs }: StateResource) => holdings([{ type, properties: inputs }]).owner;
 
 /**
  * Where the last run did not end well, a host may have what that run brought there, while the state still has what was there
@@ -103,15 +149,17 @@ export function followsConfiguration(resource: StateResource): boolean {
 const putsInPlace = ({ type, inputs, delete: isOld }: StateResource): boolean =>
   type === COMMAND && !isOld && Boolean(inputs?.create);
 
-async function removeHalfMade(docker: Docker, label: string, { type, inputs }: StateResource): Promise<void> {
+async function removeHalfMade(docker: Docker, resource: StateResource): Promise<void> {
+  const { type, inputs } = resource;
   const name = inputs?.name;
-  if (typeof name !== "string") return;
+  const owner = ownerOf(resource);
+  if (typeof name !== "string" || owner === undefined) return;
   const labels = await ifThere(async () => {
     if (type === CONTAINER) return (await docker.getContainer(name).inspect()).Config.Labels;
     if (type === NETWORK) return (await docker.getNetwork(name).inspect()).Labels;
     return undefined;
   });
-  if (labels?.[LABEL] !== label) return;
+  if (labels?.[OWNER_LABEL] !== owner) return;
   if (type === CONTAINER) await docker.getContainer(name).remove({ force: true });
   else await docker.getNetwork(name).remove();
   say(`${name}: removed, half made`);
@@ -129,10 +177,8 @@ async function ifThere<T>(ask: () => Promise<T>): Promise<T | undefined> {
 /** Starts the stack's containers that are stopped, and waits until their notebooks answer. */
 export async function startStopped(session: Session, state: State): Promise<void> {
   if (!hasDaemon(session)) return;
-  const ours = containerIds(state);
-  const stopped = (await stackContainers(session.docker.host, session.label)).filter(
-    ({ Id, State }) => ours.has(Id) && State !== "running",
-  );
+  const containers = await ownContainers(session.docker.host, state);
+  const stopped = containers.filter(({ State }) => State !== "running");
   if (stopped.length === 0) return;
   const docker = dockerClient(session.docker.host);
   const { notebooks = [] } = await readOutputs(session);
@@ -167,14 +213,6 @@ async function untilItAnswers(
     }
     await sleep(250);
   }
-}
-
-/** Ids of the stack's containers, which tell them from those of another person's stack of the same name. */
-export const containerIds = (state: State): Set<string> => ids(state, CONTAINER);
-
-function ids(state: State, type: string): Set<string> {
-  const found = (state.deployment.resources ?? []).filter((resource) => resource.type === type);
-  return new Set(found.flatMap(({ id }) => id ?? []));
 }
 
 /**
@@ -230,12 +268,4 @@ export function missingFolders(
     const folder = lastLine(String(outputs?.stdout ?? ""));
     return FOLDER && ROOT && isAbsolute(folder) && !isThere(folder) ? [{ urn, folder }] : [];
   });
-}
-
-/** Containers with the stack's label that the state knows nothing of: another person's, or left behind. */
-export async function strangers(session: Session): Promise<string[]> {
-  if (!hasDaemon(session)) return [];
-  const ours = containerIds(await readState(session));
-  const containers = await stackContainers(session.docker.host, session.label);
-  return containers.filter(({ Id }) => !ours.has(Id)).map(nameOf);
 }

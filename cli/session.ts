@@ -161,9 +161,14 @@ export async function requireStack(session: Session): Promise<void> {
   if (!(await isStackThere(session))) throw notUp(session.stack);
 }
 
-/** Runs the engine on the person's terminal, on a copy of the stack's file, and gives its exit status. */
+/**
+ * Runs the engine on the person's terminal, on a copy of the stack's file, and gives its exit status. Where the command asks, it asks:
+ * a variable that somebody set for other stacks is no yes.
+ */
 export function runEngine(session: Session, command: string, args: string[]): Promise<number> {
-  return handOver(session.engine.file, onCopy(session, command, args), inCheckout(session));
+  const { env, cwd } = inCheckout(session);
+  const asking = { ...env, PULUMI_SKIP_CONFIRMATIONS: undefined };
+  return handOver(session.engine.file, onCopy(session, command, args), { env: asking, cwd });
 }
 
 /** What the engine would do, as it tells programs. A failure is an answer. */

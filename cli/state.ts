@@ -1,8 +1,16 @@
 /** The state of a stack: what the engine believes to be there. */
+import { type Holdings, holdings } from "../components/host/owner.ts";
 import { capture } from "./run.ts";
 import { Problem } from "./say.ts";
 import { askEngine, inCheckout, type Session, tryEngine } from "./session.ts";
-import { isUpdate, readLastUpdate, readStateFile, type Update } from "./state-file.ts";
+import {
+  isStackFileThere,
+  isUpdate,
+  readLastUpdate,
+  readStateFile,
+  type StackPlaces,
+  type Update,
+} from "./state-file.ts";
 
 /** A resource in the state. */
 export interface StateResource {
@@ -33,6 +41,23 @@ export interface State {
     /** What an engine that was killed was about to do. */
     pending_operations?: { type: string; resource: StateResource }[];
   };
+}
+
+/** What a stack has on its Docker daemon, by its state; what an engine that was killed was making tells the owner as well. */
+export function stateHoldings({ deployment }: State): Holdings {
+  const { resources = [], pending_operations: pending = [] } = deployment;
+  const read = (some: StateResource[]) =>
+    holdings(some.map(({ type, inputs }) => ({ type, properties: inputs })));
+  const there = read(resources);
+  return { ...there, owner: there.owner ?? read(pending.map(({ resource }) => resource)).owner };
+}
+
+/** What a stack has by the file of its state; undefined where that does not tell. */
+export function findHoldings(place: StackPlaces | undefined): Holdings | undefined {
+  if (!place) return undefined;
+  const state = readStateFile(place);
+  if (state) return stateHoldings(state);
+  return isStackFileThere(place) ? undefined : holdings([]);
 }
 
 /** Types whose creation can simply be done again: a container or network left behind is found by its label. */

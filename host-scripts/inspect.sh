@@ -45,11 +45,11 @@ docker_facts() {
     # A daemon that hangs would be waited for with each of the others.
     printf 'null\n' >"$scratch/info"
   else
-    briefly docker ps --all --no-trunc --format \
-      '{"name":{{json .Names}},"stack":{{json (.Label "gpubox.stack")}},"ports":{{json .Ports}}}' \
+    labels='"stack":{{json (.Label "gpubox.stack")}},"owner":{{json (.Label "gpubox.owner")}},"madeBy":{{json (.Label "gpubox.made-by")}}'
+    briefly docker ps --all --no-trunc --format "{\"name\":{{json .Names}},$labels,\"ports\":{{json .Ports}}}" \
       >"$scratch/ps" 2>>"$errors" || :
     for kind in network volume; do
-      briefly docker "$kind" ls --format '{"name":{{json .Name}},"stack":{{json (.Label "gpubox.stack")}}}' \
+      briefly docker "$kind" ls --format "{\"name\":{{json .Name}},$labels}" \
         >"$scratch/$kind" 2>>"$errors" || :
     done
   fi

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Removes the containers, networks and volumes of one stack from this machine's Docker daemon. Images, code and data stay.
 #
-#   STACK    value of the label gpubox.stack
-#   OWNER    value of the label gpubox.owner: what another stack of the same name does not have
+#   STACK    its name, for messages
+#   OWNER    value of the label gpubox.owner, which no other stack has
 #   DAEMON   identity of the daemon that the stack was put on; any other is left alone
 #
 # stderr says what was removed. Exit: 0 done or nothing there, 1 failed, 2 bad parameter.
@@ -29,8 +29,8 @@ if [ "$found" != "$DAEMON" ]; then
   exit 0
 fi
 
-# ours KIND...: ids of what carries both labels.
-ours() { docker "$@" --quiet --filter "label=gpubox.stack=$STACK" --filter "label=gpubox.owner=$OWNER"; }
+# ours KIND...: ids of what the stack has. Not by its name: one that was renamed has things of its old name as well.
+ours() { docker "$@" --quiet --filter "label=gpubox.owner=$OWNER"; }
 
 count() { printf '%s' "$1" | grep -c . || :; }
 

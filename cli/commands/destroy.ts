@@ -1,4 +1,5 @@
 /** `npm run destroy`: tears the stack down and leaves the person's files alone. */
+import { displayArgs } from "../consent.ts";
 import type { Context } from "../context.ts";
 import { readOutputs, type StackOutputs } from "../outputs.ts";
 import { finishInterrupted } from "../reconcile.ts";
@@ -6,8 +7,10 @@ import { recover } from "../recover.ts";
 import { Problem, say } from "../say.ts";
 import { isLocal, isStackThere, openSession, runEngine, type Session } from "../session.ts";
 import { prepareDocker } from "../setup/docker.ts";
+import { confirm } from "../setup/packages.ts";
 import { sayStandIns } from "../setup/plugins.ts";
 import { parseStackArgs } from "../setup/stack.ts";
+import { resourceName, type State } from "../state.ts";
 
 export async function destroy(context: Context, args: string[]): Promise<number> {
   const { stack, rest } = parseStackArgs(args, context.env);
@@ -28,11 +31,17 @@ export async function destroy(context: Context, args: string[]): Promise<number>
   const machine = await onAws?.findMachine(session, state);
   if (machine?.state === "gone") await onAws?.forgetHanging(session, state);
   const outputs = await readOutputs(session);
-  const code = await runEngine(
-    session,
-    "destroy",
-    context.interactive ? [] : ["--skip-preview", "--non-interactive"],
-  );
+  const display = displayArgs(context.interactive);
+  if (!confirmed) {
+    const shown = await runEngine(session, "destroy", ["--preview-only", ...display]);
+    if (shown !== 0) return shown;
+    say(whatGoes(state));
+    if (!(await confirm(`tear stack ${stack} down?`))) {
+      say("nothing was changed");
+      return 1;
+    }
+  }
+  const code = await runEngine(session, "destroy", ["--yes", "--skip-preview", ...display]);
   if (code !== 0) return code;
   say(
     onAws
@@ -52,6 +61,17 @@ async function requireDaemon(session: Session): Promise<void> {
       `${error.message}\nUntil then the containers, networks and volumes of stack ${session.stack} stay as they are. If that Docker is gone for good, forget the stack with \`npm run pulumi -- stack rm --force --preserve-config ${session.stack}\`; your files stay either way.`,
     );
   }
+}
+
+/** What a person would miss of what goes. */
+function whatGoes({ deployment }: State): string {
+  const volumes = (deployment.resources ?? []).filter(
+    ({ type, retainOnDelete }) => type === "docker:index/volume:Volume" && !retainOnDelete,
+  );
+  const homes = volumes.map(({ urn }) => resourceName(urn).replace(/-home$/, ""));
+  return homes.length === 0
+    ? "your files in code/ and data/ stay"
+    : `the home volume${homes.length === 1 ? "" : "s"} of ${homes.join(", ")} go${homes.length === 1 ? "es" : ""}, with the settings and the shell history; your files in code/ and data/ stay`;
 }
 
 function whatStays({ codeFolder, dataFolder, image }: StackOutputs, { stack, settings }: Session): string {

@@ -1,60 +1,83 @@
 /** `npm run stop`: stops the notebooks and keeps everything; `npm start` brings them back. */
 import type Docker from "dockerode";
 import type { Context } from "../context.ts";
-import { containerIds, nameOf, stackContainers } from "../reconcile.ts";
+import { nameOf, ownContainers } from "../reconcile.ts";
 import { Problem, say } from "../say.ts";
+import { openSession, requireStack, type Session } from "../session.ts";
 import { dockerAddress, dockerClient, pingDocker } from "../setup/daemon.ts";
-import { parseStackArgs, readStack, stackLabel } from "../setup/stack.ts";
+import { parseStackArgs, readStack } from "../setup/stack.ts";
+import { readState, type State } from "../state.ts";
+import { findPlaces, isStackFileThere, readStateFile } from "../state-file.ts";
 
 export async function stop(context: Context, args: string[]): Promise<number> {
-  const { stack } = parseStackArgs(args, context.env);
-  const { host } = readStack(context.root, stack);
-  if (host === "ssh") return await stopBySsh(context, args);
-  if (host === "aws") return await stopOnAws(context, args);
-  if (host !== "local") {
+  const { stack, rest: names } = parseStackArgs(args, context.env);
+  const option = names.find((name) => name.startsWith("-"));
+  if (option) {
     throw new Problem(
-      `stack ${stack} is on a host of kind ${host}: stop it there, or tear it down with \`npm run destroy -- -s ${stack}\``,
+      `stop: there is no option ${option}; \`npm run stop -- NOTEBOOK\` stops that one, and \`npm run stop\` all`,
     );
   }
+  const { host } = readStack(context.root, stack);
+  if (host === "aws") return await stopOnAws(context, args, names);
+  if (host === "ssh") return await stopBySsh(context, args, names);
   const address = dockerAddress(context.env);
   if ((await pingDocker(address.host)) !== "ok") {
     say(`no Docker daemon answers at ${address.host}, so no notebook of stack ${stack} runs on it`);
     return 0;
   }
-  await stopThem(address.host, stack, await stackContainers(address.host, stackLabel(context.root, stack)));
+  const place = findPlaces(context, stack);
+  if (place && !isStackFileThere(place)) {
+    say(`stack ${stack}: no notebook is running`);
+    return 0;
+  }
+  // The engine is slow to start, and needed only where the state is not in a file.
+  const state = readStateFile(place) ?? (await readState(await openStack(context, args)));
+  await stopThem(address.host, stack, state, names);
   return 0;
 }
 
-/** On a machine that people share, only what the state names is ours. */
-async function stopBySsh(context: Context, args: string[]): Promise<number> {
-  const { openSession, requireStack } = await import("../session.ts");
-  const { readState } = await import("../state.ts");
-  const { openRemote } = await import("../remote.ts");
+async function openStack(context: Context, args: string[]): Promise<Session> {
   const session = await openSession(context, args);
   await requireStack(session);
-  const ours = containerIds(await readState(session));
+  return session;
+}
+
+async function stopBySsh(context: Context, args: string[], names: string[]): Promise<number> {
+  const { openRemote } = await import("../remote.ts");
+  const session = await openStack(context, args);
+  const state = await readState(session);
   const { docker } = await openRemote(context.root, session.stack);
-  const containers = (await stackContainers(docker.host, session.label)).filter(({ Id }) => ours.has(Id));
-  await stopThem(docker.host, session.stack, containers);
+  await stopThem(docker.host, session.stack, state, names);
   return 0;
 }
 
 /** The whole machine: it costs money while it runs. */
-async function stopOnAws(context: Context, args: string[]): Promise<number> {
-  const { openSession, requireStack } = await import("../session.ts");
-  const { readState } = await import("../state.ts");
+async function stopOnAws(context: Context, args: string[], names: string[]): Promise<number> {
+  if (names.length > 0) {
+    throw new Problem(
+      "stop: on AWS the whole machine is stopped, as that is what costs money: name no notebook",
+    );
+  }
   const { findMachine, stopMachine } = await import("../aws.ts");
-  const session = await openSession(context, args);
-  await requireStack(session);
+  const session = await openStack(context, args);
   const machine = await findMachine(session, await readState(session));
   if (machine) await stopMachine(machine);
   else say(`stack ${session.stack} has no machine`);
   return 0;
 }
 
-async function stopThem(host: string, stack: string, containers: Docker.ContainerInfo[]): Promise<void> {
+/** @param names of those that are meant; all without any */
+async function stopThem(host: string, stack: string, state: State, names: string[]): Promise<void> {
   const docker = dockerClient(host);
-  const running = containers.filter(({ State }) => State === "running");
+  const containers = await ownContainers(host, state);
+  const unknown = names.find((name) => !containers.some((container) => nameOf(container) === name));
+  if (unknown) {
+    const there = containers.map(nameOf).join(", ") || "none";
+    throw new Problem(`stop: stack ${stack} has no notebook ${unknown}; it has ${there}`);
+  }
+  const isMeant = (container: Docker.ContainerInfo) =>
+    names.length === 0 || names.includes(nameOf(container));
+  const running = containers.filter((container) => isMeant(container) && container.State === "running");
   await Promise.all(running.map(({ Id }) => docker.getContainer(Id).stop()));
   say(
     running.length === 0

@@ -2,7 +2,7 @@
 import { type Consent, consent, displayArgs } from "../consent.ts";
 import type { Context } from "../context.ts";
 import { readOutputs, type StackOutputs, summary } from "../outputs.ts";
-import { argsForMissing, finishInterrupted, startStopped, strangers } from "../reconcile.ts";
+import { argsForMissing, finishInterrupted, startStopped } from "../reconcile.ts";
 import { recover } from "../recover.ts";
 import { formatSeconds, say } from "../say.ts";
 import { prepareStack, runEngine, type Session } from "../session.ts";
@@ -31,10 +31,7 @@ export async function up(context: Context, args: string[]): Promise<number> {
   const started = Math.floor(Date.now() / 1000) * 1000;
   const asked = given.do === "let the engine ask" ? [] : ["--yes", "--skip-preview", ...display];
   const code = await runUp(session, [...asked, ...missing]);
-  if (code !== 0) {
-    await explainStrangers(session);
-    return code;
-  }
+  if (code !== 0) return code;
   const [update, outputs] = await Promise.all([lastUpdate(session), readOutputs(session)]);
   // The person looked at the preview and declined.
   if (!update || update.startTime < started) return code;
@@ -45,7 +42,7 @@ export async function up(context: Context, args: string[]): Promise<number> {
 async function agrees(given: Consent): Promise<boolean> {
   const losses = given.do === "go ahead" ? given.losses : [];
   if (losses.length === 0 && given.do !== "show it first") return true;
-  if (losses.length > 0) say(losses.join("\n"));
+  if (losses.length > 0) say(losses.map(({ what }) => what).join("\n"));
   const agreed = await confirm("go on?");
   if (!agreed) say("nothing was changed");
   return agreed;
@@ -114,12 +111,4 @@ async function runUp(session: Session, args: string[]): Promise<number> {
 export function changedNothing({ kind, result, resourceChanges = {} }: Update): boolean {
   const changed = Object.entries(resourceChanges).filter(([change, count]) => change !== "same" && count > 0);
   return kind === "update" && result === "succeeded" && changed.length === 0;
-}
-
-async function explainStrangers(session: Session): Promise<void> {
-  const names = await strangers(session).catch(() => []);
-  if (names.length === 0) return;
-  say(
-    `note: ${names.join(", ")} on this Docker daemon carr${names.length === 1 ? "ies" : "y"} the label of this stack (gpubox.stack=${session.label}) and is not in its state: another person's, or left behind. If it is yours and in the way: \`docker rm -f ${names.join(" ")}\``,
-  );
 }

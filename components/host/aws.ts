@@ -44,6 +44,8 @@ export interface AwsHostArgs {
   root: string;
   /** `<project>/<stack>`: the tag on everything. */
   stack: string;
+  /** The stack's owner, where the configuration has one; see owner.ts. */
+  owner?: string;
   provider: aws.Provider;
 }
 
@@ -59,7 +61,7 @@ export class AwsHost extends pulumi.ComponentResource implements DockerHost {
   readonly user: pulumi.Output<string>;
   readonly platform: pulumi.Output<string>;
   readonly gpus: pulumi.Output<GpuInventory>;
-  readonly labels: DockerHost["labels"];
+  readonly owner: pulumi.Output<string>;
   readonly lifetime: DockerHost["lifetime"];
   readonly machine: pulumi.Output<MachineInfo>;
   readonly #ssh: SshHost;
@@ -89,6 +91,7 @@ export class AwsHost extends pulumi.ComponentResource implements DockerHost {
         connection: pulumi.all([connection, inspected]).apply(([to]) => to),
         root,
         stack,
+        owner: args.owner,
         machine: inspected.apply((line) => machineOf(JSON.parse(line))),
         lifetime: this.lifetime,
       },
@@ -101,7 +104,7 @@ export class AwsHost extends pulumi.ComponentResource implements DockerHost {
     this.user = this.#ssh.user;
     this.platform = this.#ssh.platform;
     this.gpus = this.#ssh.gpus;
-    this.labels = this.#ssh.labels;
+    this.owner = this.#ssh.owner;
     this.machine = pulumi
       .all([machine.instance.id, machine.dataVolume, connection])
       .apply(([instance, dataVolume, to]) => ({
@@ -237,7 +240,7 @@ function priced({ host, found }: Pick<AwsHostArgs, "host" | "found">): Priced {
 }
 
 /** What `createAwsHost` takes. */
-export interface CreateAwsHostArgs extends Pick<AwsHostArgs, "host" | "root" | "stack"> {
+export interface CreateAwsHostArgs extends Pick<AwsHostArgs, "host" | "root" | "stack" | "owner"> {
   /** Urls that data comes from. */
   dataUrls: string[];
 }

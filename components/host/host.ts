@@ -104,8 +104,8 @@ export interface DockerHost {
   gpus: pulumi.Output<GpuInventory>;
   /** What ties a resource on the Docker daemon to the machine's life; empty where each is removed by itself. */
   lifetime: Pick<pulumi.CustomResourceOptions, "replaceWith" | "deletedWith">;
-  /** Labels by which the host tells what is this stack's on its Docker daemon, beside `gpubox.stack`. */
-  labels: Record<string, pulumi.Input<string>>;
+  /** What tells this stack's things on the host's Docker daemon from those of another state; see owner.ts. */
+  owner: pulumi.Output<string>;
   /** What is to be known of a machine that the stack made; undefined for one that was there before. */
   machine?: pulumi.Output<MachineInfo>;
   /** Runs a script on the host, as the person. */

@@ -24,18 +24,19 @@ export interface CreateHostArgs {
  * @throws pulumi.RunError before any resource is registered, when the host cannot serve the stack
  */
 export async function createHost({ host, root, needs, dataUrls }: CreateHostArgs): Promise<DockerHost> {
+  const { adopts: owner } = needs;
   switch (host.kind) {
     case "local":
-      return new LocalHost("local", { root, machine: await inspectLocalMachine(needs) });
+      return new LocalHost("local", { root, owner, machine: await inspectLocalMachine(needs) });
     case "ssh": {
       const { kind: _, ...connection } = host;
       const machine = await inspectSshMachine(connection, root, needs);
-      return new SshHost("ssh", { connection, root, stack: needs.stack, machine });
+      return new SshHost("ssh", { connection, root, stack: needs.stack, owner, machine });
     }
     case "aws": {
       // Nobody else has to load what speaks to AWS.
       const { createAwsHost } = await import("./aws.ts");
-      return await createAwsHost("aws", { host, root, dataUrls, stack: needs.stack });
+      return await createAwsHost("aws", { host, root, dataUrls, stack: needs.stack, owner });
     }
   }
 }

@@ -1,7 +1,8 @@
 /** Reading what `host-scripts/inspect.sh` says of a machine. Pure. */
 import { type GpuFindings, gpuInventory } from "./gpus.ts";
 import type { GpuInventory } from "./host.ts";
-import type { Existing, ExistingContainer, HostFacts, HostNeeds } from "./preflight.ts";
+import { type Existing, existing, MADE_BY_LABEL, OWNER_LABEL, STACK_LABEL } from "./owner.ts";
+import type { ExistingContainer, HostFacts, HostNeeds } from "./preflight.ts";
 
 /** What was found out about a machine that can serve a stack. */
 export interface Machine {
@@ -30,6 +31,14 @@ export interface DockerInfo {
   ServerErrors?: string[];
 }
 
+/** Something on the daemon, with the values of its labels; empty where it has no such label. */
+interface Listed {
+  name: string;
+  stack: string;
+  owner: string;
+  madeBy: string;
+}
+
 /** The line that `inspect.sh` prints. */
 export interface Inspection {
   user: string;
@@ -37,9 +46,9 @@ export interface Inspection {
     | { missing: true }
     | {
         info: DockerInfo | null;
-        containers: { name: string; stack: string; ports: string }[];
-        networks: { name: string; stack: string }[];
-        volumes: { name: string; stack: string }[];
+        containers: (Listed & { ports: string })[];
+        networks: Listed[];
+        volumes: Listed[];
         /** What the docker command said is wrong. */
         error: string;
       };
@@ -120,9 +129,9 @@ export function factsOf(inspection: Inspection, needs: HostNeeds, now = Date.now
   });
   return {
     gpus: machineOf(inspection).gpus,
-    containers: "missing" in docker ? [] : docker.containers.map(existingContainer),
-    networks: "missing" in docker ? [] : docker.networks.map(existing),
-    volumes: "missing" in docker ? [] : docker.volumes.map(existing),
+    containers: "missing" in docker ? [] : docker.containers.map(listedContainer),
+    networks: "missing" in docker ? [] : docker.networks.map((each) => listed("network", each)),
+    volumes: "missing" in docker ? [] : docker.volumes.map((each) => listed("volume", each)),
     listenErrors: new Map(listenErrors),
     freeMegabytes: free.docker ?? undefined,
     freeForRoot: free.root ?? undefined,
@@ -151,24 +160,17 @@ function decodeSocket(text: string): { address: string; port: number } {
   };
 }
 
-function existing({ name, stack }: { name: string; stack: string }): Existing {
-  return { name, stack: stack || undefined };
+function listed(kind: Existing["kind"], { name, stack, owner, madeBy }: Listed): Existing {
+  const labels = { [STACK_LABEL]: stack, [OWNER_LABEL]: owner, [MADE_BY_LABEL]: madeBy };
+  return existing(kind, name, labels);
 }
 
-function existingContainer({
-  name,
-  stack,
-  ports,
-}: {
-  name: string;
-  stack: string;
-  ports: string;
-}): ExistingContainer {
+function listedContainer(container: Listed & { ports: string }): ExistingContainer {
+  const name = container.name.split(",")[0] ?? container.name;
   return {
-    name: name.split(",")[0] ?? name,
-    stack: stack || undefined,
+    ...listed("container", { ...container, name }),
     // As in `127.0.0.1:8888->8888/tcp, :::9000-9001->9000-9001/tcp`.
-    ports: [...ports.matchAll(/:(\d+)(?:-(\d+))?->/g)].flatMap(([, first, last]) =>
+    ports: [...container.ports.matchAll(/:(\d+)(?:-(\d+))?->/g)].flatMap(([, first, last]) =>
       range(Number(first), Number(last ?? first)),
     ),
   };

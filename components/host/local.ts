@@ -16,19 +16,22 @@ import { type GpuFindings, gpuInventory, NVIDIA_DETAIL_ARGS, NVIDIA_SMI_ARGS } f
 import type { DockerHost, GpuInventory, HostRun, HostScriptArgs } from "./host.ts";
 import { lastLine, scriptCommand, scriptText } from "./host.ts";
 import { architecture, type DockerInfo, daemonFacts, type Machine } from "./inspection.ts";
+import { existing } from "./owner.ts";
 import {
-  type Existing,
   type ExistingContainer,
   type HostFacts,
   type HostNeeds,
   preflightProblems,
   refuse,
 } from "./preflight.ts";
+import { stackOwner } from "./stack-owner.ts";
 
 /** What a `LocalHost` is made from. */
 export interface LocalHostArgs {
   /** Folder that holds `code/` and `data/`; may start with `~/`. */
   root: string;
+  /** The stack's owner, where the configuration has one; see owner.ts. */
+  owner?: string;
   machine: Machine;
 }
 
@@ -47,7 +50,7 @@ export class LocalHost extends pulumi.ComponentResource implements DockerHost {
   readonly platform: pulumi.Output<string>;
   readonly gpus: pulumi.Output<GpuInventory>;
   readonly lifetime = {};
-  readonly labels = {};
+  readonly owner: pulumi.Output<string>;
 
   constructor(name: string, args: LocalHostArgs, opts?: pulumi.ComponentResourceOptions) {
     super("gpubox:host:LocalHost", name, {}, opts);
@@ -55,6 +58,7 @@ export class LocalHost extends pulumi.ComponentResource implements DockerHost {
     this.user = pulumi.output(args.machine.user);
     this.platform = pulumi.output(args.machine.platform);
     this.gpus = pulumi.output(args.machine.gpus);
+    this.owner = stackOwner(name, args.owner, { parent: this });
     this.provider = new docker.Provider(`${name}-docker`, {}, { parent: this });
     this.root = this.run(
       `${name}-root`,
@@ -142,8 +146,8 @@ export async function lookAtLocalMachine(
   const facts = {
     gpus,
     containers: (containers ?? []).map(existingContainer),
-    networks: (networks ?? []).map(existing),
-    volumes: (volumes?.Volumes ?? []).map(existing),
+    networks: (networks ?? []).map(({ Name, Labels }) => existing("network", Name, Labels)),
+    volumes: (volumes?.Volumes ?? []).map(({ Name, Labels }) => existing("volume", Name, Labels)),
     listenErrors,
     freeMegabytes: freeMegabytes(info.DockerRootDir),
     freeForRoot: freeMegabytes(root.replace(/^~(?=\/|$)/, homedir())),
@@ -177,15 +181,9 @@ async function askInfo(daemon: string) {
   return info;
 }
 
-/** The daemon has null in place of no labels. */
-function existing({ Name, Labels }: { Name: string; Labels?: Record<string, string> | null }): Existing {
-  return { name: Name, stack: Labels?.["gpubox.stack"] };
-}
-
 function existingContainer(info: Docker.ContainerInfo): ExistingContainer {
   return {
-    name: info.Names[0]?.replace(/^\//, "") ?? info.Id,
-    stack: info.Labels["gpubox.stack"],
+    ...existing("container", info.Names[0]?.replace(/^\//, "") ?? info.Id, info.Labels),
     ports: info.Ports.flatMap(({ PublicPort }) => (PublicPort ? [PublicPort] : [])),
   };
 }

@@ -1,5 +1,6 @@
 /** What a stack takes of a machine itself: its Docker daemon, disks, memory, clock. Pure. */
 import { type Check, check } from "./check.ts";
+import { isOwn } from "./owner.ts";
 import type { HostFacts, HostNeeds } from "./preflight.ts";
 
 /** BuildKit in the daemon, which the cache mounts of docker/Dockerfile need, is past its trials from here on. */
@@ -38,7 +39,7 @@ function docker({ docker: version }: HostFacts): Check {
 
 function disks(needs: HostNeeds, { freeMegabytes, freeForRoot, containers }: HostFacts): Check[] {
   // A stack that is there needs little more than it has.
-  const isThere = containers.some(({ stack }) => stack === needs.stack);
+  const isThere = containers.some((each) => isOwn(each, needs));
   const image = needs.target ? IMAGE_DISK[needs.target] : MINIMUM_DISK;
   const show = (free: number, needed: number) => ({ found: `${free} MB free`, needed: `${needed} MB` });
   const mend = "`docker system df` shows what takes them, `docker system prune` removes what is unused";

@@ -7,11 +7,16 @@ import { type Check, check } from "./check.ts";
 import { gpuChecks } from "./gpu-checks.ts";
 import type { GpuInventory } from "./host.ts";
 import { machineChecks } from "./machine-checks.ts";
+import { type Existing, type Holdings, isOwn } from "./owner.ts";
 
 /** What a stack is about to ask of a host. */
 export interface HostNeeds {
   /** `<project>/<stack>`, the value of the label `gpubox.stack` on everything the stack owns. */
   stack: string;
+  /** What the stack has already, by its state; undefined where that is not known yet. */
+  holdings?: Holdings;
+  /** The owner that the configuration gives the stack, where its earlier state is lost. */
+  adopts?: string;
   /** Name of the network it makes. */
   network: string;
   notebooks: {
@@ -26,13 +31,6 @@ export interface HostNeeds {
   target?: "full" | "lab";
   /** Megabytes that the data sets of known size take while they are put there: archive and contents. */
   data?: number;
-}
-
-/** Something on the host already. */
-export interface Existing {
-  name: string;
-  /** Value of its label `gpubox.stack`; undefined on what no stack of ours made. */
-  stack: string | undefined;
 }
 
 /** A container that is on the host already. */
@@ -69,18 +67,19 @@ function portProblem(
   { name, address, port }: HostNeeds["notebooks"][number],
 ) {
   const holder = facts.containers.find((container) => container.ports.includes(port));
-  if (holder?.stack === needs.stack) {
+  if (holder && isOwn(holder, needs)) {
     // Our own containers are about to be replaced, or are what already serves the port.
     if (needs.notebooks.some((notebook) => notebook.name === holder.name)) return undefined;
     // What left the configuration is removed last, so a notebook that was renamed would wait for itself.
     return `port ${port} is taken by the container ${holder.name}, a notebook that is no longer in the configuration: remove it first with \`docker rm -f ${holder.name}\`; files in /code and /data stay`;
   }
-  const mend = `give ${name} another \`port\`, or stop`;
-  if (holder)
-    return `port ${port} is taken by the container ${holder.name}: ${mend} it with \`docker stop ${holder.name}\``;
+  const mend = `give ${name} another \`port\``;
+  if (holder) {
+    return `port ${port} is taken by the container ${holder.name}: ${mend}, or, if that one is yours, stop it with \`docker stop ${holder.name}\``;
+  }
   const code = facts.listenErrors.get(port);
   if (code === "EADDRINUSE") {
-    return `port ${port} is taken by another program: ${mend} what \`sudo ss -ltnp 'sport = :${port}'\` shows`;
+    return `port ${port} is taken by another program: ${mend}, or stop what \`sudo ss -ltnp 'sport = :${port}'\` shows`;
   }
   return (
     code &&
@@ -88,14 +87,33 @@ function portProblem(
   );
 }
 
-/** Who made what has a name that the stack wants for its own; undefined where nobody else has. */
-function otherOwner(
-  { stack }: HostNeeds,
-  existing: Existing[],
-  name: string | undefined,
-): string | undefined {
-  const holder = existing.find((each) => each.name === name && each.stack !== stack);
-  return holder && (holder.stack ? `the gpubox stack ${holder.stack}` : "something other than gpubox");
+/**
+ * A stack of the same name that another state has: another person's, or one's own from before. Neither can go on beside the other,
+ * as they want the same names.
+ */
+function stackProblem(needs: HostNeeds, { containers, networks, volumes }: HostFacts) {
+  const others = [...containers, ...networks, ...volumes].filter((each) => isOthersOfName(each, needs));
+  if (others.length === 0) return undefined;
+  const name = needs.stack.split("/").at(-1);
+  const madeBy = others.flatMap((each) => each.madeBy ?? []).at(0) ?? "nothing on it says by whom";
+  const what = others.map((each) => `${each.kind} ${each.name}`).join(", ");
+  return [
+    `a stack ${name} is on this Docker daemon already, and this state knows nothing of it (${madeBy}): ${what}`,
+    "  if it is somebody else's, take another name:  npm run init -- -s NAME",
+    "  if it is yours, go on with the state that has it: that user, that HOME, that PULUMI_BACKEND_URL",
+    `  if it is yours and that state is lost, take it over:  npm run adopt -- -s ${name}`,
+  ].join("\n");
+}
+
+const isOthersOfName = (existing: Existing, needs: HostNeeds) =>
+  existing.stack === needs.stack && !isOwn(existing, needs);
+
+/** Who made what has a name that the stack wants for its own; undefined where nobody else has, or `stackProblem` says it. */
+function otherOwner(needs: HostNeeds, existing: Existing[], name: string | undefined): string | undefined {
+  const holder = existing.find((each) => each.name === name);
+  if (holder === undefined || isOwn(holder, needs) || isOthersOfName(holder, needs)) return undefined;
+  const { stack, madeBy } = holder;
+  return stack ? `the gpubox stack ${stack}${madeBy ? ` (${madeBy})` : ""}` : "something other than gpubox";
 }
 
 function networkProblem(needs: HostNeeds, facts: HostFacts) {
@@ -103,7 +121,7 @@ function networkProblem(needs: HostNeeds, facts: HostFacts) {
   const owner = otherOwner(needs, facts.networks, name);
   return (
     owner &&
-    `a network named ${name} is there already, made by ${owner}: if nobody needs it, remove it with \`docker network rm ${name}\`, or use a stack of another name`
+    `a network named ${name} is there already, made by ${owner}: use a stack of another name, which \`npm run init -- -s NAME\` makes`
   );
 }
 
@@ -111,8 +129,7 @@ function networkProblem(needs: HostNeeds, facts: HostFacts) {
 function volumeProblem(needs: HostNeeds, facts: HostFacts, { volume }: HostNeeds["notebooks"][number]) {
   const owner = otherOwner(needs, facts.volumes, volume);
   return (
-    owner &&
-    `a volume named ${volume} is there already, made by ${owner}: give the notebook another \`name\`, or, if nobody needs what is in it, remove it with \`docker volume rm ${volume}\``
+    owner && `a volume named ${volume} is there already, made by ${owner}: give the notebook another \`name\``
   );
 }
 
@@ -120,15 +137,21 @@ function nameProblem(needs: HostNeeds, facts: HostFacts, { name }: HostNeeds["no
   const owner = otherOwner(needs, facts.containers, name);
   return (
     owner &&
-    `a container named ${name} is there already, made by ${owner}: give the notebook another \`name\`, or rename that one with \`docker rename ${name} ${name}-old\``
+    `a container named ${name} is there already, made by ${owner}: give the notebook another \`name\`, or, if that one is yours, rename it with \`docker rename ${name} ${name}-old\``
   );
 }
 
 /** Everything that the stack wants for itself, and whether it can have it. */
 function claims(needs: HostNeeds, facts: HostFacts): Check[] {
   const free = (problem: string | undefined) => ({ found: problem ? "taken" : "free", needed: "free" });
+  const stack = stackProblem(needs, facts);
   const network = networkProblem(needs, facts);
   return [
+    check(
+      `stack ${needs.stack}`,
+      { found: stack ? "another's" : "yours or new", needed: "yours or new" },
+      stack,
+    ),
     check(`network ${needs.network}`, free(network), network),
     ...needs.notebooks.flatMap((notebook, index) => {
       const { name, port, address } = notebook;

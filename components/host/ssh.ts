@@ -2,7 +2,6 @@
 import * as command from "@pulumi/command";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import * as random from "@pulumi/random";
 import {
   type DockerHost,
   type GpuInventory,
@@ -12,6 +11,7 @@ import {
   selfContained,
 } from "./host.ts";
 import type { Machine } from "./inspection.ts";
+import { OWNER_LABEL } from "./owner.ts";
 import {
   dockerUrl,
   forgivingScript,
@@ -21,6 +21,7 @@ import {
   sshOptions,
   tunnelCommand,
 } from "./ssh-command.ts";
+import { stackOwner } from "./stack-owner.ts";
 
 /** What an `SshHost` is made from. All of it may be known only once a machine was made. */
 export interface SshHostArgs {
@@ -29,6 +30,8 @@ export interface SshHostArgs {
   root: string;
   /** `<project>/<stack>`: the label on everything the stack owns. */
   stack: string;
+  /** The stack's owner, where the configuration has one; see owner.ts. */
+  owner?: string;
   /** What was found out about the machine. */
   machine: pulumi.Input<Machine>;
   /** What ties Docker resources to the life of a machine that the stack made itself. */
@@ -50,7 +53,7 @@ export class SshHost extends pulumi.ComponentResource implements DockerHost {
   readonly user: pulumi.Output<string>;
   readonly platform: pulumi.Output<string>;
   readonly gpus: pulumi.Output<GpuInventory>;
-  readonly labels: Record<string, pulumi.Input<string>>;
+  readonly owner: pulumi.Output<string>;
   readonly lifetime: DockerHost["lifetime"];
   readonly #connection: pulumi.Output<SshConnection>;
 
@@ -64,9 +67,8 @@ export class SshHost extends pulumi.ComponentResource implements DockerHost {
     this.platform = machine.platform;
     this.gpus = machine.gpus;
 
-    const tie = args.lifetime ? { labels: {}, lifetime: args.lifetime } : this.#ownEntry(name, args.stack);
-    this.labels = tie.labels;
-    this.lifetime = tie.lifetime;
+    this.owner = stackOwner(name, args.owner, child);
+    this.lifetime = args.lifetime ?? this.#tieToMachine(`${name}-machine`, args.stack);
     this.provider = new docker.Provider(
       `${name}-docker`,
       { host: this.#connection.apply(dockerUrl), sshOpts: this.#connection.apply(sshOptions) },
@@ -80,30 +82,18 @@ export class SshHost extends pulumi.ComponentResource implements DockerHost {
     this.registerOutputs({ root: this.root });
   }
 
-  /** What tells this stack's resources on a machine that was there before, and takes them along. */
-  #ownEntry(name: string, stack: string): Pick<DockerHost, "labels" | "lifetime"> {
-    // On a daemon that people share, another's stack may have the same name, and with it the same `gpubox.stack`.
-    const owner = new random.RandomPassword(
-      `${name}-owner`,
-      { length: 16, special: false },
-      { parent: this },
-    );
-    const ownerId = pulumi.unsecret(owner.result);
-    const entry = this.#machineEntry(`${name}-machine`, stack, ownerId);
-    return { labels: { "gpubox.owner": ownerId }, lifetime: { deletedWith: entry, replaceWith: [entry] } };
-  }
-
-  /** Makes nothing; when it is deleted, takes along what the stack has on the Docker daemon. */
-  #machineEntry(name: string, stack: string, owner: pulumi.Output<string>): command.local.Command {
+  /** Ties resources to an entry that makes nothing and, when it is deleted, takes along what the stack has on the Docker daemon. */
+  #tieToMachine(name: string, stack: string): DockerHost["lifetime"] {
+    const { owner } = this;
     const left = pulumi.all([this.#connection, owner]).apply(([{ address }, id]) => [
       `${address} does not answer, so what stack ${stack} has there stays, and is forgotten here. To remove it once ${address} is back, run there:`,
       ...["ps -aq|rm -fv", "network ls -q|network rm", "volume ls -q|volume rm"].map((pair) => {
         const [list, remove] = pair.split("|");
-        return `  docker ${list} --filter label=gpubox.owner=${id} | xargs -r docker ${remove}`;
+        return `  docker ${list} --filter label=${OWNER_LABEL}=${id} | xargs -r docker ${remove}`;
       }),
       "If it is gone for good, there is nothing to do.",
     ]);
-    return new command.local.Command(
+    const entry = new command.local.Command(
       name,
       {
         stdin: scriptWith("teardown.sh", { STACK: stack, OWNER: owner, DAEMON: this.id }),
@@ -113,6 +103,7 @@ export class SshHost extends pulumi.ComponentResource implements DockerHost {
       },
       { parent: this },
     );
+    return { deletedWith: entry, replaceWith: [entry] };
   }
 
   run(name: string, args: HostScriptArgs, opts: pulumi.ComponentResourceOptions): HostRun {

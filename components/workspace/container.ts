@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import type * as docker from "@pulumi/docker";
 import type * as pulumi from "@pulumi/pulumi";
 import type { ImageConfig, NotebookConfig } from "../../config.ts";
+import { MADE_BY_LABEL } from "../host/owner.ts";
 
 /** Home folder in the image of `docker/`; see the Dockerfile. */
 export const HOME = "/home/jupyter";
@@ -52,12 +53,22 @@ const pulledCommand = [
   ].join("\n"),
 ];
 
-/** Labels as the provider takes them: `gpubox.stack` on everything, and those given. */
-export function stackLabels(
-  stack: string,
-  others: Record<string, pulumi.Input<string>> = {},
+/** Labels as the provider takes them. */
+export function labelList(
+  labels: Record<string, pulumi.Input<string>>,
 ): { label: string; value: pulumi.Input<string> }[] {
-  return Object.entries({ "gpubox.stack": stack, ...others }).map(([label, value]) => ({ label, value }));
+  return Object.entries(labels).map(([label, value]) => ({ label, value }));
+}
+
+/**
+ * What never changes of what outlives its container: a stack that was made before there were owners, or that is renamed, would
+ * have its volumes replaced, and what is in them lost.
+ */
+export const LASTING = ["name", "labels"];
+
+/** Labels of what outlives its container: people find out from it whose it is. */
+export function lastingLabels(labels: Record<string, pulumi.Input<string>>, madeBy: string) {
+  return labelList({ ...labels, [MADE_BY_LABEL]: madeBy });
 }
 
 /** Name for what belongs to a whole stack: `gpubox/dev` becomes `gpubox-dev`. */

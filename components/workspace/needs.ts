@@ -1,4 +1,5 @@
 import type { Config } from "../../config.ts";
+import type { Holdings } from "../host/owner.ts";
 import type { HostNeeds } from "../host/preflight.ts";
 import { homeVolume, stackSlug } from "./container.ts";
 
@@ -6,10 +7,16 @@ import { homeVolume, stackSlug } from "./container.ts";
 const COPIES = 2;
 const MEGABYTE = 1e6;
 
-/** What a stack, `<project>/<stack>`, will ask of its host. */
-export function hostNeeds(stack: string, { image, notebooks, data }: Config): HostNeeds {
+/** What a stack, `<project>/<stack>`, will ask of its host, and has there already. */
+export function hostNeeds(
+  stack: string,
+  { image, notebooks, data, owner }: Config,
+  holdings?: Holdings,
+): HostNeeds {
   return {
     stack,
+    holdings,
+    adopts: owner,
     network: stackSlug(stack),
     notebooks: notebooks.map((notebook) => ({
       ...notebook,

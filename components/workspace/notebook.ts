@@ -13,7 +13,9 @@ import {
   homeVolume,
   identity,
   isLoopback,
-  stackLabels,
+  LASTING,
+  labelList,
+  lastingLabels,
   unappliedLabel,
 } from "./container.ts";
 import { gpuRequest } from "./gpu.ts";
@@ -28,8 +30,12 @@ export interface NotebookArgs {
   notebook: NotebookConfig;
   /** Network that the notebooks of the stack share. */
   network: docker.Network;
-  /** `<project>/<stack>`: the label on everything the stack owns. */
+  /** `<project>/<stack>`. */
   stack: string;
+  /** On everything that the stack has. */
+  labels: Record<string, pulumi.Input<string>>;
+  /** Who makes it, and where the state is, in words. */
+  madeBy: string;
 }
 
 /** What a person needs to know of a running notebook. */
@@ -67,7 +73,7 @@ export class Notebook extends pulumi.ComponentResource {
     const { host, image, imageConfig, notebook, stack } = args;
     const { port, address } = notebook;
     const onHost = { parent: this, provider: host.provider, ...host.lifetime };
-    const labels = stackLabels(stack, { ...host.labels, "gpubox.notebook": notebook.name });
+    const labels = { ...args.labels, "gpubox.notebook": notebook.name };
 
     const gpus = host.gpus.apply((inventory) => gpuRequest(notebook.name, notebook.gpus, inventory));
     this.accelerator = gpus.apply(({ accelerator }) => accelerator);
@@ -88,7 +94,14 @@ export class Notebook extends pulumi.ComponentResource {
 
     // Settings, shell history and the like outlive a container and go with the stack.
     const volume = homeVolume(stack, notebook.name, imageConfig);
-    const home = volume ? new docker.Volume(`${name}-home`, { name: volume, labels }, onHost) : undefined;
+    const home =
+      volume === undefined
+        ? undefined
+        : new docker.Volume(
+            `${name}-home`,
+            { name: volume, labels: lastingLabels(labels, args.madeBy) },
+            { ...onHost, ignoreChanges: LASTING },
+          );
 
     const container = new docker.Container(
       `${name}-container`,
@@ -123,7 +136,7 @@ export class Notebook extends pulumi.ComponentResource {
         memory: notebook.memory,
         // Set beside `memory`, or the provider sees a change at every run.
         memorySwap: notebook.memory,
-        labels: [...labels, unappliedLabel],
+        labels: [...labelList(labels), unappliedLabel],
       },
       // The name and the port must be free before the next container can have them.
       { ...onHost, deleteBeforeReplace: true },

@@ -2,8 +2,9 @@ import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import type { CodeConfig, DatasetConfig, ImageConfig, NotebookConfig } from "../../config.ts";
 import type { DockerHost } from "../host/host.ts";
+import { OWNER_LABEL, STACK_LABEL } from "../host/owner.ts";
 import { CodeRepository } from "./code.ts";
-import { stackLabels, stackSlug } from "./container.ts";
+import { LASTING, lastingLabels, stackSlug } from "./container.ts";
 import { Dataset } from "./dataset.ts";
 import { NotebookImage } from "./image.ts";
 import { Notebook, type NotebookInfo } from "./notebook.ts";
@@ -19,6 +20,8 @@ export interface WorkspaceArgs {
   notebooks: NotebookConfig[];
   /** `<project>/<stack>`: the label on everything the stack owns. */
   stack: string;
+  /** Who makes it, and where the state is, in words. */
+  madeBy: string;
 }
 
 /**
@@ -39,7 +42,8 @@ export class Workspace extends pulumi.ComponentResource {
 
   constructor(name: string, args: WorkspaceArgs, opts?: pulumi.ComponentResourceOptions) {
     super("gpubox:workspace:Workspace", name, {}, opts);
-    const { host, stack } = args;
+    const { host, stack, madeBy } = args;
+    const labels = { [STACK_LABEL]: stack, [OWNER_LABEL]: host.owner };
     const child = { parent: this };
 
     const image = new NotebookImage("image", { host, image: args.image, tag: stackSlug(stack) }, child);
@@ -51,14 +55,14 @@ export class Workspace extends pulumi.ComponentResource {
     }
     const network = new docker.Network(
       "network",
-      { name: stackSlug(stack), labels: stackLabels(stack, host.labels) },
-      { ...child, provider: host.provider, ...host.lifetime },
+      { name: stackSlug(stack), labels: lastingLabels(labels, madeBy) },
+      { ...child, provider: host.provider, ...host.lifetime, ignoreChanges: LASTING },
     );
     const notebooks = args.notebooks.map(
       (notebook) =>
         new Notebook(
           notebook.name,
-          { host, image, imageConfig: args.image, notebook, network, stack },
+          { host, image, imageConfig: args.image, notebook, network, stack, labels, madeBy },
           child,
         ),
     );

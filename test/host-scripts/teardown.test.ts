@@ -16,7 +16,7 @@ const scratch = temporaryPath();
 beforeAll(() => mkdirSync(scratch, { recursive: true }));
 afterAll(() => removeFolder(scratch));
 
-const OURS = "--quiet --filter label=gpubox.stack=gpubox/lab --filter label=gpubox.owner=me";
+const OURS = "--quiet --filter label=gpubox.owner=me";
 
 describe.each(["dash", "bash --posix"])("teardown.sh by %s", (command) => {
   const shell = command.split(" ");

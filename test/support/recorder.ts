@@ -70,7 +70,7 @@ const OUTPUTS: Record<string, (name: string, inputs: Record<string, unknown>) =>
   "docker:index/volume:Volume": () => ({}),
   "pulumi:providers:aws": () => ({}),
   "pulumi:providers:docker": () => ({}),
-  "random:index/randomPassword:RandomPassword": () => ({ result: "c0ffee" }),
+  "random:index/randomPassword:RandomPassword": (name) => ({ result: `${name}-c0ffee` }),
 };
 
 const SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270";

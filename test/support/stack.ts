@@ -58,6 +58,7 @@ export function recordStack(raw: Record<string, unknown>, gpus = NO_GPU, kind = 
     const workspace = new Workspace("workspace", {
       host: makeHost(root, gpus),
       stack: "gpubox/dev",
+      madeBy: "ada@desk",
       ...config,
     });
     const { notebooks, image, codeFolder, dataFolder, accelerator } = workspace;

@@ -9,10 +9,17 @@ const SCRIPT = urn("command:local:Command");
 
 const goAhead = { do: "go ahead", losses: [] };
 
+/** A judgement, with its losses in words. */
+const judged = (...given: Partial<Parameters<typeof judge>>) => {
+  const [steps = [], resources = [], args = []] = given;
+  const consent = judge(steps, resources, args);
+  return "losses" in consent ? { ...consent, losses: consent.losses?.map(({ what }) => what) } : consent;
+};
+
 describe("a plan", () => {
   it("that leaves everything as it is is not carried out at all", () => {
     expect(
-      judge([
+      judged([
         { op: "same", urn: CONTAINER },
         { op: "read", urn: SCRIPT },
         { op: "refresh", urn: CONTAINER },
@@ -22,7 +29,7 @@ describe("a plan", () => {
 
   it("that only adds or runs scripts again goes ahead", () => {
     expect(
-      judge([
+      judged([
         { op: "same", urn: CONTAINER },
         { op: "create", urn: urn("docker:index/volume:Volume") },
         { op: "create-replacement", urn: SCRIPT },
@@ -35,7 +42,7 @@ describe("a plan", () => {
 
   it("says once what is lost with a container that is replaced", () => {
     const steps = ["replace", "create-replacement", "delete-replaced"].map((op) => ({ op, urn: CONTAINER }));
-    expect(judge(steps)).toEqual({
+    expect(judged(steps)).toEqual({
       do: "go ahead",
       losses: [
         "container1: its container is replaced, and what kernels have in memory is lost; /code and /data stay",
@@ -44,7 +51,7 @@ describe("a plan", () => {
   });
 
   it("says what goes with a notebook or an entry that is no longer there", () => {
-    const { losses } = judge([
+    const { losses } = judged([
       { op: "delete", urn: CONTAINER },
       { op: "delete", urn: urn("docker:index/volume:Volume", "container1-home") },
       { op: "delete", urn: urn("command:local:Command", "data-pets-retire") },
@@ -53,21 +60,38 @@ describe("a plan", () => {
     expect(losses).toEqual([
       expect.stringMatching(/^container1: its container is removed/),
       expect.stringMatching(/^container1: its home volume is removed/),
-      expect.stringMatching(/^data\/pets: no longer in the configuration; its files stay, unless/),
+      "data/pets: no longer in the configuration; its files stay",
     ]);
+  });
+
+  it("tells work and data that are lost from what a kernel has in its memory", () => {
+    const volume = urn("docker:index/volume:Volume", "container1-home");
+    const [kept, purged] = ["kept", "purged"].map((name) =>
+      urn("command:local:Command", `data-${name}-retire`),
+    );
+    const lasting = (each: string | undefined, inputs = {}, retainOnDelete = false) =>
+      judge(
+        [{ op: "delete", urn: each ?? "" }],
+        [{ urn: each ?? "", type: "", inputs, retainOnDelete }],
+      ).losses?.map((loss) => loss.lasting);
+    expect(lasting(CONTAINER)).toEqual([false]);
+    expect(lasting(volume)).toEqual([true]);
+    expect(lasting(volume, {}, true)).toEqual([]);
+    expect(lasting(kept, { environment: { PURGE: "" } })).toEqual([false]);
+    expect(lasting(purged, { environment: { PURGE: "1" } })).toEqual([true]);
   });
 
   it("asks nothing of what is gone already", () => {
     const args = ["--refresh", "--replace", CONTAINER];
-    expect(judge([{ op: "replace", urn: CONTAINER }], args)).toEqual(goAhead);
-    expect(judge([{ op: "replace", urn: `${CONTAINER}2` }], args)).not.toEqual(goAhead);
+    expect(judged([{ op: "replace", urn: CONTAINER }], [], args)).toEqual(goAhead);
+    expect(judged([{ op: "replace", urn: `${CONTAINER}2` }], [], args)).not.toEqual(goAhead);
   });
 
   it("is shown before anything of AWS's is made or changed, which may cost money", () => {
-    const asks = { do: "show it first" };
-    expect(judge([{ op: "create", urn: urn("aws:ec2/volume:Volume") }])).toEqual(asks);
-    expect(judge([{ op: "update", urn: urn("aws:ec2/instance:Instance") }])).toEqual(asks);
-    expect(judge([{ op: "same", urn: urn("aws:ec2/instance:Instance") }])).toEqual({ do: "nothing" });
+    const asks = { do: "show it first", losses: [] };
+    expect(judged([{ op: "create", urn: urn("aws:ec2/volume:Volume") }])).toEqual(asks);
+    expect(judged([{ op: "update", urn: urn("aws:ec2/instance:Instance") }])).toEqual(asks);
+    expect(judged([{ op: "same", urn: urn("aws:ec2/instance:Instance") }])).toEqual({ do: "nothing" });
   });
 });
 

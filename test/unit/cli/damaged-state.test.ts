@@ -30,7 +30,7 @@ describe("a damaged state", () => {
     const time = new Date(Date.now() - minutesAgo * 60_000);
     utimesSync(file, time, time);
   };
-  const refuse = () => refuseDamagedState({ stack: "dev", label: "gpubox/dev" }, places());
+  const refuse = () => refuseDamagedState({ stack: "dev" }, places());
   const said = () => {
     try {
       refuse();
@@ -81,7 +81,7 @@ describe("a damaged state", () => {
   it("without a whole backup is begun anew, and what it made is named", () => {
     write(`${places().state}.json`, "");
     write(`${places().state}.json.bak`, "");
-    expect(said()).toMatch(/docker ps -aq --filter label=gpubox\.stack=gpubox\/dev/);
+    expect(said()).toMatch(/npm run adopt$/m);
     follow();
     refuse();
     expect(existsSync(`${places().state}.json`)).toBe(false);

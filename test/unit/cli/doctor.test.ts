@@ -58,6 +58,7 @@ describe("a host", () => {
       "driver of GPU 0 (NVIDIA L4)",
       "generation of GPU 0 (NVIDIA L4)",
       "GPU after a reload of systemd",
+      "stack gpubox/dev",
       "network gpubox-dev",
       "container container1",
       "port 8888 of 127.0.0.1",
@@ -65,7 +66,6 @@ describe("a host", () => {
     for (const { found, needed } of checks) expect([found, needed]).not.toContain("");
   });
 
-  const mine = { name: "mine", stack: undefined };
   it.each<[string, Partial<HostFacts>, string, "warn" | "fail", RegExp]>([
     ["an old Docker", { docker: "19.03.15" }, "Docker", "fail", /apt-get install docker\.io/],
     ["no room at all", { freeMegabytes: 1000 }, "disk of Docker", "fail", /docker system prune/],
@@ -104,14 +104,14 @@ describe("a host", () => {
     ],
     [
       "a foreign network",
-      { networks: [{ ...mine, name: "gpubox-dev" }] },
+      { networks: [{ kind: "network", name: "gpubox-dev" }] },
       "network gpubox-dev",
       "fail",
-      /docker network rm/,
+      /npm run init -- -s NAME/,
     ],
     [
       "a foreign container",
-      { containers: [{ ...mine, name: "container1", ports: [] }] },
+      { containers: [{ kind: "container", name: "container1", ports: [] }] },
       "container container1",
       "fail",
       /docker rename/,

@@ -31,6 +31,7 @@ describe("the tree", () => {
       `data-pets > data-pets-retire ${COMMAND}`,
       "image > image-build docker:index/image:Image",
       "local > local-docker pulumi:providers:docker",
+      "local > local-owner random:index/randomPassword:RandomPassword",
       `local > local-root ${COMMAND}`,
       "workspace > code-fastai gpubox:workspace:CodeRepository",
       "workspace > container1 gpubox:workspace:Notebook",
@@ -84,10 +85,10 @@ describe("a notebook's container", () => {
     const { resources, result } = await recordStack({});
     const container = only(resources, CONTAINER);
     expect(container.secrets).toEqual(["envs"]);
-    expect(container.inputs.envs).toContain("JUPYTER_TOKEN=c0ffee");
-    expect(result.notebooks[0]?.url).toBe("http://127.0.0.1:8888/?token=c0ffee");
+    expect(container.inputs.envs).toContain("JUPYTER_TOKEN=container1-token-c0ffee");
+    expect(result.notebooks[0]?.url).toBe("http://127.0.0.1:8888/?token=container1-token-c0ffee");
     const elsewhere = resources.filter((resource) => resource !== container);
-    expect(JSON.stringify(elsewhere)).not.toContain("c0ffee");
+    expect(JSON.stringify(elsewhere)).not.toContain("container1-token-c0ffee");
   });
 
   it("takes the name and the port over from the one it replaces", async () => {

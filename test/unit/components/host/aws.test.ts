@@ -38,7 +38,7 @@ describe("the first start", () => {
 
   it("trusts no machine but the one with the host key that was made for it", async () => {
     const { resources } = await recordHost();
-    const { publicKey } = hostKey("c0ffee");
+    const { publicKey } = hostKey("aws-machine-host-key-c0ffee");
     for (const part of ["set-up", "volume", "idle-stop", "inspection"]) {
       const { create } = step(resources, part).inputs;
       expect(create).toContain(publicKey);
@@ -89,7 +89,7 @@ describe("by Session Manager", () => {
     expect(result.connection).toMatchObject({
       address: "aws-machine-instance-id",
       proxyCommand,
-      hostKey: hostKey("c0ffee").publicKey,
+      hostKey: hostKey("aws-machine-host-key-c0ffee").publicKey,
     });
     const { environment } = step(resources, "login").inputs;
     expect(environment.ADDRESS).toBe("aws-machine-instance-id");
@@ -158,7 +158,7 @@ describe("what lives on the machine", () => {
         address: "198.51.100.7",
         user: "ubuntu",
         key: "~/.ssh/id_ed25519",
-        hostKey: hostKey("c0ffee").publicKey,
+        hostKey: hostKey("aws-machine-host-key-c0ffee").publicKey,
       },
       cost: { running: "$0.83/h", stopped: "$19.65/month" },
     });

@@ -100,14 +100,27 @@ describe("ports", () => {
 });
 
 describe("containers", () => {
-  it("are known by name, stack and ports", () => {
+  it("are known by name, stack, owner and ports", () => {
     const containers = [
-      { name: "a,web/b", stack: "", ports: "127.0.0.1:8888->8888/tcp, :::9000-9001->9000-9001/tcp, 443/tcp" },
-      { name: "c", stack: "gpubox/lab", ports: "" },
+      {
+        name: "a,web/b",
+        stack: "",
+        owner: "",
+        madeBy: "",
+        ports: "127.0.0.1:8888->8888/tcp, :::9000-9001->9000-9001/tcp, 443/tcp",
+      },
+      { name: "c", stack: "gpubox/lab", owner: "c0ffee", madeBy: "ada@desk", ports: "" },
     ];
     expect(factsOf(inspection({ containers }), needs()).containers).toEqual([
-      { name: "a", stack: undefined, ports: [8888, 9000, 9001] },
-      { name: "c", stack: "gpubox/lab", ports: [] },
+      { kind: "container", name: "a", ports: [8888, 9000, 9001] },
+      {
+        kind: "container",
+        name: "c",
+        stack: "gpubox/lab",
+        owner: "c0ffee",
+        madeBy: "ada@desk",
+        ports: [],
+      },
     ]);
   });
 });
@@ -123,6 +136,8 @@ describe("the disk", () => {
     expect(problems(2048)).toEqual([]);
     expect(problems(null)).toEqual([]);
     expect(problems(2047)[0]).toMatch(/^gpubox:host: only 2047 MB are free .*docker system prune/);
-    expect(problems(10, [{ name: "container1", stack: "gpubox/lab", ports: "" }])).toEqual([]);
+    expect(
+      problems(10, [{ name: "container1", stack: "gpubox/lab", owner: "", madeBy: "", ports: "" }]),
+    ).toEqual([]);
   });
 });

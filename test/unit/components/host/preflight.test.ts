@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { GpuInventory } from "../../../../components/host/host.ts";
+import type { Existing } from "../../../../components/host/owner.ts";
 import {
   type ExistingContainer,
   type HostFacts,
@@ -10,6 +11,7 @@ import {
 const noGpu: GpuInventory = { gpus: [], runtime: undefined, problem: "no driver" };
 const needs = (extra: Partial<HostNeeds["notebooks"][number]> = {}): HostNeeds => ({
   stack: "gpubox/dev",
+  holdings: { owner: OWN, names: new Set() },
   network: "gpubox-dev",
   notebooks: [
     {
@@ -29,9 +31,13 @@ const facts = (containers: ExistingContainer[] = [], listenErrors: [number, stri
   volumes: [],
   listenErrors: new Map(listenErrors),
 });
-const container = (name: string, stack?: string, ports: number[] = []): ExistingContainer => ({
+/** The owner of the stack that asks. */
+const OWN = "c0ffee";
+const container = (name: string, stack?: string, ports: number[] = [], owner = OWN): ExistingContainer => ({
+  kind: "container",
   name,
   stack,
+  owner: stack && owner,
   ports,
 });
 
@@ -49,7 +55,7 @@ describe("a look at a host, before anything is made,", () => {
       "gpubox:notebooks[0].port: port 8888 is taken by another program: give container1 another `port`, or stop what `sudo ss -ltnp 'sport = :8888'` shows",
     ]);
     expect(preflightProblems(needs(), facts([container("other", undefined, [8888])], busy))).toEqual([
-      "gpubox:notebooks[0].port: port 8888 is taken by the container other: give container1 another `port`, or stop it with `docker stop other`",
+      "gpubox:notebooks[0].port: port 8888 is taken by the container other: give container1 another `port`, or, if that one is yours, stop it with `docker stop other`",
     ]);
   });
 
@@ -66,26 +72,66 @@ describe("a look at a host, before anything is made,", () => {
 
   it("names the owner of a container with a name the stack wants, unless it is its own", () => {
     expect(preflightProblems(needs(), facts([container("container1", "gpubox/dev")]))).toEqual([]);
-    expect(preflightProblems(needs(), facts([container("container1", "gpubox/lab")]))[0]).toContain(
-      "made by the gpubox stack gpubox/lab",
-    );
+    expect(
+      preflightProblems(needs(), facts([container("container1", "gpubox/lab", [], "other")]))[0],
+    ).toContain("made by the gpubox stack gpubox/lab");
     expect(preflightProblems(needs(), facts([container("container1")]))[0]).toMatch(
-      /notebooks\[0\].name: a container named container1 .*docker rename container1 container1-old/,
+      /notebooks\[0\].name: a container named container1 .*another `name`, or, if that one is yours, rename it/,
     );
   });
 
   it("takes no network or volume for its own that something else made", () => {
-    const ours = { stack: "gpubox/dev" };
-    const there = (owner: { stack: string | undefined }): HostFacts => ({
+    const there = (labels: Partial<Existing>): HostFacts => ({
       ...facts(),
-      networks: [{ name: "gpubox-dev", ...owner }],
-      volumes: [{ name: "container1-home", ...owner }],
+      networks: [{ kind: "network", name: "gpubox-dev", ...labels }],
+      volumes: [{ kind: "volume", name: "container1-home", ...labels }],
     });
+    const ours = { stack: "gpubox/dev", owner: OWN };
     expect(preflightProblems(needs(), there(ours))).toEqual([]);
-    const [network, volume] = preflightProblems(needs(), there({ stack: undefined }));
-    expect(network).toMatch(/^a network named gpubox-dev is there already.*docker network rm gpubox-dev/);
-    expect(volume).toMatch(/notebooks\[0\]\.name: a volume named container1-home .*docker volume rm/);
+    const [network, volume] = preflightProblems(needs(), there({}));
+    expect(network).toMatch(/^a network named gpubox-dev is there already.*npm run init -- -s NAME/);
+    expect(volume).toMatch(/notebooks\[0\]\.name: a volume named container1-home .*another `name`$/);
     expect(preflightProblems(needs({ volume: undefined }), there(ours))).toEqual([]);
+  });
+
+  it("refuses a stack of its name that another state has, says whose, and advises to remove nothing", () => {
+    const theirs = {
+      stack: "gpubox/dev",
+      owner: "other",
+      madeBy: "ada@desk, state in file:///home/ada/state",
+    };
+    const there: HostFacts = {
+      ...facts([{ ...container("lesson1", "gpubox/dev", [8888]), ...theirs }]),
+      networks: [{ kind: "network", name: "gpubox-dev", ...theirs }],
+      volumes: [{ kind: "volume", name: "container1-home", ...theirs }],
+    };
+    const [stack, port, ...others] = preflightProblems(needs(), there);
+    expect(stack).toContain(
+      "(ada@desk, state in file:///home/ada/state): container lesson1, network gpubox-dev",
+    );
+    expect(stack).toMatch(/npm run init -- -s NAME.*PULUMI_BACKEND_URL.*npm run adopt -- -s dev$/s);
+    expect(port).toMatch(/port 8888 is taken by the container lesson1/);
+    expect(others).toEqual([]);
+    expect([stack, port].join()).not.toMatch(/docker (rm|network rm|volume rm|rename)/);
+  });
+
+  it("knows what was made before there were owners by the state that has it", () => {
+    const old: HostFacts = {
+      ...facts([{ kind: "container", name: "container1", stack: "gpubox/dev", ports: [8888] }]),
+      volumes: [{ kind: "volume", name: "container1-home", stack: "gpubox/dev" }],
+    };
+    const names = new Set(["container/container1", "volume/container1-home"]);
+    expect(preflightProblems({ ...needs(), holdings: { owner: undefined, names } }, old)).toEqual([]);
+    expect(preflightProblems({ ...needs(), holdings: { owner: OWN, names: new Set() } }, old)).toEqual([
+      expect.stringContaining("nothing on it says by whom"),
+      expect.stringContaining("port 8888 is taken by the container container1"),
+    ]);
+    const adopted = {
+      ...needs(),
+      holdings: { owner: undefined, names: new Set<string>() },
+      adopts: "feedbeef",
+    };
+    expect(preflightProblems(adopted, old)).toEqual([]);
   });
 
   it("refuses GPUs that are not there, and reports everything at once", () => {

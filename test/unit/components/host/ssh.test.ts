@@ -41,15 +41,15 @@ describe("a host reached by SSH", () => {
     const { resources } = await record();
     const { inputs } = only(resources, COMMAND, "ssh-machine");
     expect(inputs.create).toBeUndefined();
-    expect(inputs.triggers).toEqual(["daemon-1", "c0ffee"]);
+    expect(inputs.triggers).toEqual(["daemon-1", "ssh-owner-c0ffee"]);
     expect(inputs.stdin).toMatch(
-      /^export STACK=gpubox\/dev\nexport OWNER=c0ffee\nexport DAEMON=daemon-1\n#!\/bin\/sh/,
+      /^export STACK=gpubox\/dev\nexport OWNER=ssh-owner-c0ffee\nexport DAEMON=daemon-1\n#!\/bin\/sh/,
     );
-    expect(inputs.delete).toContain("docker ps -aq --filter label=gpubox.owner=c0ffee");
+    expect(inputs.delete).toContain("docker ps -aq --filter label=gpubox.owner=ssh-owner-c0ffee");
     const labelled = resources.filter(({ type }) => /:(Container|Network|Volume)$/.test(type));
     expect(labelled).toHaveLength(3);
     for (const resource of labelled) {
-      expect(resource.inputs.labels).toContainEqual({ label: "gpubox.owner", value: "c0ffee" });
+      expect(resource.inputs.labels).toContainEqual({ label: "gpubox.owner", value: "ssh-owner-c0ffee" });
       expect(resource.inputs.labels).toContainEqual({ label: "gpubox.stack", value: "gpubox/dev" });
     }
   });
@@ -81,7 +81,7 @@ describe("a host reached by SSH", () => {
     expect(resources.filter(({ secrets }) => secrets.length > 0).map(({ name }) => name)).toEqual([
       "container1-container",
     ]);
-    expect(result.notebooks[0]?.url).toBe("http://127.0.0.1:8888/?token=c0ffee");
+    expect(result.notebooks[0]?.url).toBe("http://127.0.0.1:8888/?token=container1-token-c0ffee");
   });
 
   it("tells the commands that work from here", async () => {

@@ -148,7 +148,7 @@ describe("the instance", () => {
     const { inputs, secrets } = only(resources, INSTANCE);
     expect(secrets).toEqual(["userDataBase64"]);
     const data = parse(Buffer.from(inputs.userDataBase64, "base64").toString());
-    const key = hostKey("c0ffee");
+    const key = hostKey("aws-host-key-c0ffee");
     expect(data.ssh_keys).toEqual({ ed25519_private: key.privateKey, ed25519_public: key.publicKey });
     expect(await resolved(result.hostPublicKey)).toBe(key.publicKey);
     const others = resources.filter(({ type }) => type !== INSTANCE);
