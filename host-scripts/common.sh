@@ -31,17 +31,99 @@ absolute_root() {
   esac
 }
 
+# Whether a relative path leads to a folder of the person's below where it begins.
+stays_below() {
+  case /$1/ in
+    *//* | */./* | */../* | */.gpubox/* | /-*) return 1 ;;
+  esac
+}
+
 # check_folder PARENT: FOLDER is a relative path that stays below ROOT/PARENT, which is there.
 check_folder() {
   if control_character "${FOLDER-}"; then fail 2 "folder: it may not hold control characters"; fi
-  case /${FOLDER-}/ in
-    *//* | */./* | */../* | */.gpubox/* | /-*) fail 2 "folder: '${FOLDER-}' is not a folder below $1/" ;;
-  esac
+  stays_below "${FOLDER-}" || fail 2 "folder: '${FOLDER-}' is not a folder below $1/"
   [ -d "$ROOT/$1" ] || fail 1 "$ROOT/$1 is not there (a disk that is not mounted?)"
 }
 
-# state_folder PARENT: where a script keeps its lock and what it has half made for FOLDER.
+# state_folder PARENT: where a script keeps its lock and what it has half made for FOLDER. It is on the disk that FOLDER is on, so
+# that what is whole there gets its place by being renamed.
 state_folder() { printf '%s' "$ROOT/$1/.gpubox/$(printf '%s' "$FOLDER" | sed 's/%/%25/g; s|/|%2F|g')"; }
+
+# --- what a notebook can write to -------------------------------------------------------------------------------------
+#
+# Code in a notebook has the person's rights in ROOT/code and ROOT/data, and can put a link to any file of the person's in the
+# place of any name there, at any time. It does not see the two .gpubox (components/workspace/container.ts), but a notebook of an
+# earlier version did, and so does any other container that has these folders.
+
+# strange FOLDER ARGUMENT...: the first of what find finds in FOLDER that gpubox cannot have made, as what is written to it lands
+# elsewhere: anything but files and folders, or another user's. Whom FOLDER belongs to could replace all of it anyway.
+strange() {
+  # shellcheck disable=SC2012 # stat has no options that Linux and macOS share
+  owner=$(ls -ldn "$1/" 2>/dev/null | awk '{ print $3 }')
+  shift
+  find "$@" \( ! -type f ! -type d -o ! -user "$(id -u)" ! -user "${owner:-0}" \) -print 2>/dev/null | head -n 1
+}
+
+# The first such thing in the place of $state.
+intruder() {
+  base=${state%/.gpubox/*}
+  {
+    strange "$base" "$base/.gpubox" -prune
+    strange "$base/.gpubox" "$state" "$base"/.gpubox/%* -prune
+    strange "$state" "$state" -mindepth 1 -maxdepth 1
+  } | head -n 1
+}
+
+refuse_intruder() {
+  fail 3 "$1 was not put there by gpubox (a link, or another user's), and is left as it is" \
+    "  look at it:  ls -ld $(quoted "$1")" \
+    "  and remove it:  rm -rf $(quoted "$1")"
+}
+
+# own_folder FOLDER: makes a folder that gpubox keeps its things in, for the person alone, or sees that it is one.
+own_folder() {
+  if [ ! -L "$1" ]; then mkdir -m 700 "$1" 2>/dev/null || :; fi
+  if [ -n "$(strange "$(dirname "$1")" "$1" -prune)" ] || [ -f "$1" ]; then refuse_intruder "$1"; fi
+  [ -d "$1" ] || fail 1 "cannot make $1: $(id -un) may not write to $(dirname "$1")"
+  # Those of earlier versions were open to others.
+  chmod 700 "$1" 2>/dev/null || :
+}
+
+# enter NAME: goes to a folder of this one, unless it is a link. What counts is where we are once we are there: from then on
+# names are relative, and what becomes of the way is nobody's concern.
+enter() {
+  inside=$(pwd -P)/$1
+  cd -P "./$1" 2>/dev/null && [ "$(pwd -P)" = "$inside" ]
+}
+
+# enter_parent make|look: goes to the folder that FOLDER is in. Ends with 1 where it is not there and is not to be made.
+enter_parent() {
+  cd -P "${state%/.gpubox/*}" || fail 1 "cannot go to ${state%/.gpubox/*}"
+  below=$FOLDER
+  while [ "$below" != "${below#*/}" ]; do
+    next=${below%%/*}
+    below=${below#*/}
+    if [ ! -e "$next" ] && [ ! -L "$next" ]; then
+      [ "$1" = make ] || return 1
+      mkdir "./$next" 2>/dev/null || :
+    fi
+    if ! enter "$next"; then
+      fail 3 "$inside is a link, or no folder that can be gone to, and nothing is put behind it" \
+        "  move it away and run again:  mv $(quoted "$inside") $(quoted "$inside.mine")" \
+        "  or give this entry another folder"
+    fi
+  done
+}
+
+# rename FROM TO: as the system does it, so that TO is never a folder, or a link to one, that FROM goes into.
+rename() {
+  case $(mv --help 2>&1) in
+    *-T*) mv -T "$1" "$2" ;;
+    *) mv -h "$1" "$2" ;;
+  esac
+}
+
+# --- one run at a time ------------------------------------------------------------------------------------------------
 
 # The kernel's lock on a descriptor, by whichever program can ask for it. It is gone when the last process that holds the
 # descriptor is gone, however that ended: nothing stale to detect. What a script starts holds it as well, so a download or an
@@ -60,7 +142,14 @@ try_lock() {
 
 # Takes the lock of $state on descriptor 9; one run at a time works on a folder.
 lock() {
-  mkdir -p "$state" || fail 1 "cannot write to $(dirname "$state")"
+  own_folder "${state%/*}"
+  own_folder "$state"
+  found=$(intruder)
+  if [ -n "$found" ]; then refuse_intruder "$found"; fi
+  # A link on the way to FOLDER is told before anything is fetched.
+  rc=0
+  (enter_parent look) || rc=$?
+  if [ "$rc" -gt 1 ]; then exit "$rc"; fi
   exec 9>>"$state/lock"
   waited=0
   until try_lock 9; do

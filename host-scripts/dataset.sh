@@ -140,7 +140,8 @@ result() {
 
 in_the_way() {
   say "$1 $2; it is left as it is"
-  if [ -n "$SHA256" ]; then
+  # Not where the person would write through a link.
+  if [ -n "$SHA256" ] && [ ! -L "$1/.gpubox.json" ]; then
     say "  if it is this data set already:  printf '{\"sha256\": \"%s\"}' $SHA256 >$(quoted "$1/.gpubox.json")"
   fi
   fail 3 "  otherwise move it away and run again:  mv $(quoted "$1") $(quoted "$1.mine")" \
@@ -275,11 +276,9 @@ obtain() {
   if [ -n "$SHA256" ]; then
     file=$state/$SHA256.file
     origin=$(shown "$url")
-    # Kept from before the folder was deleted.
-    if [ ! -e "$file" ] && [ -f "$target.archive/$NAME" ]; then
-      say "found $target.archive/$NAME"
+    if [ ! -e "$file" ] && take_kept_archive; then
       origin=$target.archive/$NAME
-      ln "$origin" "$file" 2>/dev/null || cp "$origin" "$file"
+      say "found $origin"
     fi
     if [ -e "$file" ]; then
       take
@@ -298,19 +297,30 @@ END
     "  see for yourself:  curl -Lo $(quoted "$NAME") $(quoted "$origin") && sha256sum $(quoted "$NAME")"
 }
 
+# Takes the archive that was kept from before the folder was deleted, if there is one.
+take_kept_archive() (
+  if ! enter_parent look || ! enter "${target##*/}.archive"; then exit 1; fi
+  if [ ! -f "./$NAME" ] || [ -L "./$NAME" ]; then exit 1; fi
+  ln "./$NAME" "$file" 2>/dev/null || cp -P "./$NAME" "$file"
+  # A link that took its place meanwhile.
+  if [ -L "$file" ]; then rm -f "$file" && exit 1; fi
+)
+
 # Before the folder is put into place: a run that was stopped in between finds the archive.
-keep_archive() {
+keep_archive() (
   kept=$target.archive/$NAME
-  mkdir -p "$target.archive"
-  if [ "$origin" = "$kept" ]; then
-    rm -f "$file"
-  elif [ -e "$kept" ] || [ -L "$kept" ]; then
+  if [ "$origin" = "$kept" ]; then exit; fi
+  mkdir "$name.archive" 2>/dev/null || :
+  enter "${name#./}.archive" ||
+    fail 3 "$target.archive is a link, or no folder that can be gone to; it is left as it is" \
+      "  move it away and run again:  mv $(quoted "$target.archive") $(quoted "$target.archive.mine")"
+  if [ -e "./$NAME" ] || [ -L "./$NAME" ]; then
     say "$kept is there already and is left as it is"
   else
-    mv "$file" "$kept"
+    rename "$file" "./$NAME"
     say "the archive is kept: $kept"
   fi
-}
+)
 
 clean_up() {
   discard "$unpacked"
@@ -321,7 +331,8 @@ clean_up() {
 put_into_place() {
   read -r files <"$state/unpacked.files"
   tree=$(single_folder)
-  mkdir -p "$(dirname "$target")"
+  enter_parent make
+  name=./${target##*/}
   if [ "$KEEP_ARCHIVE" = 1 ] && [ "$kind" != plain ]; then keep_archive; fi
   # Last of all: what changes after the marker counts as the person's, and to lose its second name is a change to a file.
   rm -f "$file"
@@ -329,10 +340,10 @@ put_into_place() {
   watch "writing to the disk"
   flush "$tree"
   unwatch
-  if [ -d "$target" ] && [ ! -L "$target" ]; then rmdir "$target" || in_the_way "$target" "was filled in the meantime"; fi
-  if [ -e "$target" ] || [ -L "$target" ]; then in_the_way "$target" "was made in the meantime"; fi
-  mv "$tree" "$target"
-  flush "$target"
+  if [ -d "$name" ] && [ ! -L "$name" ]; then rmdir "$name" || in_the_way "$target" "was filled in the meantime"; fi
+  if [ -e "$name" ] || [ -L "$name" ]; then in_the_way "$target" "was made in the meantime"; fi
+  rename "$tree" "$name"
+  flush "$name"
 }
 
 # Without the lock: what is in place is complete, and is never changed.

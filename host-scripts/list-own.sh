@@ -26,6 +26,8 @@ for KIND in code data; do
   [ -d "$states" ] || continue
   find "$states" -mindepth 1 -maxdepth 1 -type d | sort | while IFS= read -r state; do
     FOLDER=$(printf '%s' "${state##*/}" | sed 's|%2F|/|g; s/%25/%/g')
+    # Whoever could write there could think of any name.
+    if [ ! -d "$state" ] || ! stays_below "$FOLDER" || control_character "$FOLDER"; then continue; fi
     target=$ROOT/$KIND/$FOLDER
     each_of_ours show
     half_made=$(find "$state" -mindepth 1 -maxdepth 1 ! -name lock ! -name '*.log')

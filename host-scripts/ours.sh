@@ -11,13 +11,15 @@ is_linked() {
   return 1
 }
 
+is_file() { [ -f "$1" ] && [ ! -L "$1" ]; }
+
 REMOVING=.gpubox-removing.json
 
 is_ours() {
   if [ ! -d "$1" ] || is_linked "$1"; then return 1; fi
   case $KIND in
     code) [ -d "$1/.git" ] && [ ! -L "$1/.git" ] && [ -f "$1/.git/gpubox" ] ;;
-    data) [ -f "$1/.gpubox.json" ] || [ -f "$1/$REMOVING" ] ;;
+    data) is_file "$1/.gpubox.json" || is_file "$1/$REMOVING" ;;
   esac
 }
 

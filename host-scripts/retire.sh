@@ -50,15 +50,25 @@ kept() {
 }
 
 # Away from its name at once: what a kill leaves of it is in nobody's way.
-take_away() { rm -rf "$state/removed" && mv "$1" "$state/removed" && rm -rf "$state/removed"; }
+take_away() { rm -rf "$state/removed" && rename "$1" "$state/removed" && rm -rf "$state/removed"; }
 
 # --- data -------------------------------------------------------------------------------------------------------------
 
-# Only files are looked at: folders change by what is removed from them. What is mounted inside is not ours.
+# Removes what is below this folder and has not changed since the marker was written. Only files are looked at: folders change by
+# what is removed from them, and a file by the loss of another name of its own. What is mounted inside is not ours. By find's own
+# -delete: it does not go by a path again, on which a link may be by then.
+remove_unchanged() {
+  find . -xdev ! -type d -links +1 ! -cnewer "$REMOVING" -exec ls -di {} + | awk '{ print $1 }' | sort -u >"$state/twice"
+  set -- ! -cnewer "$REMOVING"
+  while read -r inode; do set -- "$@" -o -inum "$inode"; done <"$state/twice"
+  find . -xdev -depth ! -type d ! -path "./$REMOVING" \( "$@" \) -delete || :
+}
+
 purge_data() (
-  cd "$1"
+  name=${1##*/}
+  enter "$name" || exit 0
   marker=.gpubox.json
-  [ -e "$marker" ] || marker=$REMOVING
+  is_file "$marker" || marker=$REMOVING
   if ! find "$marker" -prune -cnewer "$marker" >/dev/null 2>&1; then
     kept "$1" "whole: this machine's find cannot tell which files are newer than the data set" </dev/null
     exit 0
@@ -68,15 +78,15 @@ purge_data() (
     head -n 10 "$state/kept" | kept "$1" "whole, as $(id -un) may not write to some of its folders"
     exit 0
   fi
-  [ "$marker" = "$REMOVING" ] || mv "$marker" "$REMOVING"
+  [ "$marker" = "$REMOVING" ] || rename "$marker" "$REMOVING"
   purge_archive "$1.archive"
-  find . -xdev ! -type d ! -cnewer "$REMOVING" ! -path "./$REMOVING" -exec rm -f {} +
+  remove_unchanged
   find . -xdev ! -type d ! -path "./$REMOVING" >"$state/kept"
-  find . -xdev -depth -type d ! -path . -exec rmdir {} + 2>/dev/null || :
+  find . -xdev -depth -type d ! -path . -delete 2>/dev/null || :
   if [ -s "$state/kept" ]; then
     rm -f "$REMOVING"
     head -n 10 "$state/kept" | kept "$1" "with $(($(wc -l <"$state/kept"))) files that you changed or added"
-  elif [ "$(ls -A)" = "$REMOVING" ] && take_away "$1"; then
+  elif [ "$(ls -A)" = "$REMOVING" ] && take_away "../$name"; then
     say "removed: $1"
   else
     kept "$1" "as something in it cannot be removed" </dev/null
@@ -85,12 +95,13 @@ purge_data() (
 
 # The download that was kept beside a data set; called where the marker is.
 purge_archive() {
-  if [ ! -d "$1" ] || [ -L "$1" ]; then return; fi
-  find "$1" -xdev -type f ! -cnewer "$REMOVING" -exec rm -f {} +
-  if rmdir "$1" 2>/dev/null; then
+  archive=../${1##*/}
+  if [ ! -d "$archive" ] || [ -L "$archive" ]; then return; fi
+  find "$archive" -xdev -depth -type f ! -cnewer "$REMOVING" -delete || :
+  if rmdir "$archive" 2>/dev/null; then
     say "removed: $1"
   else
-    find "$1" ! -type d | head -n 10 | kept "$1" "with files that you changed or added"
+    find "$archive" ! -type d | head -n 10 | kept "$1" "with files that you changed or added"
   fi
 }
 
@@ -141,7 +152,7 @@ purge_code() {
   all_own_work "$1" >"$state/kept" 2>&1 || echo "git fails" >>"$state/kept"
   if [ -s "$state/kept" ]; then
     head -n 10 "$state/kept" | kept "$1" "with what only it has (above)"
-  elif take_away "$1"; then
+  elif take_away "./${1##*/}"; then
     say "removed: $1"
   else
     kept "$1" "as it cannot be removed" </dev/null
@@ -160,8 +171,14 @@ if [ "${PURGE-}" != 1 ]; then
   exit 0
 fi
 
-if is_linked "$target" || is_linked "$state"; then
+if is_linked "$target"; then
   say "kept: $target is a link, or behind one"
+  exit 0
+fi
+found=$(intruder)
+if [ -n "$found" ]; then
+  say "kept: $target, as $found was not put there by gpubox (a link, or another user's)"
+  say "  look at it, and remove it:  rm -rf $(quoted "$found")"
   exit 0
 fi
 if ! mkdir -p "$state" 2>/dev/null || [ ! -w "$state" ] || { [ -e "$state/lock" ] && [ ! -w "$state/lock" ]; }; then
@@ -169,12 +186,15 @@ if ! mkdir -p "$state" 2>/dev/null || [ ! -w "$state" ] || { [ -e "$state/lock" 
   exit 0
 fi
 lock
-each_of_ours "purge_$KIND"
+if enter_parent look; then each_of_ours "purge_$KIND"; fi
 if [ -e "$target" ] && ! is_ours "$target"; then say "left: $target, of which nothing was put there by gpubox"; fi
-rm -f "$state/kept" "$state/commits" "$state/submodules"
+rm -f "$state/kept" "$state/twice" "$state/commits" "$state/submodules"
 if [ -n "$(each_of_ours echo)" ]; then exit 0; fi
 # Half-made downloads and clones. Whoever waits for the lock meanwhile ends with an error, as the folder is gone.
 chmod -R u+rwX "$state" 2>/dev/null || :
 rm -rf "$state"
 # The folders that a nested one was put into, as far as nothing else is in them.
-(cd "$ROOT/$KIND" && rmdir -p "$(dirname "$FOLDER")" 2>/dev/null) || :
+if enter_parent look; then
+  above=$(dirname "$FOLDER")
+  while [ "$above" != . ] && cd -P .. && rmdir "./${above##*/}" 2>/dev/null; do above=$(dirname "$above"); done
+fi

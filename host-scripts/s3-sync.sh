@@ -41,18 +41,22 @@ if [ -e "$target" ] || [ -L "$target" ]; then
       "  move it away and run again:  mv $(quoted "$target") $(quoted "$target.mine")" \
       "  or give this entry of data: another folder"
   fi
-  rmdir "$target"
 fi
 
 # One url's files are never mixed with another's.
 part=$state/s3-$(printf '%s' "$URL" | cksum | cut -d ' ' -f 1)
 mkdir -p "$part"
+# S3 holds no links, and aws would write through one.
+found=$(find "$part" ! -type f ! -type d | head -n 1)
+if [ -n "$found" ]; then refuse_intruder "$found"; fi
 aws s3 sync "$URL" "$part" --only-show-errors >&2 ||
   fail 1 "$URL cannot be read" "  what there is:  aws s3 ls $URL/" "  on a machine of gpubox's own its role may read what the entries of data: name"
 if [ -z "$(ls -A "$part")" ]; then fail 1 "there is nothing at $URL: it must be a folder, with files below it"; fi
 printf '{"s3": "%s"}\n' "$URL" >"$part/.gpubox.json"
 flush "$part"
-mkdir -p "$(dirname "$target")"
-mv "$part" "$target"
+enter_parent make
+name=./${target##*/}
+if [ -d "$name" ] && [ ! -L "$name" ]; then rmdir "$name"; fi
+rename "$part" "$name"
 say "created: $target"
 printf '%s\n' "$target"

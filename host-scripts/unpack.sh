@@ -148,7 +148,7 @@ unpack_archive() {
 # A link that stayed inside the archive may not stay inside its single folder.
 check_tree() {
   tree=$(single_folder)
-  rm -f "$tree/.gpubox.json"
+  rm -rf "$tree/.gpubox.json"
   # shellcheck disable=SC2016 # for the inner shell
   (cd "$tree" && find . -type l -exec sh -c \
     'for link; do printf "l\t0\t%s\t%s\n" "${link#./}" "$(readlink "$link")"; done' sh {} +) >"$state/listing"

@@ -2,13 +2,14 @@ import {
   chmodSync,
   chownSync,
   existsSync,
+  lchownSync,
   mkdirSync,
   readdirSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { lacks, removeFolder, runScript, type ScriptOptions, temporaryPath } from "../support/host-script.ts";
 
@@ -38,6 +39,10 @@ describe.each([[["dash"]], [["bash", "--posix"]]])("prepare.sh by %j", (shell) =
       expect(mode & 0o777).toBe(0o755);
       expect(uid).toBe(process.getuid?.());
     }
+    // Before the container runtime, which would make them as root.
+    for (const folder of ["code", "data"]) {
+      expect(statSync(join(home, "docker_mount", folder, ".gpubox")).mode & 0o777).toBe(0o700);
+    }
     expect(await prepare("~/docker_mount", { shell })).toEqual({ code: 0, stdout: run.stdout, stderr: "" });
   });
 
@@ -58,12 +63,89 @@ describe.each([[["dash"]], [["bash", "--posix"]]])("prepare.sh by %j", (shell) =
     expect(run.stderr).toContain(`root: '${root}' is neither absolute nor below ~/`);
   });
 
+  it("makes nothing behind a link in the place of what notebooks do not see", async () => {
+    mkdirSync(join(home, "elsewhere"));
+    mkdirSync(join(home, "docker_mount", "data"), { recursive: true });
+    symlinkSync(join(home, "elsewhere"), join(home, "docker_mount", "data", ".gpubox"));
+    const run = await prepare("~/docker_mount", { shell });
+    expect(run).toMatchObject({ code: 3, stdout: "" });
+    expect(run.stderr).toContain(`${home}/docker_mount/data/.gpubox was not put there by gpubox`);
+    expect(run.stderr).toContain(`rm -rf '${home}/docker_mount/data/.gpubox'`);
+  });
+
   it("names the file that is in the way", async () => {
     writeFileSync(join(home, "it's a file"), "mine");
     const run = await prepare("~/it's a file/below", { shell });
     expect(run).toMatchObject({ code: 3, stdout: "" });
     expect(run.stderr).toContain(`${home}/it's a file is a file`);
     expect(run.stderr).toContain(`mv '${home}/it'\\''s a file' '${home}/it'\\''s a file.mine'`);
+  });
+});
+
+describe("prepare.sh where a link of somebody else is on the way", () => {
+  const skip = lacks(process.getuid?.() !== 0, "links of someone else, which takes root");
+  const [PERSON, OTHER] = [65_534, 65_533];
+  /** A link of a user's, and the folder that it leads to, which is the person's. */
+  const link = (path: string, uid: number, to = `${path}.of-the-person`) => {
+    if (!existsSync(to)) mkdirSync(to, { recursive: true });
+    chownSync(to, PERSON, PERSON);
+    mkdirSync(dirname(path), { recursive: true });
+    symlinkSync(to, path);
+    lchownSync(path, uid, uid);
+  };
+  const as = (uid: number, root: string) => prepare(root, { uid });
+  const at = (path: string) => join(home, path);
+
+  it.skipIf(skip).each([
+    ["the root", "root", "root"],
+    ["the root, with a slash at its end", "root", "root/"],
+    ["code/ in it", "root/code", "root"],
+    ["data/ in it", "root/data", "root"],
+    ["a folder above it", "team", "team/root"],
+  ])("refuses %s, and makes nothing", async (_what, path, root) => {
+    chownSync(home, PERSON, PERSON);
+    link(at(path), OTHER);
+    for (const uid of [PERSON, 0]) {
+      const run = await as(uid, `${home}/${root}`);
+      expect(run).toMatchObject({ code: 3, stdout: "" });
+      expect(run.stderr).toContain(`${at(path)} is a link of ${OTHER}'s`);
+      expect(run.stderr).toContain(`sudo chown -h ${uid}:`);
+    }
+    expect(readdirSync(at(`${path}.of-the-person`))).toEqual([]);
+  });
+
+  it.skipIf(skip)("refuses one that a link of the person's leads to", async () => {
+    link(at("big"), OTHER);
+    link(at("root"), PERSON, at("big/../big"));
+    expect((await as(PERSON, "~/root")).stderr).toContain(`${at("big")} is a link of ${OTHER}'s`);
+  });
+
+  it.skipIf(skip)(
+    "refuses root's own in the place of the root, and takes it above it, as /home may be",
+    async () => {
+      chownSync(home, PERSON, PERSON);
+      link(at("root"), 0);
+      expect((await as(PERSON, "~/root")).stderr).toContain(`${at("root")} is a link of root's`);
+      link(at("homes"), 0);
+      expect(await as(PERSON, `${home}/homes/root`)).toMatchObject({ code: 0 });
+    },
+  );
+
+  it.skipIf(skip)("takes the person's own", async () => {
+    chownSync(home, PERSON, PERSON);
+    for (const path of ["root", "root/code", "root/data"]) link(at(path), PERSON);
+    expect(await as(PERSON, "~/root")).toMatchObject({ code: 0 });
+  });
+
+  it.skipIf(skip)("ends where links lead in a circle", async () => {
+    for (const [from, to] of [
+      ["one", "two"],
+      ["two", "one"],
+    ] as const) {
+      symlinkSync(at(to), at(from));
+      lchownSync(at(from), PERSON, PERSON);
+    }
+    expect((await as(PERSON, "~/one/root")).stderr).toContain("a link that leads nowhere");
   });
 });
 

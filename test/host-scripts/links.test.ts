@@ -1,0 +1,296 @@
+/** What a notebook can plant in /code and /data for the host's scripts to write through, to delete behind, or to hang at. */
+import { execFileSync } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import type { HostScript } from "../../components/host/host.ts";
+import { sha256 } from "../support/dataset-host.ts";
+import { gitAs } from "../support/git-server.ts";
+import {
+  filesBelow,
+  findProgram,
+  lacks,
+  missingPrograms,
+  pathWith,
+  removeFolder,
+  runScript,
+  temporaryPath,
+} from "../support/host-script.ts";
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+
+const scratch = temporaryPath();
+const home = join(scratch, "home");
+const upstream = join(scratch, "upstream");
+const archive = join(scratch, "pets.tar.gz");
+const skip = lacks(missingPrograms("git tar gzip cksum mkfifo"), "scripts that write where a notebook can");
+const PETS = { "train/a": "one", "valid/b": "two" };
+const S3 = "s3://bucket/pets";
+
+let root = "";
+/** What the person has outside of the root. */
+let mine = "";
+let bin = "";
+let tests = 0;
+let hash = "";
+
+beforeAll(() => {
+  mkdirSync(home, { recursive: true });
+  mkdirSync(upstream);
+  const git = gitAs(home);
+  git(upstream, "init", "--quiet", "--initial-branch", "main");
+  writeFileSync(join(upstream, "lesson.txt"), "one");
+  git(upstream, "add", ".");
+  git(upstream, "commit", "--quiet", "-m", "one");
+  const source = join(scratch, "source");
+  for (const [path, text] of Object.entries(PETS)) {
+    mkdirSync(dirname(join(source, path)), { recursive: true });
+    writeFileSync(join(source, path), text);
+  }
+  execFileSync("tar", ["-czf", archive, "-C", source, "."]);
+  hash = sha256(readFileSync(archive));
+});
+afterAll(() => removeFolder(scratch));
+beforeEach(() => {
+  tests += 1;
+  root = join(scratch, `root [${tests}] *`);
+  mine = join(scratch, `mine ${tests}`);
+  bin = join(scratch, `bin ${tests}`);
+  for (const kind of ["code", "data"]) mkdirSync(join(root, kind), { recursive: true });
+  mkdirSync(mine);
+  writeFileSync(join(mine, "thesis"), "mine");
+  pathWith(bin, "bsdtar cksum cmp cp flock git gzip id ln tar test");
+  program("aws", `mkdir -p "$4/train" "$4/valid"; printf one >"$4/train/a"; printf two >"$4/valid/b"`);
+});
+
+/** Puts a program of the test's own before the host's: it may do what a notebook does at that very moment. */
+const program = (name: string, text: string) => {
+  rmSync(join(bin, name), { force: true });
+  writeFileSync(join(bin, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+};
+/** The program itself, as a word of a shell. */
+const real = (name: string) => `'${findProgram(name)}'`;
+/** Shell lines that do something once. */
+const once = (text: string) => `if mkdir '${bin}/done' 2>/dev/null; then ${text}; fi`;
+
+const at = (...parts: string[]) => join(root, ...parts);
+const link = (to: string, ...parts: string[]) => {
+  mkdirSync(dirname(at(...parts)), { recursive: true });
+  symlinkSync(to, at(...parts));
+};
+const run = (script: HostScript, environment: Record<string, string>) =>
+  runScript(script, { ROOT: root, HOME: home, GIT_CONFIG_NOSYSTEM: "1", ...environment }, { path: bin });
+
+/** Each script that puts something there, or takes it away. */
+const SCRIPTS = {
+  "dataset.sh": (folder = "pets", more = {}) =>
+    run("dataset.sh", { URLS: `file://${archive}`, SHA256: hash, FOLDER: folder, ...more }),
+  "s3-sync.sh": (folder = "pets") => run("s3-sync.sh", { URL: S3, FOLDER: folder }),
+  "code.sh": (folder = "pets") => run("code.sh", { URL: `file://${upstream}`, REF: "main", FOLDER: folder }),
+  "retire.sh": (folder = "pets") => run("retire.sh", { KIND: "data", FOLDER: folder, PURGE: "1" }),
+};
+type Script = keyof typeof SCRIPTS;
+const kindOf = (script: Script) => (script === "code.sh" ? "code" : "data");
+
+const expectMineUntouched = () => expect(filesBelow(mine)).toEqual({ thesis: "mine" });
+const partOfS3 = `s3-${execFileSync("sh", ["-c", `printf %s ${S3} | cksum`], { encoding: "utf8" }).split(" ")[0]}`;
+
+describe.skipIf(skip)("a link in .gpubox is refused, and nothing is written through it", () => {
+  const everywhere: [Script, string][] = (Object.keys(SCRIPTS) as Script[]).flatMap((script) =>
+    [".gpubox", ".gpubox/pets", ".gpubox/pets/lock"].map((path): [Script, string] => [script, path]),
+  );
+  it.each<[Script, string]>([
+    ...everywhere,
+    ...["seen", "seen.new", "hash", "problem", "listing", "unpack.log", "fetch.log", "headers.log"].map(
+      (name): [Script, string] => ["dataset.sh", `.gpubox/pets/${name}`],
+    ),
+    ...["part", "file", "parts", "parts.aria2"].map((ending): [Script, string] => [
+      "dataset.sh",
+      `.gpubox/pets/HASH.${ending}`,
+    ]),
+    ...["unpacked", "unpacked.files", "rejected-01234567"].map((name): [Script, string] => [
+      "dataset.sh",
+      `.gpubox/pets/${name}`,
+    ]),
+    ["dataset.sh", ".gpubox/%slot-1"],
+    ["s3-sync.sh", `.gpubox/pets/${partOfS3}`],
+    ["s3-sync.sh", `.gpubox/pets/${partOfS3}/train`],
+    ["code.sh", ".gpubox/pets/git.log"],
+    ["code.sh", ".gpubox/pets/new-tree"],
+    ["retire.sh", ".gpubox/pets/kept"],
+    ["retire.sh", ".gpubox/pets/removed"],
+  ])("%s: %s", async (script, name) => {
+    if (script === "retire.sh") {
+      await SCRIPTS["dataset.sh"]();
+      rmSync(at("data", name), { recursive: true, force: true });
+    }
+    const path = name.replace("HASH", hash);
+    const isFolder = /(\.gpubox|pets|unpacked|removed|train|s3-\d+)$/.test(path);
+    link(isFolder ? mine : join(mine, "thesis"), kindOf(script), path);
+    const { code, stderr } = await SCRIPTS[script]();
+    expectMineUntouched();
+    expect(code, stderr).toBe(script === "retire.sh" ? 0 : 3);
+    const full = at(kindOf(script), path);
+    expect(stderr).toContain(`${full} was not put there by gpubox`);
+    expect(stderr).toContain(`rm -rf '${full}'`);
+    expect(readlinkSync(full)).toContain(mine);
+    if (script === "retire.sh") expect(existsSync(at("data", "pets", "train", "a"))).toBe(true);
+    // Done as the message says, the next run goes on.
+    execFileSync("rm", ["-rf", full]);
+    expect(await SCRIPTS[script]()).toMatchObject({ code: 0 });
+    expectMineUntouched();
+  });
+
+  it("nor is a pipe waited at", async () => {
+    mkdirSync(at("data", ".gpubox", "pets"), { recursive: true });
+    execFileSync("mkfifo", [at("data", ".gpubox", "pets", "lock")]);
+    const { code, stderr } = await SCRIPTS["dataset.sh"]();
+    expect(code).toBe(3);
+    expect(stderr).toContain("pets/lock was not put there by gpubox");
+  });
+
+  it("what is kept there is for the person alone, also where it was open", async () => {
+    mkdirSync(at("data", ".gpubox", "pets"), { recursive: true, mode: 0o777 });
+    expect(await SCRIPTS["dataset.sh"]()).toMatchObject({ code: 0 });
+    for (const path of [".gpubox", ".gpubox/pets"])
+      expect(statSync(at("data", path)).mode & 0o777).toBe(0o700);
+  });
+});
+
+describe.skipIf(skip)("a link in the way to a folder", () => {
+  it.each<Script>([
+    "dataset.sh",
+    "s3-sync.sh",
+    "code.sh",
+  ])("is refused before anything is fetched: %s", async (script) => {
+    link(mine, kindOf(script), "far");
+    const { code, stderr } = await SCRIPTS[script]("far/deep/pets");
+    expectMineUntouched();
+    expect(code, stderr).toBe(3);
+    expect(stderr).toContain(`${at(kindOf(script), "far")} is a link`);
+    expect(readdirSync(mine)).toEqual(["thesis"]);
+  });
+
+  it.each<Script>([
+    "dataset.sh",
+    "s3-sync.sh",
+  ])("that comes there meanwhile leads nothing astray: %s", async (script) => {
+    const swap = once(
+      `mkdir -p '${at("data", "far")}'; mv '${at("data", "far")}' '${at("data", "old")}'; ln -s '${mine}' '${at("data", "far")}'`,
+    );
+    // The last thing before the folder is put into place.
+    program("sync", swap);
+    await SCRIPTS[script]("far/pets");
+    expectMineUntouched();
+  });
+
+  it.each<Script>([
+    "dataset.sh",
+    "s3-sync.sh",
+  ])("in the very place of the folder is not gone into: %s", async (script) => {
+    program(
+      "mv",
+      `case "$*" in *pets) ${once(`ln -s '${mine}' '${at("data", "pets")}'`)} ;; esac; exec ${real("mv")} "$@"`,
+    );
+    await SCRIPTS[script]();
+    expectMineUntouched();
+  });
+});
+
+describe.skipIf(skip)("a link in the place of the archive that is kept", () => {
+  it("is not written behind", async () => {
+    link(mine, "data", "pets.archive");
+    const { code, stderr } = await SCRIPTS["dataset.sh"]("pets", { KEEP_ARCHIVE: "1" });
+    expectMineUntouched();
+    expect(code).toBe(3);
+    expect(stderr).toContain(`${at("data", "pets.archive")} is a link`);
+    expect(stderr).toContain(`mv '${at("data", "pets.archive")}'`);
+  });
+
+  it.each(["pets.archive", "pets.archive/pets.tar.gz"])("is not read: %s", async (path) => {
+    writeFileSync(join(mine, "pets.tar.gz"), "a secret");
+    link(path === "pets.archive" ? mine : join(mine, "pets.tar.gz"), "data", path);
+    const { code, stderr } = await SCRIPTS["dataset.sh"]();
+    expect(stderr).not.toContain(sha256("a secret"));
+    expect(code, stderr).toBe(0);
+    expect(filesBelow(at("data", "pets"))).toMatchObject(PETS);
+  });
+});
+
+describe.skipIf(skip)("retire.sh", () => {
+  beforeEach(async () => {
+    await SCRIPTS["dataset.sh"]("far/pets");
+    mkdirSync(join(mine, "pets"));
+    writeFileSync(join(mine, "pets", "a"), "mine");
+  });
+  const expectAllThere = () => expect(filesBelow(mine)).toEqual({ thesis: "mine", "pets/a": "mine" });
+
+  it("puts no marker behind a link", async () => {
+    link(mine, "data", "far", "pets", ".gpubox-removing.json");
+    const { stderr } = await SCRIPTS["retire.sh"]("far/pets");
+    expectAllThere();
+    expect(stderr).toContain(`removed: ${at("data", "far", "pets")}`);
+  });
+
+  it("takes a marker that is a link for none", async () => {
+    rmSync(at("data", "far", "pets", ".gpubox.json"));
+    link(join(mine, "thesis"), "data", "far", "pets", ".gpubox.json");
+    const { stderr } = await SCRIPTS["retire.sh"]("far/pets");
+    expect(stderr).toContain("of which nothing was put there by gpubox");
+    expect(filesBelow(at("data", "far", "pets"))).toEqual(PETS);
+  });
+
+  it("removes nothing behind a link that takes a folder's place meanwhile", async () => {
+    const train = at("data", "far", "pets", "train");
+    program(
+      "rm",
+      `${once(`${real("mv")} '${train}' '${train}.old'; ln -s '${join(mine, "pets")}' '${train}'`)}; exec ${real("rm")} "$@"`,
+    );
+    await SCRIPTS["retire.sh"]("far/pets");
+    expectAllThere();
+  });
+
+  it("takes nothing away that is behind a link on the way to it by then", async () => {
+    const far = at("data", "far");
+    program(
+      "find",
+      `case $PWD in */pets) ${once(`${real("mv")} '${far}' '${far}.old'; ln -s '${mine}' '${far}'`)} ;; esac; exec ${real("find")} "$@"`,
+    );
+    await SCRIPTS["retire.sh"]("far/pets");
+    expectAllThere();
+  });
+
+  it("removes a file with all of its names", async () => {
+    const linked = join(scratch, "linked");
+    mkdirSync(join(linked, "deep"), { recursive: true });
+    writeFileSync(join(linked, "a"), "one");
+    execFileSync("ln", ["-f", join(linked, "a"), join(linked, "deep", "b")]);
+    const tar = join(scratch, "linked.tar");
+    execFileSync("tar", ["-cf", tar, "-C", linked, "."]);
+    await SCRIPTS["dataset.sh"]("linked", { URLS: `file://${tar}`, SHA256: sha256(readFileSync(tar)) });
+    expect(statSync(at("data", "linked", "a")).nlink).toBe(2);
+    writeFileSync(at("data", "linked", "deep", "notes"), "mine");
+    await SCRIPTS["retire.sh"]("linked");
+    expect(filesBelow(at("data", "linked"))).toEqual({ "deep/notes": "mine" });
+  });
+});
+
+it.skipIf(skip)("list-own.sh lists nothing that a made-up name leads to", async () => {
+  await SCRIPTS["dataset.sh"]();
+  for (const name of ["..%2F..%2Fmine", "%2Fetc", "two\nlines", "tab\there"]) {
+    mkdirSync(at("data", ".gpubox", name, "half"), { recursive: true });
+  }
+  const { code, stdout } = await run("list-own.sh", {});
+  expect(code).toBe(0);
+  expect(stdout.trim().split("\n")).toEqual([expect.stringMatching(/^data\tpets\t\d+\t.*\/data\/pets$/)]);
+});
