@@ -112,5 +112,5 @@ disk_facts() {
     "$(free_megabytes "$ROOT")"
 }
 
-printf '{"user":"%s:%s","docker":%s,"driver":%s,"toolkitHook":%s,"listening":%s,"addresses":%s,"free":%s,"time":%s}\n' \
-  "$(id -u)" "$(id -g)" "$(docker_facts)" "$(driver_facts)" "$(toolkit_hook)" "$(listening)" "$(addresses)" "$(disk_facts)" "$(date +%s)"
+printf '{"user":"%s:%s","home":%s,"docker":%s,"driver":%s,"toolkitHook":%s,"listening":%s,"addresses":%s,"free":%s,"time":%s}\n' \
+  "$(id -u)" "$(id -g)" "$(printf '%s' "${HOME-}" | json_string)" "$(docker_facts)" "$(driver_facts)" "$(toolkit_hook)" "$(listening)" "$(addresses)" "$(disk_facts)" "$(date +%s)"

@@ -59,6 +59,7 @@ export class AwsHost extends pulumi.ComponentResource implements DockerHost {
   readonly address: pulumi.Output<string>;
   readonly root: pulumi.Output<string>;
   readonly user: pulumi.Output<string>;
+  readonly home: pulumi.Output<string | undefined>;
   readonly platform: pulumi.Output<string>;
   readonly gpus: pulumi.Output<GpuInventory>;
   readonly owner: pulumi.Output<string>;
@@ -102,6 +103,7 @@ export class AwsHost extends pulumi.ComponentResource implements DockerHost {
     this.address = this.#ssh.address;
     this.root = this.#ssh.root;
     this.user = this.#ssh.user;
+    this.home = this.#ssh.home;
     this.platform = this.#ssh.platform;
     this.gpus = this.#ssh.gpus;
     this.owner = this.#ssh.owner;

@@ -98,6 +98,8 @@ export interface DockerHost {
   root: pulumi.Output<string>;
   /** `uid:gid` of the person on the host. */
   user: pulumi.Output<string>;
+  /** Home folder of the person on the host; undefined where that is not known. */
+  home: pulumi.Output<string | undefined>;
   /** Platform of the host's images, e.g. `linux/amd64`. */
   platform: pulumi.Output<string>;
   /** What is known about the host's GPUs. */

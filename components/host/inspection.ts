@@ -12,6 +12,8 @@ export interface Machine {
   platform: string;
   /** `uid:gid` of the person. */
   user: string;
+  /** Home folder of the person; undefined where that is not known. */
+  home?: string;
   gpus: GpuInventory;
 }
 
@@ -42,6 +44,8 @@ interface Listed {
 /** The line that `inspect.sh` prints. */
 export interface Inspection {
   user: string;
+  /** Home folder of the person. */
+  home?: string;
   docker:
     | { missing: true }
     | {
@@ -90,14 +94,14 @@ export function dockerProblem({ docker }: Inspection): { step: string; tell: str
 export function machineOf(inspection: Inspection): Machine {
   const problem = dockerProblem(inspection);
   if (problem) throw new Error(problem.tell);
-  const { user, docker, driver, toolkitHook } = inspection;
+  const { user, home, docker, driver, toolkitHook } = inspection;
   const { ID = "", Architecture = "", Runtimes, DiscoveredDevices } = (docker as { info: DockerInfo }).info;
   const gpus = gpuInventory({
     driver,
     toolkit: toolkitHook || "nvidia" in (Runtimes ?? {}),
     cdi: (DiscoveredDevices ?? []).some((device) => device.ID?.startsWith("nvidia.com/gpu")),
   });
-  return { id: ID, platform: `linux/${architecture(Architecture)}`, user, gpus };
+  return { id: ID, platform: `linux/${architecture(Architecture)}`, user, home, gpus };
 }
 
 /** Docker's name for what the daemon's kernel calls its architecture. */
@@ -135,6 +139,7 @@ export function factsOf(inspection: Inspection, needs: HostNeeds, now = Date.now
     listenErrors: new Map(listenErrors),
     freeMegabytes: free.docker ?? undefined,
     freeForRoot: free.root ?? undefined,
+    home: inspection.home,
     clockAhead: inspection.time === undefined ? undefined : inspection.time - now / 1000,
     ...("missing" in docker ? {} : daemonFacts(docker.info ?? {})),
   };

@@ -47,6 +47,7 @@ export class LocalHost extends pulumi.ComponentResource implements DockerHost {
   readonly address = pulumi.output("127.0.0.1");
   readonly root: pulumi.Output<string>;
   readonly user: pulumi.Output<string>;
+  readonly home: pulumi.Output<string | undefined>;
   readonly platform: pulumi.Output<string>;
   readonly gpus: pulumi.Output<GpuInventory>;
   readonly lifetime = {};
@@ -56,6 +57,7 @@ export class LocalHost extends pulumi.ComponentResource implements DockerHost {
     super("gpubox:host:LocalHost", name, {}, opts);
     this.id = pulumi.output(args.machine.id);
     this.user = pulumi.output(args.machine.user);
+    this.home = pulumi.output(args.machine.home);
     this.platform = pulumi.output(args.machine.platform);
     this.gpus = pulumi.output(args.machine.gpus);
     this.owner = stackOwner(name, args.owner, { parent: this });
@@ -111,6 +113,7 @@ export async function inspectLocalMachine(needs: HostNeeds): Promise<Machine> {
     id: info.ID,
     platform: `linux/${architecture(info.Architecture)}`,
     user: `${uid}:${gid}`,
+    home: homedir(),
     gpus: facts.gpus,
   };
 }
@@ -151,6 +154,7 @@ export async function lookAtLocalMachine(
     listenErrors,
     freeMegabytes: freeMegabytes(info.DockerRootDir),
     freeForRoot: freeMegabytes(root.replace(/^~(?=\/|$)/, homedir())),
+    home: homedir(),
     clockAhead: clockAhead(),
     ...daemonFacts(info),
   };

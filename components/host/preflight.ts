@@ -8,6 +8,7 @@ import { gpuChecks } from "./gpu-checks.ts";
 import type { GpuInventory } from "./host.ts";
 import { machineChecks } from "./machine-checks.ts";
 import { type Existing, type Holdings, isOwn } from "./owner.ts";
+import { type MountedPath, volumeChecks } from "./volume-checks.ts";
 
 /** What a stack is about to ask of a host. */
 export interface HostNeeds {
@@ -26,6 +27,8 @@ export interface HostNeeds {
     port: number;
     /** Name of the volume that is made for it, if any. */
     volume?: string;
+    /** Paths of the host that it is given beside the root's. */
+    volumes?: MountedPath[];
   }[];
   /** Which image it builds; undefined where it pulls one. */
   target?: "full" | "lab";
@@ -57,6 +60,8 @@ export interface HostFacts {
   cgroupDriver?: string;
   /** Megabytes of memory that the daemon's machine has. */
   memory?: number;
+  /** Home folder of the person; undefined where that is not known. */
+  home?: string;
   /** Seconds by which the machine's clock is ahead of what it must be; negative where it is behind. */
   clockAhead?: number;
 }
@@ -169,7 +174,12 @@ function claims(needs: HostNeeds, facts: HostFacts): Check[] {
 
 /** Everything about a host that a stack depends on, best read from top to bottom. */
 export function hostChecks(needs: HostNeeds, facts: HostFacts): Check[] {
-  return [...machineChecks(needs, facts), ...gpuChecks(needs, facts), ...claims(needs, facts)];
+  return [
+    ...machineChecks(needs, facts),
+    ...gpuChecks(needs, facts),
+    ...claims(needs, facts),
+    ...volumeChecks(needs, facts),
+  ];
 }
 
 /** Everything that keeps a host from serving a stack, each with the config key and the command that mends it. */

@@ -51,6 +51,7 @@ export class SshHost extends pulumi.ComponentResource implements DockerHost {
   readonly address = pulumi.output("127.0.0.1");
   readonly root: pulumi.Output<string>;
   readonly user: pulumi.Output<string>;
+  readonly home: pulumi.Output<string | undefined>;
   readonly platform: pulumi.Output<string>;
   readonly gpus: pulumi.Output<GpuInventory>;
   readonly owner: pulumi.Output<string>;
@@ -64,6 +65,7 @@ export class SshHost extends pulumi.ComponentResource implements DockerHost {
     this.#connection = pulumi.output(args.connection);
     this.id = machine.id;
     this.user = machine.user;
+    this.home = machine.apply(({ home }) => home);
     this.platform = machine.platform;
     this.gpus = machine.gpus;
 

@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import type { ImageConfig, NotebookConfig } from "../../config.ts";
 import type { DockerHost } from "../host/host.ts";
+import { volumeWarning } from "../host/volume-checks.ts";
 import {
   addressForPerson,
   addressOnHost,
@@ -87,6 +88,13 @@ export class Notebook extends pulumi.ComponentResource {
         this,
       );
     }
+
+    host.home.apply((home) => {
+      for (const mounted of notebook.volumes) {
+        const warning = volumeWarning(notebook.name, mounted, home);
+        if (warning) pulumi.log.warn(warning, this);
+      }
+    });
 
     // Not RandomBytes: its id is the bytes themselves, and ids are neither encrypted in the state nor hidden.
     const token = new random.RandomPassword(`${name}-token`, { length: 40, special: false }, { parent: this })

@@ -37,6 +37,7 @@ describe.each(["dash", "bash --posix"])("inspect.sh by %s", (command) => {
       writeFileSync(join(path, name), `#!/bin/sh\n${body}\n`, { mode: 0o755 });
     }
     const environment = {
+      HOME: join(scratch, `a "home"`),
       ROOT: "~/not there/yet",
       NVIDIA_SMI_ARGS: NVIDIA_SMI_ARGS.join(" "),
       TMPDIR: scratch,
@@ -58,6 +59,7 @@ describe.each(["dash", "bash --posix"])("inspect.sh by %s", (command) => {
       id: "D1",
       platform: "linux/amd64",
       user: `${process.getuid?.()}:${process.getgid?.()}`,
+      home: join(scratch, `a "home"`),
       gpus: { runtime: "nvidia", gpus: [{ index: 0, uuid: "GPU-1", name: "NVIDIA L4", memory: 23034 }] },
     });
     const needs = {

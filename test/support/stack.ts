@@ -47,6 +47,7 @@ const machine = (gpus: GpuInventory) => ({
   id: "daemon-1",
   platform: "linux/amd64",
   user: "1000:1000",
+  home: "/srv/people/ada",
   gpus,
 });
 

@@ -66,6 +66,23 @@ describe("a host", () => {
     for (const { found, needed } of checks) expect([found, needed]).not.toContain("");
   });
 
+  it("is told what a volume gives away, which keeps nothing from coming up", () => {
+    const volumes = ["/srv/models", "/var/run/docker.sock", "/people"].map((source, index) => ({
+      source,
+      target: `/mnt/${index}`,
+    }));
+    const config = { notebooks: [{ name: "nb", gpus: "all", volumes }] };
+    expect(bad({ home: "/people/ada" }, config)).toEqual([
+      [
+        "volume /var/run/docker.sock of nb",
+        "warn",
+        expect.stringMatching(/^gpubox:notebooks\[0\]\.volumes\[1\]\.source: .*the socket of Docker/),
+      ],
+      ["volume /people of nb", "warn", expect.stringMatching(/volumes\[2\]\.source: .*all in your home/)],
+    ]);
+    expect(preflightProblems(needs(config), { ...healthy, home: "/people/ada" })).toEqual([]);
+  });
+
   it.each<[string, Partial<HostFacts>, string, "warn" | "fail", RegExp]>([
     ["an old Docker", { docker: "19.03.15" }, "Docker", "fail", /apt-get install docker\.io/],
     ["no room at all", { freeMegabytes: 1000 }, "disk of Docker", "fail", /docker system prune/],
