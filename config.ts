@@ -5,6 +5,7 @@
  * components/host/aws/args.ts) and nowhere else;
  * `npm run schema` makes `schema/stack.json` from it, which editors check the stack files with.
  */
+import { posix } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import { CATALOGUE, type CatalogueEntry } from "./catalogue.ts";
@@ -54,7 +55,14 @@ const gpus = z.union([z.enum(["auto", "all", "none"]), gpuList], {
 const RESERVED_VARIABLES = ["HOME", "JUPYTER_PORT", "JUPYTER_TOKEN", "NVIDIA_VISIBLE_DEVICES"];
 
 /** Where the stack itself puts something in every container. */
-const RESERVED_TARGETS = ["/", "/code", "/data", "/home/jupyter"];
+const RESERVED_TARGETS = ["/", "/code", "/data", "/code/.gpubox", "/data/.gpubox", "/home/jupyter"];
+
+/** Whether a mount there would hide what the stack puts there, or show what it hides. */
+function isReserved(target: string): boolean {
+  const folder = (path: string) => posix.join(path, "/");
+  const isTaken = RESERVED_TARGETS.some((path) => folder(path) === folder(target));
+  return isTaken || /^\/(code|data)\/\.gpubox\//.test(folder(target));
+}
 
 const volume = z.strictObject({
   source: z
@@ -64,7 +72,7 @@ const volume = z.strictObject({
   target: z
     .string()
     .regex(/^\/[^:]*$/, "must be an absolute path in the container")
-    .refine((path) => !RESERVED_TARGETS.includes(path), `must not be one of ${RESERVED_TARGETS.join(", ")}`)
+    .refine((path) => !isReserved(path), `must not be one of ${RESERVED_TARGETS.join(", ")}`)
     .describe("Where the container sees it."),
   readOnly: z.boolean().default(false).describe("Whether the container may only read it."),
 });

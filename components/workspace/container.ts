@@ -26,8 +26,17 @@ const health = {
   retries: 3,
 };
 
+/**
+ * What gpubox keeps beside the person's files, by the host's scripts: downloads, clones, locks, recorded hashes. A notebook sees an
+ * empty folder in its place that nobody can write to, or it could have those scripts write through links of its own to any file
+ * of the person's. It is hidden rather than moved: what is whole there gets its place by a rename, on one disk. The folders
+ * themselves are made by prepare.sh.
+ */
+export const HIDDEN = ["/code/.gpubox", "/data/.gpubox"];
+
 /** What is the same for every notebook; docs/by-hand.md says why each is there. */
 export const constants = {
+  tmpfs: Object.fromEntries(HIDDEN.map((path) => [path, "ro,size=4k,mode=0555"])),
   // A process 1 that reaps: kernels start processes that outlive them.
   init: true,
   healthcheck: health,
@@ -85,13 +94,13 @@ export function homeVolume(stack: string, notebook: string, image: ImageConfig):
  * A label whose value follows what the provider would report as updated and not apply; a changed label
  * replaces the container.
  */
-export const unappliedLabel = {
-  label: "gpubox.unapplied",
-  value: createHash("sha256")
-    .update(JSON.stringify([constants.init, constants.healthcheck]))
-    .digest("hex")
-    .slice(0, 12),
-};
+export const unappliedLabel = { label: "gpubox.unapplied", value: unapplied(constants) };
+
+/** The value of that label. */
+export function unapplied({ init, healthcheck, tmpfs }: Partial<docker.ContainerArgs>): string {
+  const text = JSON.stringify([init, healthcheck, tmpfs]);
+  return createHash("sha256").update(text).digest("hex").slice(0, 12);
+}
 
 /** Command of the container: the image's own for the one of `docker/`. */
 export function containerCommand(image: ImageConfig): string[] | undefined {

@@ -275,6 +275,13 @@ describe("refusals", () => {
       notebook({ volumes: [{ source: "/x", target: "/code" }] }),
       "gpubox:notebooks[0].volumes[0].target: must not be one of",
     ],
+    ...["/code/", "/data//.", "/code/.gpubox", "/data/x/../.gpubox/y"].map(
+      (target): [string, Record<string, unknown>, string] => [
+        `the container's ${target}`,
+        notebook({ volumes: [{ source: "/x", target }] }),
+        "gpubox:notebooks[0].volumes[0].target: must not be one of /, /code, /data, /code/.gpubox",
+      ],
+    ),
     [
       "a variable of ours",
       notebook({ environment: { JUPYTER_TOKEN: "t" } }),

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { constants, unapplied } from "../../../components/workspace/container.ts";
 import { only, type Recorded } from "../../support/recorder.ts";
 import { recordStack, TWO_GPUS } from "../../support/stack.ts";
 
@@ -77,6 +78,10 @@ describe("a notebook's container", () => {
       { hostPath: "/home/ada/docker_mount/data", containerPath: "/data" },
       { volumeName: "gpubox-dev-container1-home", containerPath: "/home/jupyter" },
     ]);
+    expect(inputs.tmpfs).toEqual({
+      "/code/.gpubox": "ro,size=4k,mode=0555",
+      "/data/.gpubox": "ro,size=4k,mode=0555",
+    });
     expect(inputs.healthcheck.tests[1]).toContain("/api");
     expect(inputs.command).toBeUndefined();
   });
@@ -123,6 +128,30 @@ describe("a notebook's container", () => {
     expect(only(resources, COMMAND, "nb-ready").inputs.environment.URL).toBe("http://127.0.0.1:8888");
     expect(result.notebooks[0]?.url).toMatch(/^http:\/\/127\.0\.0\.1:8888\//);
     expect((await recordStack({})).warnings.join()).not.toContain("listens on");
+  });
+
+  it("warns of what a volume gives away, on every kind of host, and of no other", async () => {
+    const volumes = ["/var/run/docker.sock", "/srv/people", "/srv/models"].map((source, index) => ({
+      source,
+      target: `/mnt/${index}`,
+    }));
+    for (const kind of ["local", "ssh"]) {
+      const { warnings } = await recordStack(notebooks({ name: "nb", volumes }), undefined, kind);
+      const about = warnings.filter((warning) => warning.includes("any code that runs in nb"));
+      expect(about).toEqual([
+        expect.stringMatching(
+          /^\/var\/run\/docker\.sock gives .* the socket of Docker, and so root's rights/,
+        ),
+        expect.stringMatching(/^\/srv\/people gives .* all in your home, to read and to change/),
+      ]);
+    }
+  });
+
+  it("is another one when what it does not see changes, which the provider would not apply", async () => {
+    const { inputs } = await containerOf({});
+    const { value } = inputs.labels.find(({ label }: { label: string }) => label === "gpubox.unapplied");
+    expect(value).toBe(unapplied(constants));
+    expect(value).not.toBe(unapplied({ ...constants, tmpfs: {} }));
   });
 
   it("is waited for again whenever it is another one", async () => {
