@@ -2,6 +2,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { execa } from "execa";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { inBrowser, runStarter } from "../support/browser.ts";
@@ -59,14 +60,15 @@ describeWithDaemon("the notebook", () => {
       await expect.poll(() => existsSync(address), { timeout: 20_000 }).toBe(true);
       const given = readFileSync(address, "utf8").trim();
       expect(given).not.toContain("token");
-      await page.goto(given);
+      const file = pathToFileURL(given).href;
+      await page.goto(file);
       // In the folder where the person last was.
       await page.locator(".jp-DirListing-item").first().waitFor();
       const { exitCode, all } = await opening;
       expect(exitCode, all).toBe(0);
       expect(all).not.toMatch(/no browser|token/);
       // It leads there once.
-      await expect(page.goto(given)).rejects.toThrow(/ERR_CONNECTION_REFUSED/);
+      await expect(page.goto(file)).rejects.toThrow(/ERR_FILE_NOT_FOUND/);
     });
   });
 

@@ -1,11 +1,17 @@
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { browserProgram, openBrowser } from "../../../cli/browser.ts";
+import { processes } from "../../support/processes.ts";
 
+const SECRET = randomUUID();
 const folder = mkdtempSync(join(tmpdir(), "gpubox-arrival-"));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const home = mkdtempSync(join(tmpdir(), "gpubox-home-"));
+afterAll(() => {
+  for (const each of [folder, home]) rmSync(each, { recursive: true, force: true });
+});
 
 describe("the browser", () => {
   const program = (name: string, text: string) => {
@@ -13,21 +19,32 @@ describe("the browser", () => {
     chmodSync(join(folder, name), 0o755);
   };
   const PATH = `${folder}:${process.env.PATH}`;
-  const URL = "http://127.0.0.1:8888/?token=secret";
+  const URL = `http://127.0.0.1:8888/?token=${SECRET}&a=b`;
+  const env = { PATH, HOME: home };
+  const told = (name: string) => readFileSync(join(folder, name), "utf8").trim();
 
-  it("gets to the notebook by a page that is there once, and the token is in no argument", async () => {
+  it("gets to the notebook by a file that only the person can read, and that is gone after use", async () => {
     program(
       "my-browser",
-      `echo "$@" >${folder}/args; curl -si "$1" >${folder}/first; curl -s "$1"; echo $? >${folder}/second`,
+      `echo "$@" >${folder}/args; stat -c %a "$1" "\${1%/*}" >${folder}/modes; ss -Hltnp >${folder}/listening; cat "$1" >${folder}/page`,
     );
-    expect(await openBrowser(URL, { PATH, BROWSER: "my-browser" })).toBe(true);
-    // The page is there once: the next one who asks finds nobody (curl's 7).
-    const second = () => existsSync(join(folder, "second")) && readFileSync(join(folder, "second"), "utf8");
-    await expect.poll(second, { timeout: 20_000 }).toBe("7\n");
-    expect(readFileSync(join(folder, "args"), "utf8")).not.toContain("secret");
-    const first = readFileSync(join(folder, "first"), "utf8");
-    expect(first).toMatch(/^HTTP\/1\.1 302/);
-    expect(first).toContain(`location: ${URL}`);
+    expect(await openBrowser(URL, { ...env, BROWSER: "my-browser" })).toBe(true);
+    // A snap sees what is not hidden in the home, and nothing of /tmp.
+    expect(told("args")).toMatch(new RegExp(`^${home}/[^./][^/]*/[^./][^/]*\\.html$`));
+    expect(told("modes")).toBe("600\n700");
+    expect(told("listening"), "nobody can ask this process for it").not.toContain(`pid=${process.pid},`);
+    expect(told("page")).toContain(`content="0; url=http://127.0.0.1:8888/?token=${SECRET}&amp;a=b"`);
+    expect(readdirSync(home)).toEqual([]);
+  });
+
+  it("is waited for, and told the token by nothing that others can see", async () => {
+    program("my-browser", `sleep 1; cat "$1" >${folder}/page; exec sleep 30`);
+    const opening = openBrowser(URL, { ...env, BROWSER: "my-browser" });
+    await expect.poll(() => readdirSync(home).length).toBe(1);
+    expect(processes().filter(({ args }) => args.includes(SECRET))).toEqual([]);
+    expect(await opening, "one that stays open").toBe(true);
+    expect(told("page")).toContain(SECRET);
+    expect(readdirSync(home)).toEqual([]);
   });
 
   it("is the first that BROWSER names and that is there, by name or by path", () => {
@@ -38,11 +55,30 @@ describe("the browser", () => {
     expect(browserProgram({ PATH: "/nowhere", BROWSER: `${path}-2` }, "linux")).toBeUndefined();
   });
 
-  it("is not opened where there is no screen, or the program fails", async () => {
+  it("of an editor on another machine, which has not the file, is not given it", () => {
+    const helper = "/home/ada/.vscode-server/bin/0123abcd/bin/helpers/browser.sh";
+    expect(browserProgram({ PATH, BROWSER: helper }, "linux")).toBeUndefined();
+    program("xdg-open", "exit 3");
+    expect(browserProgram({ PATH, BROWSER: helper, DISPLAY: ":0" }, "linux")).toBe(join(folder, "xdg-open"));
+  });
+
+  it("of Windows is given the name that the file has there", async () => {
+    program("wslpath", `echo "//wsl.localhost/Debian$2"`);
+    program(
+      "chrome.exe",
+      `echo "$@" >${folder}/args; cat "\${1#file://wsl.localhost/Debian}" >${folder}/page`,
+    );
+    expect(await openBrowser(URL, { ...env, BROWSER: join(folder, "chrome.exe") })).toBe(true);
+    expect(told("args")).toMatch(/^file:\/\/wsl\.localhost\/Debian\/.*\.html$/);
+  });
+
+  it("is not opened where there is no screen, no home to write to, or the program fails", async () => {
     program("xdg-open", "exit 3");
     expect(browserProgram({ PATH }, "linux")).toBeUndefined();
     expect(browserProgram({ PATH, DISPLAY: ":0" }, "linux")).toBe(join(folder, "xdg-open"));
-    expect(await openBrowser(URL, { PATH })).toBe(false);
-    expect(await openBrowser(URL, { PATH, DISPLAY: ":0" })).toBe(false);
+    expect(await openBrowser(URL, env)).toBe(false);
+    expect(await openBrowser(URL, { ...env, DISPLAY: ":0" })).toBe(false);
+    expect(readdirSync(home)).toEqual([]);
+    expect(await openBrowser(URL, { ...env, DISPLAY: ":0", HOME: join(home, "not there") })).toBe(false);
   });
 });
