@@ -80,14 +80,17 @@ refuse_intruder() {
     "  and remove it:  rm -rf $(quoted "$1")"
 }
 
-# own_folder FOLDER: makes a folder that gpubox keeps its things in, for the person alone, or sees that it is one.
+# own_folder FOLDER MODE: makes a folder that gpubox keeps its things in, or sees that it is one.
 own_folder() {
-  if [ ! -L "$1" ]; then mkdir -m 700 "$1" 2>/dev/null || :; fi
+  if [ ! -L "$1" ]; then mkdir -m "$2" "$1" 2>/dev/null || :; fi
   if [ -n "$(strange "$(dirname "$1")" "$1" -prune)" ] || [ -f "$1" ]; then refuse_intruder "$1"; fi
   [ -d "$1" ] || fail 1 "cannot make $1: $(id -un) may not write to $(dirname "$1")"
-  # Those of earlier versions were open to others.
-  chmod 700 "$1" 2>/dev/null || :
+  # Those of earlier versions may be open to others.
+  chmod "$2" "$1" 2>/dev/null || :
 }
+
+# own_states FOLDER: its .gpubox. What notebooks see in its place has its mode with some container runtimes, and is to be looked into.
+own_states() { own_folder "$1/.gpubox" 755; }
 
 # enter NAME: goes to a folder of this one, unless it is a link. What counts is where we are once we are there: from then on
 # names are relative, and what becomes of the way is nobody's concern.
@@ -142,8 +145,8 @@ try_lock() {
 
 # Takes the lock of $state on descriptor 9; one run at a time works on a folder.
 lock() {
-  own_folder "${state%/*}"
-  own_folder "$state"
+  own_states "${state%/.gpubox/*}"
+  own_folder "$state" 700
   found=$(intruder)
   if [ -n "$found" ]; then refuse_intruder "$found"; fi
   # A link on the way to FOLDER is told before anything is fetched.

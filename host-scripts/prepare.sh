@@ -96,7 +96,7 @@ for path in "$ROOT" "$ROOT/code" "$ROOT/data"; do folder "$path"; done
 for path in "$ROOT/code" "$ROOT/data"; do
   foreign_entries "$path"
   # The container runtime, which mounts something over it, would make it as root.
-  own_folder "$path/.gpubox"
+  own_states "$path"
 done
 
 cd "$ROOT"

@@ -1,6 +1,7 @@
 /** What a notebook can plant in /code and /data for the host's scripts to write through, to delete behind, or to hang at. */
 import { execFileSync } from "node:child_process";
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -159,11 +160,12 @@ describe.skipIf(skip)("a link in .gpubox is refused, and nothing is written thro
     expect(stderr).toContain("pets/lock was not put there by gpubox");
   });
 
-  it("what is kept there is for the person alone, also where it was open", async () => {
-    mkdirSync(at("data", ".gpubox", "pets"), { recursive: true, mode: 0o777 });
+  it("what is kept there is the person's alone, also where it was open", async () => {
+    mkdirSync(at("data", ".gpubox", "pets"), { recursive: true });
+    for (const path of [".gpubox", ".gpubox/pets"]) chmodSync(at("data", path), 0o777);
     expect(await SCRIPTS["dataset.sh"]()).toMatchObject({ code: 0 });
-    for (const path of [".gpubox", ".gpubox/pets"])
-      expect(statSync(at("data", path)).mode & 0o777).toBe(0o700);
+    const mode = (path: string) => (statSync(at("data", path)).mode & 0o777).toString(8);
+    expect([mode(".gpubox"), mode(".gpubox/pets")]).toEqual(["755", "700"]);
   });
 });
 

@@ -41,7 +41,7 @@ describe.each([[["dash"]], [["bash", "--posix"]]])("prepare.sh by %j", (shell) =
     }
     // Before the container runtime, which would make them as root.
     for (const folder of ["code", "data"]) {
-      expect(statSync(join(home, "docker_mount", folder, ".gpubox")).mode & 0o777).toBe(0o700);
+      expect(statSync(join(home, "docker_mount", folder, ".gpubox")).mode & 0o777).toBe(0o755);
     }
     expect(await prepare("~/docker_mount", { shell })).toEqual({ code: 0, stdout: run.stdout, stderr: "" });
   });
