@@ -30,7 +30,7 @@ export class Findings {
     mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
     // Renamed into place: another run may be reading it.
     const next = `${this.#path}.${process.pid}`;
-    writeFileSync(next, JSON.stringify(entries, null, 2));
+    writeFileSync(next, JSON.stringify(entries, null, 2), { mode: 0o600 });
     renameSync(next, this.#path);
   }
 

@@ -12,10 +12,14 @@ import { homedir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { withLock } from "./lock.mjs";
+import { makePrivate } from "./private.mjs";
 
 const OLDEST_NODE = 20;
 /** From here on Node runs TypeScript by itself. */
 const TYPESCRIPT_NODE = 24;
+
+// What is made from here on, by npm, the engine and its plugins as well, others can at most read: much of it are programs.
+process.umask(process.umask() | 0o022);
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const modules = join(root, "node_modules");
@@ -114,13 +118,23 @@ async function handOver() {
   const node = runtime();
   const additions = {
     PATH: [bin, process.env.PATH].join(delimiter),
-    NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE || join(cache, "compile-cache"),
+    NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE || ownFolder(cache, "compile-cache"),
   };
   // Node reads the setting of a proxy only as it starts.
   if (realpathSync(node) !== realpathSync(process.execPath) || needsProxy()) return start(node, additions);
   Object.assign(process.env, additions);
-  module.enableCompileCache(additions.NODE_COMPILE_CACHE);
+  if (additions.NODE_COMPILE_CACHE) module.enableCompileCache(additions.NODE_COMPILE_CACHE);
   await import("./main.ts");
+}
+
+/** A folder of ours; undefined where there can be none, or others could change what is run from it. */
+function ownFolder(...path) {
+  try {
+    for (const end of path.keys()) makePrivate(join(...path.slice(0, end + 1)));
+    return join(...path);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Whether the person has set a proxy, which is for our own look-ups as well, and this process does not use it yet. */

@@ -35,7 +35,8 @@ export interface Toolchain {
 /** Makes sure that there is an engine with its plugins. */
 export async function prepareToolchain(context: Context): Promise<Toolchain> {
   ensureFolder(context.cache, "what gpubox downloads and builds");
-  ensureFolder(context.pulumiHome, "Pulumi's own plugins and logs");
+  // It may be shared, to be read: plugins that everybody uses.
+  ensureFolder(context.pulumiHome, "Pulumi's own plugins and logs", 0o022);
   const engine = await prepareEngine(context);
   const { folders, standIns } = await preparePlugins(context, engine);
   const additions: Env = {

@@ -87,7 +87,7 @@ function shim(context: Context, file: string): string {
   const folder = join(context.cache, "bin", createHash("sha256").update(file).digest("hex").slice(0, 12));
   const link = join(folder, "pulumi");
   if (existsSync(link) && realpathSync(link) === realpathSync(file)) return folder;
-  mkdirSync(folder, { recursive: true });
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
   const next = `${link}.${process.pid}`;
   symlinkSync(file, next);
   renameSync(next, link);
@@ -108,7 +108,7 @@ async function download(context: Context, file: string): Promise<boolean> {
 
 async function build(context: Context, file: string): Promise<void> {
   await requireGo(context);
-  mkdirSync(dirname(file), { recursive: true });
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
   await withLock(
     `${file}.lock`,
     async () => {

@@ -9,6 +9,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -131,7 +132,7 @@ export function useCopy(context: Context, stack: string, args: string[]): string
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const copy = stackFile(folder, stack);
   const next = `${copy}.${process.pid}`;
-  copyFileSync(file, next);
+  writeFileSync(next, readFileSync(file), { mode: 0o600 });
   renameSync(next, copy);
   return ["--config-file", copy];
 }

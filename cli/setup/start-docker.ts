@@ -1,10 +1,11 @@
 /** Starting a Docker daemon that is installed and does not run. */
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { existsSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Context } from "../context.ts";
 import { findSystemProgram } from "../path.ts";
+import { makePrivate } from "../private.mjs";
 import { Problem, say, step } from "../say.ts";
 import { DEFAULT_DOCKER_HOST, pingDocker } from "./daemon.ts";
 import { asRoot, type Machine } from "./packages.ts";
@@ -41,7 +42,7 @@ async function byHand(context: Context, machine: Machine): Promise<void> {
   const dockerd = findSystemProgram("dockerd", context.env.PATH);
   if (!dockerd) throw new Problem("`dockerd` is not there: run `sudo apt-get install docker.io`");
   const log = join(context.cache, "dockerd.log");
-  mkdirSync(context.cache, { recursive: true });
+  makePrivate(context.cache);
   const [file, ...args] = machine.root ? [dockerd] : ["sudo", dockerd];
   const output = openSync(log, "w", 0o600);
   // A process group of its own: it outlives this command, and Ctrl-C.

@@ -25,8 +25,8 @@ export interface SshConnection {
 // biome-ignore lint/suspicious/noTemplateCurlyInString: for ssh, which knows the variable in this form alone
 const CONTROL_FOLDER = "${HOME}/.gpubox/ssh";
 
-/** Shell command that makes the folder of the sockets: ssh fails without it. */
-const MAKE_CONTROL_FOLDER = `(umask 077 && mkdir -p "${CONTROL_FOLDER}")`;
+/** Shell command that makes the folder of the sockets, for the person alone: ssh fails without it, and uses what others put there. */
+const MAKE_CONTROL_FOLDER = `(umask 077 && mkdir -p "${CONTROL_FOLDER}" && chmod go-rwx "${CONTROL_FOLDER}" "${CONTROL_FOLDER}/..")`;
 
 /** Seconds until an attempt to connect is given up. */
 const CONNECT_TIMEOUT = 15;

@@ -1,6 +1,14 @@
 /** The main job, as a person does it who is not root: from a fresh clone to a notebook that keeps its secrets, and back. */
 import { randomBytes } from "node:crypto";
-import { appendFileSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { createConnection } from "node:net";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
@@ -43,8 +51,9 @@ describeWithDaemon("a stack on this machine", () => {
         { name: "container2", gpus: "none", port: 8889 },
       ],
     });
-    // Makes the stack, which has the key that the configuration's secrets are encrypted with.
-    await person.npm("env");
+    // Makes the stack, which has the key that the configuration's secrets are encrypted with. As a person does whose files are
+    // everybody's.
+    await person.sh("umask 000; exec node cli/gpubox.mjs env");
     const file = join(person.home, "secret");
     writeFileSync(file, CANARY);
     const set = await person.sh(
@@ -85,6 +94,13 @@ describeWithDaemon("a stack on this machine", () => {
     expect(url).toMatch(/^http:\/\/127\.0\.0\.1:8888\/\?token=[A-Za-z0-9]{40}$/);
     token = new URL(url).searchParams.get("token") as string;
     look();
+  });
+
+  it("lets nobody else into its own folders, though the person's umask would", async () => {
+    const own = [".gpubox", ".gpubox/state", ".cache/gpubox", ".cache/gpubox/compile-cache"];
+    for (const path of own) expect(statSync(join(person.home, path)).mode & 0o777, path).toBe(0o700);
+    const { all } = await person.sh("find ~/.gpubox ~/.cache/gpubox ~/.pulumi ! -type l -perm /022");
+    expect(all).toBe("");
   });
 
   it("changes nothing the second time, and says so; nothing drifts", async () => {
@@ -171,6 +187,42 @@ describeWithDaemon("a stack on this machine", () => {
     expect(statSync(join(person.root, "data", "made"))).toMatchObject({ uid: UID, gid: UID });
     expect(statSync(join(person.root, "code", "starters"))).toMatchObject({ uid: UID, gid: UID });
     expect(existsSync(join(person.root, "data", "shapes"))).toBe(true);
+  });
+
+  it.each([
+    "code",
+    "data",
+  ])("sees nothing of what is kept in %s/.gpubox, and cannot touch it", async (kind) => {
+    const hidden = `/${kind}/.gpubox`;
+    const kept = join(person.root, kind, ".gpubox");
+    writeFileSync(join(kept, "lock"), "mine");
+    const before = statSync(kept);
+    expect(before).toMatchObject({ uid: UID, gid: UID });
+    expect(before.mode & 0o777).toBe(0o755);
+    // Root in the container is what an image that runs as its own user may have.
+    for (const user of [`${UID}:${UID}`, "0:0"]) {
+      const attempt = (command: string) => docker("exec", "--user", user, "container1", "sh", "-c", command);
+      expect((await attempt(`ls -A ${hidden} && echo seen`)).all).toBe("seen");
+      for (const command of [
+        `touch ${hidden}/x`,
+        `echo x >${hidden}/lock`,
+        `ln -s /etc/passwd ${hidden}/x`,
+        `mkdir ${hidden}/pets`,
+        `chmod 777 ${hidden}`,
+        `mv ${hidden} /${kind}/moved`,
+        `rmdir ${hidden}`,
+        `rm -rf ${hidden}`,
+        `ln -sfT /tmp ${hidden}`,
+        `umount ${hidden}`,
+        `mount -o remount,rw ${hidden}`,
+      ]) {
+        const { exitCode, all } = await attempt(command);
+        expect(exitCode, `${command} as ${user}: ${all}`).not.toBe(0);
+      }
+    }
+    expect(readdirSync(kept)).toEqual(["lock"]);
+    expect(readFileSync(join(kept, "lock"), "utf8")).toBe("mine");
+    expect(statSync(kept)).toMatchObject({ ino: before.ino, mode: before.mode });
   });
 
   it("gives its containers what the README says", async () => {

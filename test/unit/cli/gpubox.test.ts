@@ -1,5 +1,15 @@
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, utimesSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -14,10 +24,12 @@ afterEach(() => rmSync(folder, { recursive: true }));
 
 describe("the first stage", () => {
   it("runs on old Nodes: no syntax that they cannot read, nothing to install", () => {
-    for (const file of ["gpubox.mjs", "lock.mjs"]) {
+    for (const file of ["gpubox.mjs", "lock.mjs", "private.mjs"]) {
       const imports = [...readFileSync(join(root, "cli", file), "utf8").matchAll(/ from "([^"]+)"/g)];
       expect(
-        imports.map(([, name]) => name).filter((name) => !/^(node:|\.\/lock\.mjs$)/.test(name ?? "")),
+        imports
+          .map(([, name]) => name)
+          .filter((name) => !/^(node:|\.\/(lock|private)\.mjs$)/.test(name ?? "")),
       ).toEqual([]);
     }
   });
@@ -28,6 +40,74 @@ describe("the first stage", () => {
     expect(status).toBe(2);
     expect(stderr).toContain("no command upp; there are up, preview");
   });
+});
+
+describe("what is made", () => {
+  /** Runs a command as a person does who lets everybody do everything. */
+  const run = (...args: string[]) => {
+    const { NODE_COMPILE_CACHE: _, ...env } = process.env;
+    const line = 'umask 000; exec "$@"';
+    return spawnSync("sh", ["-c", line, "sh", process.execPath, ...args], {
+      encoding: "utf8",
+      env: { ...env, HOME: folder, GPUBOX_HOME: "", GPUBOX_CACHE: "", XDG_CACHE_HOME: "", PULUMI_HOME: "" },
+    });
+  };
+  const mode = (path: string) => (statSync(join(folder, path)).mode & 0o777).toString(8);
+  const open = (mask: number) =>
+    readdirSync(folder, { recursive: true, encoding: "utf8" }).filter(
+      (path) => statSync(join(folder, path)).mode & mask,
+    );
+
+  it("for the cache is the person's alone, whatever the umask, also where it was open", () => {
+    expect(run(join(root, "cli/gpubox.mjs"), "upp").status).toBe(2);
+    expect(readdirSync(join(folder, ".cache/gpubox/compile-cache")).length).toBeGreaterThan(0);
+    expect(open(0o022)).toEqual([]);
+    const folders = [".cache/gpubox", ".cache/gpubox/compile-cache"];
+    for (const path of folders) {
+      expect(mode(path)).toBe("700");
+      chmodSync(join(folder, path), 0o777);
+    }
+    run(join(root, "cli/gpubox.mjs"), "upp");
+    for (const path of folders) expect(mode(path)).toBe("700");
+  });
+
+  it("for the state is as well, with the passphrase and what earlier runs found out", () => {
+    const program = `
+      const { createContext } = await import(${JSON.stringify(join(root, "cli/context.ts"))});
+      const { prepareBackend } = await import(${JSON.stringify(join(root, "cli/setup/backend.ts"))});
+      const { useCopy } = await import(${JSON.stringify(join(root, "cli/setup/stack.ts"))});
+      const context = createContext();
+      prepareBackend(context);
+      context.findings.set("key", "value");
+      useCopy(context, "dev", []);`;
+    const { status, stderr } = run("--input-type=module", "-e", program);
+    expect(status, stderr).toBe(0);
+    const made = readdirSync(folder, { recursive: true, encoding: "utf8" });
+    for (const end of ["passphrase", "state", "findings.json", "Pulumi.dev.yaml"])
+      expect(made.filter((path) => path.endsWith(end))).toHaveLength(1);
+    expect(open(0o077)).toEqual([]);
+    for (const path of [".gpubox", ".gpubox/state"]) chmodSync(join(folder, path), 0o777);
+    run("--input-type=module", "-e", program);
+    expect(open(0o077)).toEqual([]);
+  });
+
+  it.skipIf(process.getuid?.() !== 0)(
+    "is not made where others may write and the person cannot help it",
+    () => {
+      const ours = join(folder, "theirs");
+      mkdirSync(ours);
+      chmodSync(folder, 0o755);
+      chmodSync(ours, 0o777);
+      const program = `
+      process.setuid(65534);
+      const { ensureFolder } = await import(${JSON.stringify(join(root, "cli/context.ts"))});
+      ensureFolder(${JSON.stringify(ours)}, "a test");`;
+      const { status, stderr } = run("--input-type=module", "-e", program);
+      expect(status).not.toBe(0);
+      expect(stderr).toContain(`${ours} is somebody else's, and others may write to it`);
+      expect(stderr).toContain(`sudo chown 65534 '${ours}' && chmod go-rwx '${ours}'`);
+    },
+  );
 });
 
 describe("a lock", () => {

@@ -155,7 +155,12 @@ describe("a script", () => {
   it("is run there from standard input, with its exit status, and makes the folder of sockets for us alone", () => {
     const { status, stdout } = runWith(REMOTELY, remoteScript(gpu), "echo $((1 + 1)); exit 7");
     expect({ status, stdout }).toEqual({ status: 7, stdout: "2\n" });
-    expect(statSync(join(home, ".gpubox", "ssh")).mode & 0o777).toBe(0o700);
+    const folders = [join(home, ".gpubox"), join(home, ".gpubox", "ssh")];
+    const modes = () => folders.map((path) => (statSync(path).mode & 0o777).toString(8));
+    expect(modes()).toEqual(["700", "700"]);
+    for (const path of folders) chmodSync(path, 0o777);
+    runWith(REMOTELY, remoteScript(gpu), "");
+    expect(modes(), "where others could put a socket").toEqual(["700", "700"]);
   });
 
   it("by a login of its own, is tried again where the server was just starting anew, and only then", () => {
