@@ -74,10 +74,20 @@ intruder() {
   } | head -n 1
 }
 
+# The command that gets it out of the way. What another user made, the container runtime as root perhaps, is only taken over: to
+# remove a folder would show a running notebook what takes its place.
+intruder_command() {
+  if [ -n "$(find "$1" -prune ! -type l ! -user "$(id -u)")" ]; then
+    printf 'sudo chown -R %s:%s %s' "$(id -u)" "$(id -g)" "$(quoted "$1")"
+  else
+    printf 'rm -rf %s' "$(quoted "$1")"
+  fi
+}
+
 refuse_intruder() {
   fail 3 "$1 was not put there by gpubox (a link, or another user's), and is left as it is" \
     "  look at it:  ls -ld $(quoted "$1")" \
-    "  and remove it:  rm -rf $(quoted "$1")"
+    "  and mend it:  $(intruder_command "$1")"
 }
 
 # own_folder FOLDER MODE: makes a folder that gpubox keeps its things in, or sees that it is one.

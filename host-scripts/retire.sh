@@ -178,7 +178,7 @@ fi
 found=$(intruder)
 if [ -n "$found" ]; then
   say "kept: $target, as $found was not put there by gpubox (a link, or another user's)"
-  say "  look at it, and remove it:  rm -rf $(quoted "$found")"
+  say "  look at it, and mend it:  $(intruder_command "$found")"
   exit 0
 fi
 if ! mkdir -p "$state" 2>/dev/null || [ ! -w "$state" ] || { [ -e "$state/lock" ] && [ ! -w "$state/lock" ]; }; then

@@ -2,6 +2,7 @@
 import { execFileSync } from "node:child_process";
 import {
   chmodSync,
+  chownSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -151,6 +152,24 @@ describe.skipIf(skip)("a link in .gpubox is refused, and nothing is written thro
     expect(await SCRIPTS[script]()).toMatchObject({ code: 0 });
     expectMineUntouched();
   });
+
+  it.skipIf(lacks(process.getuid?.() !== 0, "a folder of someone else, which takes root"))(
+    "nor is what the container runtime made as root written to",
+    async () => {
+      const person = 65_534;
+      const hidden = at("data", ".gpubox");
+      mkdirSync(hidden);
+      chownSync(at("data"), person, person);
+      const { code, stderr } = await runScript(
+        "dataset.sh",
+        { ROOT: root, URLS: `file://${archive}`, SHA256: hash, FOLDER: "pets", HOME: home },
+        { path: bin, uid: person },
+      );
+      expect(code).toBe(3);
+      expect(stderr).toContain(`sudo chown -R ${person}:${person} '${hidden}'`);
+      expect(readdirSync(hidden)).toEqual([]);
+    },
+  );
 
   it("nor is a pipe waited at", async () => {
     mkdirSync(at("data", ".gpubox", "pets"), { recursive: true });
