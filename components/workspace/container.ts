@@ -90,16 +90,43 @@ export function homeVolume(stack: string, notebook: string, image: ImageConfig):
   return "pull" in image ? undefined : `${stackSlug(stack)}-${notebook}-home`;
 }
 
-/**
- * A label whose value follows what the provider would report as updated and not apply; a changed label
- * replaces the container.
- */
-export const unappliedLabel = { label: "gpubox.unapplied", value: unapplied(constants) };
+/** A folder of the host as a container has it. */
+export type Bind = docker.types.input.ContainerMount & { type: "bind"; source: string };
 
-/** The value of that label. */
-export function unapplied({ init, healthcheck, tmpfs }: Partial<docker.ContainerArgs>): string {
-  const text = JSON.stringify([init, healthcheck, tmpfs]);
-  return createHash("sha256").update(text).digest("hex").slice(0, 12);
+/**
+ * The folders of the host that a container has. As mounts and not as volumes (`-v`), for which Docker makes what is not there,
+ * empty and owned by root: where a disk is not mounted, the container does not start, after a reboot as well.
+ *
+ * @param root of the stack, on the host
+ */
+export function binds(root: string, { volumes }: Pick<NotebookConfig, "volumes">): Bind[] {
+  const bind = (source: string, target: string, readOnly?: boolean): Bind => ({
+    type: "bind",
+    source,
+    target,
+    readOnly,
+  });
+  return [
+    bind(`${root}/code`, "/code"),
+    bind(`${root}/data`, "/data"),
+    ...volumes.map(({ source, target, readOnly }) => bind(source, target, readOnly)),
+  ];
+}
+
+/**
+ * A label whose value follows what the provider would report as updated and not apply; a changed label replaces the container.
+ * A limit of memory can be changed and not be taken back, as 0 means "no change" to the daemon: so whether there is one.
+ */
+export function unappliedLabel(
+  mounts: Bind[],
+  { memory }: Pick<NotebookConfig, "memory">,
+  { init, healthcheck, tmpfs }: Partial<docker.ContainerArgs> = constants,
+) {
+  const unapplied = [init, healthcheck, tmpfs, mounts, memory !== undefined];
+  return {
+    label: "gpubox.unapplied",
+    value: createHash("sha256").update(JSON.stringify(unapplied)).digest("hex").slice(0, 12),
+  };
 }
 
 /** Command of the container: the image's own for the one of `docker/`. */

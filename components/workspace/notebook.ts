@@ -7,6 +7,7 @@ import { volumeWarning } from "../host/volume-checks.ts";
 import {
   addressForPerson,
   addressOnHost,
+  binds,
   constants,
   containerCommand,
   environment,
@@ -111,6 +112,7 @@ export class Notebook extends pulumi.ComponentResource {
             { ...onHost, ignoreChanges: LASTING },
           );
 
+    const mounts = host.root.apply((root) => binds(root, notebook));
     const container = new docker.Container(
       `${name}-container`,
       {
@@ -127,16 +129,8 @@ export class Notebook extends pulumi.ComponentResource {
             .apply(([accelerator, secret]) => environment(notebook, imageConfig, accelerator, secret)),
         ),
         ports: [{ internal: port, external: port, ip: address, protocol: "tcp" }],
-        volumes: [
-          { hostPath: pulumi.interpolate`${host.root}/code`, containerPath: "/code" },
-          { hostPath: pulumi.interpolate`${host.root}/data`, containerPath: "/data" },
-          ...(home ? [{ volumeName: home.name, containerPath: HOME }] : []),
-          ...notebook.volumes.map(({ source, target, readOnly }) => ({
-            hostPath: source,
-            containerPath: target,
-            readOnly,
-          })),
-        ],
+        mounts,
+        volumes: home && [{ volumeName: home.name, containerPath: HOME }],
         networksAdvanced: [{ name: args.network.name }],
         gpus: gpus.apply(({ devices }) => devices.gpus),
         deviceRequests: gpus.apply(({ devices }) => devices.deviceRequests),
@@ -144,7 +138,7 @@ export class Notebook extends pulumi.ComponentResource {
         memory: notebook.memory,
         // Set beside `memory`, or the provider sees a change at every run.
         memorySwap: notebook.memory,
-        labels: [...labelList(labels), unappliedLabel],
+        labels: mounts.apply((folders) => [...labelList(labels), unappliedLabel(folders, notebook)]),
       },
       // The name and the port must be free before the next container can have them.
       { ...onHost, deleteBeforeReplace: true },

@@ -52,9 +52,10 @@ describe.each(Object.keys(HOSTS))("on host %s", (kind) => {
     const { resources } = await recordStack(raw, NO_GPU, kind);
     const { inputs } = only(resources, "docker:index/container:Container", "container2-container");
     expect(inputs.user).toBe("1000:1000");
-    expect(inputs.volumes).toContainEqual({
-      hostPath: "/home/ada/docker_mount/data",
-      containerPath: "/data",
+    expect(inputs.mounts).toContainEqual({
+      type: "bind",
+      source: "/home/ada/docker_mount/data",
+      target: "/data",
     });
   });
 });

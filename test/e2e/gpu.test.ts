@@ -113,6 +113,23 @@ describeWithDaemon("GPU requests", () => {
     expect((await asked("cpu")).env).toContain("NVIDIA_VISIBLE_DEVICES=void");
   });
 
+  it("are other ones, or none, when the configuration says so", async () => {
+    configure(
+      { name: "all", gpus: "none" },
+      { name: "one", gpus: ["GPU-bbbbbbbb-1111"], port: 8889, shareGpus: true, ...torch },
+      { name: "both", gpus: "all", port: 8890, shareGpus: true, ...torch },
+      { name: "cpu", gpus: [0], port: 8891, shareGpus: true, ...torch },
+    );
+    const { exitCode, all } = await person.npm("start");
+    expect(exitCode, all).toBe(0);
+    const requests = async (name: string) =>
+      (await daemon.client.getContainer(name).inspect()).HostConfig.DeviceRequests ?? [];
+    expect(await requests("all")).toEqual([]);
+    expect(await requests("one")).toMatchObject([{ DeviceIDs: ["GPU-bbbbbbbb-1111"] }]);
+    expect(await requests("both")).toMatchObject([{ Count: -1 }]);
+    expect(await requests("cpu")).toMatchObject([{ DeviceIDs: ["0"] }]);
+  });
+
   it("do not drift", async () => {
     const preview = await person.shell("pulumi preview --refresh --expect-no-changes --non-interactive");
     expect(preview.exitCode, preview.all).toBe(0);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { constants, unapplied } from "../../../components/workspace/container.ts";
+import { constants, unappliedLabel } from "../../../components/workspace/container.ts";
 import { only, type Recorded } from "../../support/recorder.ts";
 import { recordStack, TWO_GPUS } from "../../support/stack.ts";
 
@@ -73,9 +73,12 @@ describe("a notebook's container", () => {
       destroyGraceSeconds: 20,
       networksAdvanced: [{ name: "gpubox-dev" }],
     });
+    // Folders of the host are never volumes, for which Docker makes what is not there.
+    expect(inputs.mounts).toEqual([
+      { type: "bind", source: "/home/ada/docker_mount/code", target: "/code" },
+      { type: "bind", source: "/home/ada/docker_mount/data", target: "/data" },
+    ]);
     expect(inputs.volumes).toEqual([
-      { hostPath: "/home/ada/docker_mount/code", containerPath: "/code" },
-      { hostPath: "/home/ada/docker_mount/data", containerPath: "/data" },
       { volumeName: "gpubox-dev-container1-home", containerPath: "/home/jupyter" },
     ]);
     expect(inputs.tmpfs).toEqual({
@@ -114,12 +117,27 @@ describe("a notebook's container", () => {
     );
     expect(inputs).toMatchObject({ memory: 2048, memorySwap: 2048, shmSize: 64 });
     expect(inputs.ports).toEqual([{ internal: 9000, external: 9000, ip: "0.0.0.0", protocol: "tcp" }]);
-    expect(inputs.volumes).toContainEqual({
-      hostPath: "/srv/models",
-      containerPath: "/models",
+    expect(inputs.mounts).toContainEqual({
+      type: "bind",
+      source: "/srv/models",
+      target: "/models",
       readOnly: true,
     });
     expect(inputs.envs).toEqual(expect.arrayContaining(["COLOUR=blue", "JUPYTER_PORT=9000"]));
+  });
+
+  it("is replaced where the daemon would not take a change, and else keeps running", async () => {
+    const label = async (notebook: object, more: object = {}) => {
+      const { inputs } = await containerOf({ ...notebooks({ name: "nb", ...notebook }), ...more });
+      return inputs.labels.find((each: { label: string }) => each.label === "gpubox.unapplied").value;
+    };
+    const volumes = [{ source: "/srv/models", target: "/models" }];
+    const plain = await label({});
+    expect(await label({ memory: "2g" })).not.toBe(plain);
+    expect(await label({ volumes })).not.toBe(plain);
+    expect(await label({ volumes: [{ ...volumes[0], readOnly: true }] })).not.toBe(await label({ volumes }));
+    expect(await label({ memory: "3g" }), "a limit can be changed").toBe(await label({ memory: "2g" }));
+    expect(await label({ environment: { COLOUR: "blue" } }), "replaced for that itself").toBe(plain);
   });
 
   it("warns when it listens beyond the loopback, and is asked at an address that answers", async () => {
@@ -147,11 +165,10 @@ describe("a notebook's container", () => {
     }
   });
 
-  it("is another one when what it does not see changes, which the provider would not apply", async () => {
-    const { inputs } = await containerOf({});
-    const { value } = inputs.labels.find(({ label }: { label: string }) => label === "gpubox.unapplied");
-    expect(value).toBe(unapplied(constants));
-    expect(value).not.toBe(unapplied({ ...constants, tmpfs: {} }));
+  it("is another one when what it does not see changes, which the provider would not apply", () => {
+    const { value } = unappliedLabel([], {});
+    expect(unappliedLabel([], {}, { ...constants, tmpfs: {} }).value).not.toBe(value);
+    expect(unappliedLabel([], {}, { ...constants }).value).toBe(value);
   });
 
   it("is waited for again whenever it is another one", async () => {
