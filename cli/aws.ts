@@ -13,14 +13,14 @@ import {
 import { parseDocument } from "yaml";
 import { ROLE_TAG, STACK_TAG } from "../components/host/aws/tags.ts";
 import { scriptText } from "../components/host/host.ts";
-import { runOnMachine } from "../components/host/inspect-ssh.ts";
 import { loginCommand, type SshConnection } from "../components/host/ssh-command.ts";
 import type { NotebookInfo } from "../components/workspace/notebook.ts";
+import { whySilent } from "./host-scripts.ts";
 import { readOutputs } from "./outputs.ts";
 import { capture } from "./run.ts";
 import { Problem, say, step } from "./say.ts";
 import { runEngine, type Session } from "./session.ts";
-import { shortName, stackFile } from "./setup/stack.ts";
+import { stackFile } from "./setup/stack.ts";
 import type { State, StateResource } from "./state.ts";
 
 /** Longest waits, in seconds. */
@@ -170,20 +170,15 @@ async function reachable(session: Session, connection: SshConnection): Promise<v
 }
 
 async function notebookAnswers(
-  { stack }: Session,
+  { context }: Session,
   connection: SshConnection,
   { name, port }: NotebookInfo,
 ): Promise<void> {
-  const environment = {
-    URL: `http://127.0.0.1:${port}`,
-    CONTAINER: name,
-    TIMEOUT: String(PATIENCE.notebook),
-  };
-  await step(`${name}: waiting for it`, () =>
-    runOnMachine(connection, "wait-for-notebook.sh", environment, shortName(stack)).catch((error: Error) => {
-      throw new Problem(error.message);
-    }),
+  const notebook = { name, address: "127.0.0.1", port };
+  const why = await step(`${name}: waiting for it`, () =>
+    whySilent(context, notebook, PATIENCE.notebook, { connection }),
   );
+  if (why !== undefined) throw new Problem(`${name} does not answer: ${why}`);
 }
 
 /** Takes what hangs on an instance that is gone out of the state, which cannot be taken off it any more. */

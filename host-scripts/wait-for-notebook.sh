@@ -6,7 +6,7 @@
 #   TIMEOUT      seconds
 #   DOCKER_HOST  optional, as the docker command reads it
 #
-# stdout: "ready after N s". Exit: 0 ready, 1 not ready (timed out, or the container stopped), 2 bad parameter.
+# stdout: "ready after N s". Exit: 0 ready, 1 not ready (timed out, or the container does not run), 2 bad parameter.
 # Asks /api, the one page that needs no token.
 set -eu
 
@@ -86,6 +86,7 @@ look_at_container() {
   case $status in
     exited | dead) give_up_on_container "has stopped with exit code $code" ;;
     restarting) give_up_on_container "keeps stopping with exit code $code" ;;
+    paused) give_up_on_container "is paused" ;;
   esac
   if [ "$count" -gt "${restarts:-$count}" ]; then give_up_on_container "stops and is started again and again"; fi
   restarts=$count

@@ -122,6 +122,55 @@ export function remoteScript(connection: SshConnection): string {
   return `${MAKE_CONTROL_FOLDER} && exec ${shellLine(sshCommand(connection, RUN_STDIN))}`;
 }
 
+/** Lines before `loggedSsh`: what ssh itself says goes to a file, apart from what the script says. */
+const LOGGED = [`${MAKE_CONTROL_FOLDER} && log=$(mktemp) || exit 1`, `trap 'rm -f "$log"' EXIT`];
+
+const loggedSsh = (connection: SshConnection): string =>
+  `ssh -E "$log" ${shellLine(sshCommand(connection, RUN_STDIN).slice(1))}`;
+
+/** What ssh says when it is not the machine that is missing, but its trust in us or ours in it. */
+const REFUSED = "Permission denied|Host key verification failed|Too many authentication failures";
+
+/** Shell condition: whether that is what ssh has said. */
+const REFUSED_BY_LOG = `grep -Eq ${shellLine([REFUSED])} "$log"`;
+
+/**
+ * Scripts that wait and look, for TIMEOUT seconds at most, and change nothing: where the connection is lost meanwhile, they are run
+ * again from their beginning. Any other may have done half of what it is there for.
+ */
+const MAY_RUN_AGAIN = ["wait-for-notebook.sh", "prove-gpu.sh"];
+
+/** Shell line that runs a script, on its standard input with these parameters, on the machine. */
+export function scriptOnMachine(
+  connection: SshConnection,
+  script: string,
+  { TIMEOUT }: { TIMEOUT?: string },
+): string {
+  return MAY_RUN_AGAIN.includes(script) && TIMEOUT !== undefined
+    ? patientScript(connection, Number(TIMEOUT))
+    : remoteScript(connection);
+}
+
+/** Like `remoteScript`, for a script that may run again: a connection that is lost is tried again for so many seconds. */
+function patientScript(connection: SshConnection, patience: number): string {
+  return [
+    ...LOGGED,
+    "script=$(cat)",
+    `end=$(($(date +%s) + ${patience}))`,
+    "while :; do",
+    '  : >"$log"',
+    `  printf '%s\\n' "$script" | ${loggedSsh(connection)}`,
+    "  status=$?",
+    // 255 is ssh's own; no script of ours ends with it.
+    '  if [ "$status" -ne 255 ]; then exit "$status"; fi',
+    '  cat "$log" >&2',
+    `  if ${REFUSED_BY_LOG} || [ "$(date +%s)" -ge "$end" ]; then exit 255; fi`,
+    `  printf '%s\\n' ${shellLine([`${connection.address}: the connection is lost; trying again`])} >&2`,
+    "  sleep 2",
+    "done",
+  ].join("\n");
+}
+
 /** A login of its own: ssh takes the first of two settings of an option. */
 const NOT_SHARED = [...option("ControlMaster", "no"), ...option("ControlPath", "none")];
 
@@ -150,9 +199,6 @@ export function loginCommand(connection: SshConnection): string {
   return ownLogin(connection, "true");
 }
 
-/** What ssh says when it is the machine that is missing, and not its trust in us or ours in it. */
-const REFUSED = "Permission denied|Host key verification failed|Too many authentication failures";
-
 /**
  * Like `remoteScript`, for what is done when a resource is deleted: succeeds where the machine does not answer, and says
  * what was therefore left, so that what is gone for good can still be forgotten.
@@ -160,16 +206,14 @@ const REFUSED = "Permission denied|Host key verification failed|Too many authent
  * @param left lines to say then
  */
 export function forgivingScript(connection: SshConnection, left: readonly string[]): string {
-  // With -E what ssh itself says goes to a file, apart from what the script says.
   return [
-    `${MAKE_CONTROL_FOLDER} && log=$(mktemp) || exit 1`,
-    `trap 'rm -f "$log"' EXIT`,
-    `ssh -E "$log" ${shellLine(sshCommand(connection, RUN_STDIN).slice(1))}`,
+    ...LOGGED,
+    loggedSsh(connection),
     "status=$?",
     // 255 is ssh's own; no script of ours ends with it.
     'if [ "$status" -ne 255 ]; then exit "$status"; fi',
     'cat "$log" >&2',
-    `if grep -Eq ${shellLine([REFUSED])} "$log"; then exit 1; fi`,
+    `if ${REFUSED_BY_LOG}; then exit 1; fi`,
     ...left.map((line) => `printf '%s\\n' ${shellLine([line])} >&2`),
   ].join("\n");
 }

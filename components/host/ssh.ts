@@ -16,8 +16,8 @@ import {
   dockerUrl,
   forgivingScript,
   personCommand,
-  remoteScript,
   type SshConnection,
+  scriptOnMachine,
   sshOptions,
   tunnelCommand,
 } from "./ssh-command.ts";
@@ -123,7 +123,9 @@ export class SshHost extends pulumi.ComponentResource implements DockerHost {
                 .apply(([to, environment]) => forgivingScript(to, [notRun(to, args.script, environment)])),
             }
           : {
-              create: this.#connection.apply(remoteScript),
+              create: pulumi
+                .all([this.#connection, args.environment.TIMEOUT])
+                .apply(([to, TIMEOUT]) => scriptOnMachine(to, args.script, { TIMEOUT })),
               triggers: [this.id, ...(args.triggers ?? [])],
             }),
       },

@@ -21,6 +21,7 @@ import { prepareBaseImage } from "../../cli/setup/base-image.ts";
 import { gitAs } from "../support/git-server.ts";
 import { execute, status } from "../support/jupyter.ts";
 import { createPerson, type Outcome, type Person } from "../support/person.ts";
+import { killAll, processes } from "../support/processes.ts";
 import { describeWithDaemon } from "../support/requirements.ts";
 import { makeKey, REMOTE, type SshMachine, startSshMachine } from "../support/ssh-machine.ts";
 import { throughTunnel } from "../support/tunnel.ts";
@@ -272,6 +273,26 @@ describeWithDaemon("a stack on a machine reached by SSH", () => {
     expect(readdirSync(join(mount, "data"))).not.toContain("kept");
     const again = await person.npm("purge", "--yes");
     expect(again.all).toContain(`nothing below ~/docker_mount on ${machine.address} that gpubox put there`);
+  });
+
+  it("waits for a notebook through a connection that is lost", async () => {
+    await machine.daemon.client.getImage("gpubox-dev").tag({ repo: "example.org/slow", tag: "1" });
+    // Slow enough for the connection to be lost while it is waited for.
+    const slowly = ["sh", "-c", "sleep 15; exec start-notebook.sh"];
+    const notebooks = [{ name: "container1", gpus: "none" }];
+    const image = { pull: "example.org/slow:1", command: slowly };
+    configure({ hostKey: machine.hostKey }, { image, notebooks });
+    const starting = person.npm("start");
+    const isWaiting = () => processes((environment) => environment.includes("\0CONTAINER=container1\0"));
+    await expect.poll(isWaiting, { timeout: 300_000, interval: 50 }).not.toEqual([]);
+    const sessions = processes().filter(({ args }) => args.startsWith(`sshd: ${REMOTE.user}`));
+    expect(sessions).not.toEqual([]);
+    killAll(sessions);
+    const outcome = await starting;
+    succeeds(outcome);
+    expect(outcome.all).toContain("the connection is lost; trying again");
+    configure({ hostKey: machine.hostKey }, { notebooks });
+    succeeds(await person.npm("start"));
   });
 
   it("gives up within a minute on a machine that went away, and can be destroyed without it", async () => {

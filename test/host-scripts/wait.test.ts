@@ -136,6 +136,7 @@ esac
 describe.concurrent("wait-for-notebook.sh beside a container that does not run", () => {
   it.for([
     { name: "stopped", looks: ["exited 137 0"], message: "has stopped with exit code 137" },
+    { name: "paused", looks: ["running 0 0", "paused 0 0"], message: "is paused" },
     {
       name: "restarting",
       looks: ["running 0 0", "restarting 1 1"],

@@ -2,7 +2,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import {
   dockerUrl,
   forgivingScript,
@@ -11,6 +11,7 @@ import {
   personCommand,
   remoteScript,
   type SshConnection,
+  scriptOnMachine,
   sshCommand,
   sshConfig,
   sshOptions,
@@ -174,6 +175,53 @@ describe("a script", () => {
     const dead = runWith('echo x >>"$HOME/tries"; exit 255', line.replace("1 2 4 8 0", "0"));
     expect(dead.status).toBe(255);
     expect(readFileSync(join(home, "tries"), "utf8")).toBe("x\n");
+  });
+
+  describe("that waits and looks", () => {
+    const line = (script: string) => scriptOnMachine(gpu, script, { TIMEOUT: "60" }).replace("sleep 2", ":");
+    /** An ssh whose connections are lost, with these words, until there were so many. */
+    const lost = (times: number, said: string) =>
+      [
+        'echo x >>"$HOME/lost"',
+        `if [ "$(wc -l <"$HOME/lost")" -le ${times} ]; then echo "${said}" >>"$log"; exit 255; fi`,
+        REMOTELY,
+      ].join("\n");
+    beforeEach(() => rmSync(join(home, "lost"), { force: true }));
+
+    it.each([
+      "wait-for-notebook.sh",
+      "prove-gpu.sh",
+    ])("is run again when the connection is lost: %s", (script) => {
+      const { status, stdout, stderr } = runWith(
+        lost(2, "Connection closed by remote host"),
+        line(script),
+        "echo ready; exit 7",
+      );
+      expect({ status, stdout }).toEqual({ status: 7, stdout: "ready\n" });
+      expect(stderr.match(/gpu\.example\.org: the connection is lost; trying again/g)).toHaveLength(2);
+    });
+
+    it("is given up once its time is up, with what ssh said", () => {
+      const once = scriptOnMachine(gpu, "wait-for-notebook.sh", { TIMEOUT: "0" });
+      const { status, stderr } = runWith(lost(9, "ssh: connect to host gpu: timed out"), once);
+      expect({ status, stderr }).toEqual({ status: 255, stderr: "ssh: connect to host gpu: timed out\n" });
+    });
+
+    it.each([
+      "Permission denied (publickey).",
+      "Host key verification failed.",
+    ])("is not run again where it is not the connection: %s", (said) => {
+      expect(runWith(lost(9, said), line("prove-gpu.sh"))).toMatchObject({
+        status: 255,
+        stderr: `${said}\n`,
+      });
+      expect(readFileSync(join(home, "lost"), "utf8")).toBe("x\n");
+    });
+
+    it("is the only kind that is run again", () => {
+      expect(line("code.sh")).toBe(remoteScript(gpu));
+      expect(line("prepare.sh")).toBe(remoteScript(gpu));
+    });
   });
 
   it("on deletion, too", () => {

@@ -76,6 +76,13 @@ describe("a host reached by SSH", () => {
     expect(deletedWith).toBe("");
   });
 
+  it("waits for a notebook through a lost connection, and does nothing else twice", async () => {
+    const { resources } = await record();
+    const again = (name: string) => /while :; do/.test(only(resources, COMMAND, name).inputs.create);
+    expect(again("container1-ready")).toBe(true);
+    expect(["ssh-root", "code-fastai-checkout", "data-pets-download"].filter(again)).toEqual([]);
+  });
+
   it("keeps secrets where they are secret", async () => {
     const { resources, result } = await record();
     expect(resources.filter(({ secrets }) => secrets.length > 0).map(({ name }) => name)).toEqual([
