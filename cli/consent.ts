@@ -20,6 +20,8 @@ export interface Loss {
   /** Whether it is work or data, rather than what a kernel has in its memory. */
   lasting: boolean;
 }
+/** What the engine would do; undefined where it fails, and says why when it is asked again. */
+export type Plan = Step[] | undefined;
 
 /** What comes of a plan. */
 export type Consent =
@@ -31,12 +33,29 @@ export type Consent =
   /** Leave it to the engine. */
   | { do: "let the engine ask" };
 
+/** Has the engine look at what it would do. */
+export async function lookAhead(session: Session, args: string[]): Promise<Plan> {
+  const { code, stdout } = await step("looking at what has changed", () => planQuietly(session, args));
+  return code === 0 ? (JSON.parse(stdout).steps ?? []) : undefined;
+}
+
+/** Whether a plan leaves a resource where it is: what is replaced or removed is not to be touched before. */
+export function leaves(plan: Plan, urn: string): boolean {
+  return plan?.every((each) => each.urn !== urn || !/replace|delete/.test(each.op)) ?? false;
+}
+
 /**
  * Finds out whether the person has to be asked.
  *
+ * @param look what the engine would do
  * @throws Problem where work or data would be lost and there is no terminal to ask at
  */
-export async function consent(session: Session, state: State, args: string[]): Promise<Consent> {
+export async function consent(
+  session: Session,
+  state: State,
+  args: string[],
+  look: () => Promise<Plan> = () => lookAhead(session, args),
+): Promise<Consent> {
   const { interactive } = session.context;
   const goAhead: Consent = { do: "go ahead", losses: [] };
   const isConfirmed = session.rest.some((arg) => /^(-y|--yes)$/.test(arg));
@@ -47,10 +66,10 @@ export async function consent(session: Session, state: State, args: string[]): P
   if (resources.length === 0) {
     return interactive && session.settings?.host === "aws" ? { do: "show it first", losses: [] } : goAhead;
   }
-  const { code, stdout } = await step("looking at what has changed", () => planQuietly(session, args));
+  const plan = await look();
   // What is wrong is said when it is shown, or tried.
-  if (code !== 0) return interactive ? { do: "show it first", losses: [] } : goAhead;
-  const judged = judge(JSON.parse(stdout).steps ?? [], resources, args);
+  if (!plan) return interactive ? { do: "show it first", losses: [] } : goAhead;
+  const judged = judge(plan, resources, args);
   if (interactive || judged.do === "nothing") return judged;
   const lost = judged.losses.filter(({ lasting }) => lasting).map(({ what }) => what);
   if (lost.length === 0) return goAhead;

@@ -4,7 +4,7 @@ import { type Check, check } from "../components/host/check.ts";
 import { reachSshMachine } from "../components/host/inspect-ssh.ts";
 import { factsOf } from "../components/host/inspection.ts";
 import { lookAtLocalMachine } from "../components/host/local.ts";
-import { type HostNeeds, hostChecks } from "../components/host/preflight.ts";
+import { furtherFolders, type HostNeeds, hostChecks } from "../components/host/preflight.ts";
 import { hostNeeds } from "../components/workspace/needs.ts";
 import type { Config } from "../config.ts";
 import type { Context } from "./context.ts";
@@ -47,7 +47,8 @@ async function hostOf(context: Context, stack: string, config: Config): Promise<
       needed: "a login, and a host key that is trusted",
     };
     try {
-      const inspection = await reachSshMachine(connection, root, shortName(stack), PATIENCE);
+      const folders = { root, further: furtherFolders(needs) };
+      const inspection = await reachSshMachine(connection, folders, shortName(stack), PATIENCE);
       return [check("SSH", about), ...hostChecks(needs, factsOf(inspection, needs))];
     } catch (error) {
       if (!(error instanceof RunError)) throw error;
@@ -64,7 +65,7 @@ async function localChecks(context: Context, root: string, needs: HostNeeds): Pr
   const ping = await pingDocker(address.host, PING_PATIENCE);
   if (ping === "ok") {
     try {
-      return hostChecks(needs, (await lookAtLocalMachine(needs, address.host, root)).facts);
+      return hostChecks(needs, (await lookAtLocalMachine(needs, root, address.host)).facts);
     } catch (error) {
       return [check("Docker", noDaemon(address.host), daemonProblem(address.host, error).message)];
     }

@@ -3,6 +3,7 @@
  * what became of it. A token is read from its container's environment: the state has it encrypted, slowly by design.
  */
 import { existsSync } from "node:fs";
+import { type Condition, conditionOf } from "../components/host/condition.ts";
 import { addressForPerson } from "../components/workspace/container.ts";
 import type { NotebookInfo } from "../components/workspace/notebook.ts";
 import type { Context } from "./context.ts";
@@ -10,7 +11,13 @@ import { Problem } from "./say.ts";
 import { askDocker, daemonProblem, dockerAddress } from "./setup/daemon.ts";
 import { notUp, readStack, stackFile } from "./setup/stack.ts";
 import type { StateResource } from "./state.ts";
-import { CONTAINER, findPlaces, isStackFileThere, readStateFile } from "./state-file.ts";
+import {
+  CONTAINER,
+  type ContainerInputs,
+  findPlaces,
+  isStackFileThere,
+  readStateFile,
+} from "./state-file.ts";
 
 /** What the program says of a stack, apart from its notebooks. */
 export type PlainOutputs = Partial<Record<"codeFolder" | "dataFolder" | "accelerator" | "image", string>>;
@@ -22,7 +29,7 @@ export interface LocalNotebook extends Omit<NotebookInfo, "url"> {
   /** Where it is, with the token; undefined where the container is gone. */
   url: string | undefined;
   /** `unknown` where no daemon answers. */
-  condition: "up" | "stopped" | "gone" | "unknown";
+  condition: Condition | "gone" | "unknown";
   /** What Docker's own check says of one that is up: `starting`, `healthy` or `unhealthy`. */
   health: string | undefined;
 }
@@ -36,18 +43,10 @@ export interface LocalStack {
   problem: Problem | undefined;
 }
 
-/** The part of a container's inputs in the state that is read here. */
-interface ContainerInputs {
-  name: string;
-  ports: { external: number; ip: string }[];
-  gpus?: string;
-  deviceRequests?: { deviceIds: string[] }[];
-}
-
 /** The part of the daemon's description of a container that is read here. */
 export interface Container {
   Config: { Env: string[] };
-  State: { Running: boolean; Health?: { Status: string } };
+  State: { Status: string; Health?: { Status: string } };
 }
 
 const HOST = "gpubox:host:LocalHost";
@@ -110,8 +109,8 @@ export function describe(
     name,
     address,
     url: token && `${address}?token=${token}`,
-    condition: typeof container === "string" ? container : container.State.Running ? "up" : "stopped",
-    health: known?.State.Running ? known.State.Health?.Status : undefined,
+    condition: typeof container === "string" ? container : conditionOf(container.State.Status),
+    health: known?.State.Status === "running" ? known.State.Health?.Status : undefined,
     gpus: gpusOf(inputs, accelerator),
     port,
     shell: `docker exec -it ${name} bash`,

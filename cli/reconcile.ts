@@ -2,13 +2,10 @@
 
 import { existsSync } from "node:fs";
 import { isAbsolute } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import type Docker from "dockerode";
 import { lastLine } from "../components/host/host.ts";
 import { holdings, OWNER_LABEL } from "../components/host/owner.ts";
-import type { NotebookInfo } from "../components/workspace/notebook.ts";
-import { readOutputs } from "./outputs.ts";
-import { say, step } from "./say.ts";
+import { say } from "./say.ts";
 import { hasDaemon, isLocal, type Session } from "./session.ts";
 import { askDocker, dockerClient } from "./setup/daemon.ts";
 import {
@@ -31,11 +28,8 @@ const IMAGE = "docker:index/image:Image";
 const COMMAND = "command:local:Command";
 const REMOTE_IMAGE = "docker:index/remoteImage:RemoteImage";
 
-/** How long Jupyter may take to answer, in seconds. */
-const START_PATIENCE = 120;
-
 /** The containers of a stack on a daemon, running or not: what its state names, and what has its owner. */
-export async function ownContainers(host: string, state: State): Promise<Docker.ContainerInfo[]> {
+export async function containersOf(host: string, state: State): Promise<Docker.ContainerInfo[]> {
   const { resources = [] } = state.deployment;
   const ids = new Set(resources.flatMap(({ type, id }) => (type === CONTAINER && id ? [id] : [])));
   const { owner } = stateHoldings(state);
@@ -174,47 +168,6 @@ async function ifThere<T>(ask: () => Promise<T>): Promise<T | undefined> {
   }
 }
 
-/** Starts the stack's containers that are stopped, and waits until their notebooks answer. */
-export async function startStopped(session: Session, state: State): Promise<void> {
-  if (!hasDaemon(session)) return;
-  const containers = await ownContainers(session.docker.host, state);
-  const stopped = containers.filter(({ State }) => State !== "running");
-  if (stopped.length === 0) return;
-  const docker = dockerClient(session.docker.host);
-  const { notebooks = [] } = await readOutputs(session);
-  for (const container of stopped) {
-    const name = nameOf(container);
-    await step(`${name}: starting it again`, async () => {
-      const handle = docker.getContainer(container.Id);
-      await (container.State === "paused" ? handle.unpause() : handle.start());
-      const notebook = notebooks.find((each) => each.name === name);
-      if (notebook) await untilItAnswers(session, notebook);
-    });
-  }
-}
-
-/** Waits for Jupyter; where it stays silent the engine's own look at it says so. */
-async function untilItAnswers(
-  { docker, context, stack }: Session,
-  { url, name, port }: NotebookInfo,
-): Promise<void> {
-  if (docker.from === "ssh") {
-    const { waitForNotebook } = await import("./remote.ts");
-    return await waitForNotebook(context.root, stack, { name, port, patience: START_PATIENCE });
-  }
-  const api = new URL("/api", url);
-  const deadline = Date.now() + START_PATIENCE * 1000;
-  while (Date.now() < deadline) {
-    try {
-      const { ok } = await fetch(api, { signal: AbortSignal.timeout(2_000) });
-      if (ok) return;
-    } catch {
-      // Not listening yet.
-    }
-    await sleep(250);
-  }
-}
-
 /**
  * What the engine must be told to notice that things it made are gone: it takes the state's word for them otherwise.
  *
@@ -266,6 +219,12 @@ export function missingFolders(
   return resources.filter(putsInPlace).flatMap(({ urn, inputs, outputs }) => {
     const { FOLDER, ROOT } = (inputs?.environment ?? {}) as Record<string, unknown>;
     const folder = lastLine(String(outputs?.stdout ?? ""));
-    return FOLDER && ROOT && isAbsolute(folder) && !isThere(folder) ? [{ urn, folder }] : [];
+    // Where all that is around it is gone as well, a disk may not be mounted: nothing is fetched then, and the program says so.
+    const isGone =
+      FOLDER && ROOT && isAbsolute(folder) && isThere(around(folder, String(FOLDER))) && !isThere(folder);
+    return isGone ? [{ urn, folder }] : [];
   });
 }
+
+/** `code/` or `data/` of the root, of an entry's folder in it. */
+const around = (path: string, folder: string): string => path.slice(0, -folder.length);

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { RunError } from "@pulumi/pulumi";
 import { parseDocument } from "yaml";
 import { dialStdio } from "../components/host/dial-stdio.ts";
-import { reachSshMachine, runOnMachine } from "../components/host/inspect-ssh.ts";
+import { reachSshMachine } from "../components/host/inspect-ssh.ts";
 import { type SshConnection, sshCommand } from "../components/host/ssh-command.ts";
 import { parseHost } from "../config.ts";
 import type { Context } from "./context.ts";
@@ -45,7 +45,7 @@ export async function openRemote(root: string, stack: string): Promise<Remote> {
 export async function reach(root: string, stack: string): Promise<SshConnection> {
   const { connection, folder } = readMachine(root, stack);
   await step(`${connection.address}: looking it over by SSH`, () =>
-    toldLater(reachSshMachine(connection, folder, shortName(stack))),
+    toldLater(reachSshMachine(connection, { root: folder }, shortName(stack))),
   );
   return connection;
 }
@@ -75,17 +75,6 @@ async function findWayOnAws(context: Context, stack: string): Promise<SshConnect
   throw new Problem(
     `the machine of stack ${stack} is ${state}: \`npm start${stackOption(stack)}\` brings it back`,
   );
-}
-
-/** Waits until a notebook answers on its machine. @throws Problem when it does not, after `patience` seconds */
-export async function waitForNotebook(
-  root: string,
-  stack: string,
-  { name, port, patience }: { name: string; port: number; patience: number },
-): Promise<void> {
-  const environment = { URL: `http://127.0.0.1:${port}`, CONTAINER: name, TIMEOUT: String(patience) };
-  const { connection } = readMachine(root, stack);
-  await toldLater(runOnMachine(connection, "wait-for-notebook.sh", environment, shortName(stack)));
 }
 
 /** What the program says of a host is for the person as it is. */

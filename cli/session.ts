@@ -175,8 +175,12 @@ export function runEngine(session: Session, command: string, args: string[]): Pr
 /** What the engine would do, as it tells programs. A failure is an answer. */
 export function planQuietly(session: Session, args: string[]): Promise<Captured> {
   const options = ["--json", "--non-interactive", ...args];
-  return capture(session.engine.file, onCopy(session, "preview", options), inCheckout(session));
+  const rest = session.rest.filter((arg) => !NOT_AHEAD.includes(arg));
+  return capture(session.engine.file, onCopy({ ...session, rest }, "preview", options), inCheckout(session));
 }
+
+/** Options of `pulumi up` that `pulumi preview` does not know, or by which it takes what is stopped for changed. */
+const NOT_AHEAD = ["--yes", "-y", "--skip-preview", "-f", "--continue-on-error", "--refresh", "-r"];
 
 /** The arguments of a command that reads the stack's file, and may write into it. */
 function onCopy(session: Session, command: string, args: string[]): string[] {

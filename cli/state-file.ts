@@ -60,6 +60,14 @@ export function entries(folder: string): string[] {
 /** Type of the containers. */
 export const CONTAINER = "docker:index/container:Container";
 
+/** The part of a container's inputs that is read. */
+export interface ContainerInputs {
+  name: string;
+  ports: { external: number; ip: string }[];
+  gpus?: string;
+  deviceRequests?: { deviceIds: string[] }[];
+}
+
 /** The forms of the files that are read here; from 4 on a file names its features. */
 const VERSIONS = [3, 4];
 /** Features that only add to what a resource says of itself. */

@@ -2,6 +2,7 @@
 # Says what a machine has that a stack may need, without changing anything.
 #
 #   ROOT              of the stack: absolute, or "~/..."; need not be there
+#   FOLDERS           optional: further folders that notebooks are given, one a line
 #   NVIDIA_SMI_ARGS   what nvidia-smi is asked, separated by spaces
 #   NVIDIA_DETAIL_ARGS   what it is asked beside that, which an old one may not know
 #
@@ -46,7 +47,8 @@ docker_facts() {
     printf 'null\n' >"$scratch/info"
   else
     labels='"stack":{{json (.Label "gpubox.stack")}},"owner":{{json (.Label "gpubox.owner")}},"madeBy":{{json (.Label "gpubox.made-by")}}'
-    briefly docker ps --all --no-trunc --format "{\"name\":{{json .Names}},$labels,\"ports\":{{json .Ports}}}" \
+    more='"ports":{{json .Ports}},"status":{{json .Status}},"mounts":{{json .Mounts}}'
+    briefly docker ps --all --no-trunc --format "{\"name\":{{json .Names}},$labels,$more}" \
       >"$scratch/ps" 2>>"$errors" || :
     for kind in network volume; do
       briefly docker "$kind" ls --format "{\"name\":{{json .Name}},$labels}" \
@@ -98,6 +100,26 @@ addresses() {
   fi
 }
 
+# Whether a path is certainly not there: where nobody may look it may well be.
+is_missing() {
+  if [ -e "$1" ]; then return 1; fi
+  above=$(dirname "$1")
+  until [ -e "$above" ]; do above=$(dirname "$above"); done
+  [ -x "$above" ]
+}
+
+folder_facts() {
+  root=${ROOT%/}
+  printf '{"root":%s,"missing":' "$(printf '%s' "$root" | json_string)"
+  printf '%s\n' "$root/code" "$root/data" "${FOLDERS-}" | while IFS= read -r folder; do
+    if [ -n "$folder" ] && is_missing "$folder"; then
+      printf '%s' "$folder" | json_string
+      echo
+    fi
+  done | json_list
+  printf '}'
+}
+
 # Free megabytes where a path is, or would be.
 free_megabytes() {
   path=$1
@@ -112,5 +134,6 @@ disk_facts() {
     "$(free_megabytes "$ROOT")"
 }
 
-printf '{"user":"%s:%s","home":%s,"docker":%s,"driver":%s,"toolkitHook":%s,"listening":%s,"addresses":%s,"free":%s,"time":%s}\n' \
-  "$(id -u)" "$(id -g)" "$(printf '%s' "${HOME-}" | json_string)" "$(docker_facts)" "$(driver_facts)" "$(toolkit_hook)" "$(listening)" "$(addresses)" "$(disk_facts)" "$(date +%s)"
+printf '{"user":"%s:%s","home":%s,"docker":%s,"driver":%s,"toolkitHook":%s,"listening":%s,"addresses":%s,"folders":%s,"free":%s,"time":%s}\n' \
+  "$(id -u)" "$(id -g)" "$(printf '%s' "${HOME-}" | json_string)" "$(docker_facts)" "$(driver_facts)" "$(toolkit_hook)" \
+  "$(listening)" "$(addresses)" "$(folder_facts)" "$(disk_facts)" "$(date +%s)"

@@ -31,16 +31,16 @@ export async function adopt(context: Context, args: string[]): Promise<number> {
   }
   const all = await everything(host);
   const named = all.filter((each) => each.stack === label && !isOwn(each, { stack: label, holdings }));
-  const owner = ownerOf(named, stack);
-  // A stack that was renamed has things of its old name as well.
-  const found = all.filter(
-    (each) => named.includes(each) || (each.owner !== undefined && each.owner === owner),
-  );
+  // A stack that was renamed has things of its old name as well: by what its containers have mounted.
+  const isTied = (one: Found, other: Found) =>
+    one.mounts.includes(other.name) || other.mounts.includes(one.name);
+  const found = all.filter((each) => named.some((one) => one === each || isTied(one, each)));
   if (found.length === 0) {
     say(`adopt: there is nothing of stack ${stack} on the Docker daemon; \`npm start${stackOption(stack)}\``);
     return 0;
   }
   refuseRenamed(found, label);
+  const owner = ownerOf(found, stack);
   say(describe(found, stack));
   if (!isConfirmed && !context.interactive) {
     throw new Problem("adopt: there is no terminal to ask at: confirm with `npm run adopt -- --yes`");
@@ -72,6 +72,8 @@ async function daemonOf(context: Context, stack: string): Promise<string> {
 
 interface Found extends Existing {
   id: string;
+  /** Names of the volumes that a container has. */
+  mounts: string[];
 }
 
 async function everything(host: string): Promise<Found[]> {
@@ -84,11 +86,17 @@ async function everything(host: string): Promise<Found[]> {
     ...(containers ?? []).map((each) => ({
       id: each.Id,
       ...existing("container", nameOf(each), each.Labels),
+      mounts: each.Mounts.flatMap(({ Type, Name }) => (Type === "volume" && Name ? [Name] : [])),
     })),
-    ...(networks ?? []).map(({ Id, Name, Labels }) => ({ id: Id, ...existing("network", Name, Labels) })),
+    ...(networks ?? []).map(({ Id, Name, Labels }) => ({
+      id: Id,
+      ...existing("network", Name, Labels),
+      mounts: [],
+    })),
     ...(volumes?.Volumes ?? []).map(({ Name, Labels }) => ({
       id: Name,
       ...existing("volume", Name, Labels),
+      mounts: [],
     })),
   ];
 }

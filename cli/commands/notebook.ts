@@ -6,19 +6,22 @@ import { type Env, handOver } from "../run.ts";
 import { Problem } from "../say.ts";
 import { parseStackArgs, stackOption } from "../setup/stack.ts";
 
-/** What of a notebook a command needs: another one than `url` may do with less than one that runs. */
-type Need = Exclude<LocalNotebook["condition"], "unknown">;
+/** Whether a notebook in this condition will do. */
+type Need = (condition: LocalNotebook["condition"]) => boolean;
+
+const isUp: Need = (condition) => condition === "up";
+const isThere: Need = (condition) => condition !== "gone";
 
 /** Prints the address of a notebook, alone on its line. */
 export async function url(context: Context, args: string[]): Promise<number> {
-  const { notebook } = await findNotebook(context, args, ["up"]);
+  const { notebook } = await findNotebook(context, args);
   process.stdout.write(`${notebook.url}\n`);
   return 0;
 }
 
 /** Opens a shell in a notebook's container. */
 export async function shell(context: Context, args: string[]): Promise<number> {
-  const { notebook, env } = await findNotebook(context, args, ["up"]);
+  const { notebook, env } = await findNotebook(context, args);
   // A terminal is given only where there is one, so that commands can be piped in.
   const command = process.stdin.isTTY ? notebook.shell : notebook.shell.replace(" -it ", " -i ");
   return await handOver(command, [], { env, shell: true });
@@ -26,7 +29,7 @@ export async function shell(context: Context, args: string[]): Promise<number> {
 
 /** Follows the log of a notebook; that of a stopped one says what it stopped for. */
 export async function logs(context: Context, args: string[]): Promise<number> {
-  const { notebook, env } = await findNotebook(context, args, ["up", "stopped"]);
+  const { notebook, env } = await findNotebook(context, args, isThere);
   return await handOver(notebook.logs, [], { env, shell: true });
 }
 
@@ -34,14 +37,14 @@ export async function logs(context: Context, args: string[]): Promise<number> {
 export async function findNotebook(
   context: Context,
   args: string[],
-  needed: Need[],
+  isEnough: Need = isUp,
 ): Promise<{ notebook: Pick<NotebookInfo, "shell" | "logs"> & { url?: string }; env: Env }> {
   const { stack, rest } = parseStackArgs(args, context.env);
   const looked = await lookAtStack(context, stack);
   if (looked === undefined) return await findWithEngine(context, args);
   const notebook = pickNotebook(looked.notebooks, stack, rest[0]);
   if (looked.problem) throw looked.problem;
-  if (needed.some((condition) => condition === notebook.condition)) return { notebook, env: context.env };
+  if (isEnough(notebook.condition)) return { notebook, env: context.env };
   throw new Problem(
     `${notebook.name} is ${notebook.condition}: \`npm start${stackOption(stack)}\` brings it back`,
   );

@@ -9,7 +9,7 @@ import { tunnel } from "./tunnel.ts";
 export async function open(context: Context, args: string[]): Promise<number> {
   const { stack } = parseStackArgs(args, context.env);
   if (readStack(context.root, stack).host !== "local") return await tunnel(context, args);
-  const { notebook } = await findNotebook(context, args, ["up"]);
+  const { notebook } = await findNotebook(context, args);
   if (notebook.url && (await openBrowser(notebook.url, context.env))) return 0;
   say("no browser could be opened from here; open this yourself:");
   process.stdout.write(`${notebook.url}\n`);

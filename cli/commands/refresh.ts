@@ -1,7 +1,9 @@
 /** `npm run refresh`: takes into the state what was changed behind the engine's back. */
 import type { Context } from "../context.ts";
-import { finishInterrupted, startStopped } from "../reconcile.ts";
+import { findHalted, startAgain } from "../own-containers.ts";
+import { finishInterrupted } from "../reconcile.ts";
 import { recover } from "../recover.ts";
+import { say } from "../say.ts";
 import { prepareStack, runEngine } from "../session.ts";
 
 export async function refresh(context: Context, args: string[]): Promise<number> {
@@ -9,6 +11,8 @@ export async function refresh(context: Context, args: string[]): Promise<number>
   await recover(session);
   const state = await finishInterrupted(session);
   // A refresh would forget a container that is stopped, and the next run then finds its name taken.
-  await startStopped(session, state);
+  for (const { name, why } of await startAgain(session, await findHalted(session, state))) {
+    say(`${name} cannot be started (${why}): \`npm start\` makes it anew`);
+  }
   return await runEngine(session, "refresh", context.interactive ? [] : ["--yes", "--non-interactive"]);
 }

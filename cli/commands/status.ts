@@ -1,5 +1,6 @@
 /** `npm run status`: what there is of each notebook, and what the machine is at. */
 import { existsSync } from "node:fs";
+import { conditionOf, explain } from "../../components/host/condition.ts";
 import { type MachineInfo, scriptText } from "../../components/host/host.ts";
 import type { SshConnection } from "../../components/host/ssh-command.ts";
 import type { Context } from "../context.ts";
@@ -41,8 +42,18 @@ export async function status(context: Context, args: string[]): Promise<number> 
   process.stdout.write(`${table(seen.rows)}${lines.map((line) => `${line}\n`).join("")}`);
   if (seen.rows.length === 0) say(notUp(stack).message);
   else if (seen.problem) say(seen.problem);
-  else say(`links with their tokens: npm run url${stackOption(stack)}`);
+  else for (const line of advice(stack, seen.rows)) say(line);
   return 0;
+}
+
+/** What mends what is wrong; where nothing is, what else there is to know. */
+function advice(stack: string, rows: Row[]): string[] {
+  const lines = rows.flatMap(({ name, condition, health }) =>
+    condition === "gone" || condition === "unknown"
+      ? []
+      : (explain(name, { condition, unhealthy: health === "unhealthy" }) ?? []),
+  );
+  return lines.length > 0 ? lines : [`links with their tokens: npm run url${stackOption(stack)}`];
 }
 
 /** What `--json` prints: no token is in it. */
@@ -98,7 +109,7 @@ function withUsage(row: Row, usage: Usage): Row {
   const container = usage.containers.find(({ name }) => name === row.name);
   if (!container || container.state === "unknown") return row;
   const { state, health, kernels } = container;
-  const said = state === "running" ? "up" : state === "gone" ? "gone" : "stopped";
+  const said = state === "gone" ? state : conditionOf(state);
   const condition = row.condition === "unknown" ? said : row.condition;
   // Docker's own check comes half a minute after the start; a Jupyter that has named its kernels answers.
   const found = row.health || health || undefined;

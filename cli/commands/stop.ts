@@ -1,10 +1,10 @@
 /** `npm run stop`: stops the notebooks and keeps everything; `npm start` brings them back. */
 import type Docker from "dockerode";
 import type { Context } from "../context.ts";
-import { nameOf, ownContainers } from "../reconcile.ts";
+import { containersOf, nameOf } from "../reconcile.ts";
 import { Problem, say } from "../say.ts";
 import { openSession, requireStack, type Session } from "../session.ts";
-import { dockerAddress, dockerClient, pingDocker } from "../setup/daemon.ts";
+import { daemonsWord, dockerAddress, dockerClient, pingDocker } from "../setup/daemon.ts";
 import { parseStackArgs, readStack } from "../setup/stack.ts";
 import { readState, type State } from "../state.ts";
 import { findPlaces, isStackFileThere, readStateFile } from "../state-file.ts";
@@ -69,7 +69,7 @@ async function stopOnAws(context: Context, args: string[], names: string[]): Pro
 /** @param names of those that are meant; all without any */
 async function stopThem(host: string, stack: string, state: State, names: string[]): Promise<void> {
   const docker = dockerClient(host);
-  const containers = await ownContainers(host, state);
+  const containers = await containersOf(host, state);
   const unknown = names.find((name) => !containers.some((container) => nameOf(container) === name));
   if (unknown) {
     const there = containers.map(nameOf).join(", ") || "none";
@@ -77,11 +77,29 @@ async function stopThem(host: string, stack: string, state: State, names: string
   }
   const isMeant = (container: Docker.ContainerInfo) =>
     names.length === 0 || names.includes(nameOf(container));
-  const running = containers.filter((container) => isMeant(container) && container.State === "running");
-  await Promise.all(running.map(({ Id }) => docker.getContainer(Id).stop()));
+  const toStop = containers.filter((container) => isMeant(container) && container.State in STOPPED);
+  await Promise.all(toStop.map((container) => stopOne(host, docker, container)));
+  const stopped = toStop.map((container) => `${nameOf(container)}${STOPPED[container.State]}`);
   say(
-    running.length === 0
+    toStop.length === 0
       ? `stack ${stack}: no notebook is running`
-      : `stopped ${running.map(nameOf).join(", ")}; \`npm start\` brings ${running.length === 1 ? "it" : "them"} back`,
+      : `stopped ${stopped.join(", ")}; \`npm start\` brings ${toStop.length === 1 ? "it" : "them"} back`,
   );
+}
+
+/** Docker's words for containers that can be stopped, and what else is said of them then. */
+const STOPPED: Record<string, string> = {
+  running: "",
+  paused: " (it was paused)",
+  restarting: " (it was started again and again)",
+};
+
+async function stopOne(host: string, docker: Docker, container: Docker.ContainerInfo): Promise<void> {
+  try {
+    await docker.getContainer(container.Id).stop();
+  } catch (error) {
+    // It has stopped by itself, or is gone.
+    if ([304, 404].includes((error as { statusCode?: number }).statusCode ?? 0)) return;
+    throw new Problem(`${nameOf(container)} cannot be stopped: ${daemonsWord(host, error)}`);
+  }
 }

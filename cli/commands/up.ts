@@ -1,8 +1,9 @@
 /** `npm start`: sets up what is missing, then `pulumi up`, then says where the notebooks are. */
-import { type Consent, consent, displayArgs } from "../consent.ts";
+import { type Consent, consent, displayArgs, leaves, lookAhead, type Plan } from "../consent.ts";
 import type { Context } from "../context.ts";
 import { readOutputs, type StackOutputs, summary } from "../outputs.ts";
-import { argsForMissing, finishInterrupted, startStopped } from "../reconcile.ts";
+import { argsForBroken, findHalted, requireAnswers, startAgain } from "../own-containers.ts";
+import { argsForMissing, finishInterrupted } from "../reconcile.ts";
 import { recover } from "../recover.ts";
 import { formatSeconds, say } from "../say.ts";
 import { prepareStack, runEngine, type Session } from "../session.ts";
@@ -17,10 +18,12 @@ export async function up(context: Context, args: string[]): Promise<number> {
   const session = await prepareStack(context, args);
   await recover(session);
   const state = await finishInterrupted(session);
-  await startStopped(session, state);
-  const missing = [...(await argsForMissing(session, state)), ...(await argsForMachine(session, state))];
-  const given = await consent(session, state, missing);
-  if (given.do === "nothing") return finish(session, await readOutputs(session), true);
+  const gone = [...(await argsForMissing(session, state)), ...(await argsForMachine(session, state))];
+  const { looked, args: broken } = await bringBack(session, state);
+  const missing = [...gone, ...broken];
+  // What was looked at is what will be done, unless there is more to say to the engine now.
+  const given = await consent(session, state, missing, missing.length === 0 ? looked : undefined);
+  if (given.do === "nothing") return await finish(session, await readOutputs(session), true);
   const display = displayArgs(context.interactive);
   if (given.do === "show it first") {
     const shown = await runEngine(session, "preview", [...display, ...missing]);
@@ -35,7 +38,24 @@ export async function up(context: Context, args: string[]): Promise<number> {
   const [update, outputs] = await Promise.all([lastUpdate(session), readOutputs(session)]);
   // The person looked at the preview and declined.
   if (!update || update.startTime < started) return code;
-  return finish(session, outputs, changedNothing(update));
+  return await finish(session, outputs, changedNothing(update));
+}
+
+/**
+ * Starts what is stopped and stays as it is: what is to be replaced may be so because it cannot start.
+ *
+ * @returns what the engine was asked for that, and arguments that have it make anew what cannot be started
+ */
+async function bringBack(
+  session: Session,
+  state: State,
+): Promise<{ looked?: () => Promise<Plan>; args: string[] }> {
+  const halted = await findHalted(session, state);
+  if (halted.length === 0) return { args: [] };
+  // Without a refresh, which takes what is stopped for changed.
+  const plan = await lookAhead(session, []);
+  const unchanged = halted.filter(({ urn }) => leaves(plan, urn));
+  return { looked: async () => plan, args: argsForBroken(await startAgain(session, unchanged)) };
 }
 
 /** Whether a person accepts what would be lost, or paid for. */
@@ -48,11 +68,12 @@ async function agrees(given: Consent): Promise<boolean> {
   return agreed;
 }
 
-function finish({ stack }: Session, outputs: StackOutputs, unchanged: boolean): number {
+async function finish(session: Session, outputs: StackOutputs, unchanged: boolean): Promise<number> {
+  await requireAnswers(session);
   if (unchanged) {
     process.stdout.write("unchanged: everything is as the configuration says; nothing to do\n");
   }
-  process.stdout.write(`${summary(outputs, stack)}\n`);
+  process.stdout.write(`${summary(outputs, session.stack)}\n`);
   return 0;
 }
 

@@ -68,3 +68,10 @@ export function daemonProblem(host: string, error: unknown): Problem {
     `no Docker daemon answers at ${host} (${reason}): run \`npm start\`, which starts it or says what to do`,
   );
 }
+
+/** What a daemon has against what its client asked for, in a line. @throws Problem where it does not answer at all */
+export function daemonsWord(host: string, error: unknown): string {
+  const { statusCode, json, message } = error as Error & { statusCode?: number; json?: { message?: string } };
+  if (statusCode === undefined) throw daemonProblem(host, error);
+  return (json?.message ?? message).trim().replace(/\s*\n\s*/g, "; ");
+}

@@ -27,7 +27,7 @@ export async function createHost({ host, root, needs, dataUrls }: CreateHostArgs
   const { adopts: owner } = needs;
   switch (host.kind) {
     case "local":
-      return new LocalHost("local", { root, owner, machine: await inspectLocalMachine(needs) });
+      return new LocalHost("local", { root, owner, machine: await inspectLocalMachine(needs, root) });
     case "ssh": {
       const { kind: _, ...connection } = host;
       const machine = await inspectSshMachine(connection, root, needs);

@@ -8,7 +8,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { INSPECT_ARGS } from "./gpus.ts";
 import { type HostScript, lastLine, selfContained } from "./host.ts";
 import { dockerProblem, factsOf, type Inspection, type Machine, machineOf } from "./inspection.ts";
-import { type HostNeeds, preflightProblems, refuse } from "./preflight.ts";
+import { furtherFolders, type HostNeeds, preflightProblems, refuse } from "./preflight.ts";
 import { keyscanCommand, remoteScript, type SshConnection, sshCommand } from "./ssh-command.ts";
 import { explainHostKey, explainSsh, unreachable } from "./ssh-failure.ts";
 
@@ -90,6 +90,14 @@ async function endConnection(connection: SshConnection): Promise<void> {
   await runToEnd(sshCommand(connection, "", ["-O", "exit"])).catch(() => {});
 }
 
+/** Folders on a machine that are looked at. */
+export interface Folders {
+  /** Of the stack; may start with `~/`. */
+  root: string;
+  /** What the notebooks have beside it. */
+  further?: string[];
+}
+
 /**
  * Finds out what a machine has.
  *
@@ -98,11 +106,11 @@ async function endConnection(connection: SshConnection): Promise<void> {
  */
 export async function reachSshMachine(
   connection: SshConnection,
-  root: string,
+  { root, further = [] }: Folders,
   stack: string,
   patience: number = PATIENCE,
 ): Promise<Inspection> {
-  const environment = { ROOT: root, ...INSPECT_ARGS };
+  const environment = { ROOT: root, FOLDERS: further.join("\n"), ...INSPECT_ARGS };
   const printed = await runOnMachine(connection, "inspect.sh", environment, stack, patience);
   // A login shell may print a greeting first.
   const inspection: Inspection = JSON.parse(lastLine(printed));
@@ -123,7 +131,8 @@ export async function inspectSshMachine(
   root: string,
   needs: HostNeeds,
 ): Promise<Machine> {
-  const inspection = await reachSshMachine(connection, root, needs.stack.split("/").at(-1) ?? "");
+  const folders = { root, further: furtherFolders(needs) };
+  const inspection = await reachSshMachine(connection, folders, needs.stack.split("/").at(-1) ?? "");
   refuse(connection.address, preflightProblems(needs, factsOf(inspection, needs)));
   return machineOf(inspection);
 }

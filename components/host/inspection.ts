@@ -41,6 +41,12 @@ interface Listed {
   madeBy: string;
 }
 
+interface ListedContainer extends Listed {
+  ports: string;
+  status?: string;
+  mounts?: string;
+}
+
 /** The line that `inspect.sh` prints. */
 export interface Inspection {
   user: string;
@@ -50,7 +56,7 @@ export interface Inspection {
     | { missing: true }
     | {
         info: DockerInfo | null;
-        containers: (Listed & { ports: string })[];
+        containers: ListedContainer[];
         networks: Listed[];
         volumes: Listed[];
         /** What the docker command said is wrong. */
@@ -62,6 +68,8 @@ export interface Inspection {
   listening: string[];
   /** IPv4 addresses of the machine; null where that cannot be found out. */
   addresses: string[] | null;
+  /** The root as an absolute path, and which of the folders that the notebooks are given are not there. */
+  folders?: { root: string; missing: string[] };
   /** Free megabytes where Docker and where the stack's root keep their files. */
   free: { docker: number | null; root: number | null };
   /** Its clock, in seconds since the epoch. */
@@ -122,7 +130,7 @@ export function daemonFacts(info: DockerInfo): Pick<HostFacts, "docker" | "memor
 
 /** What the preflight needs to know. `now` is this machine's clock, in milliseconds since the epoch. */
 export function factsOf(inspection: Inspection, needs: HostNeeds, now = Date.now()): HostFacts {
-  const { docker, addresses, free } = inspection;
+  const { docker, addresses, free, folders } = inspection;
   const listening = inspection.listening.map(decodeSocket);
   const listenErrors = needs.notebooks.flatMap(({ address, port }): [number, string][] => {
     if (addresses && address !== "0.0.0.0" && !address.startsWith("127.") && !addresses.includes(address)) {
@@ -140,6 +148,7 @@ export function factsOf(inspection: Inspection, needs: HostNeeds, now = Date.now
     freeMegabytes: free.docker ?? undefined,
     freeForRoot: free.root ?? undefined,
     home: inspection.home,
+    ...folders,
     clockAhead: inspection.time === undefined ? undefined : inspection.time - now / 1000,
     ...("missing" in docker ? {} : daemonFacts(docker.info ?? {})),
   };
@@ -170,10 +179,13 @@ function listed(kind: Existing["kind"], { name, stack, owner, madeBy }: Listed):
   return existing(kind, name, labels);
 }
 
-function listedContainer(container: Listed & { ports: string }): ExistingContainer {
+function listedContainer(container: ListedContainer): ExistingContainer {
   const name = container.name.split(",")[0] ?? container.name;
   return {
     ...listed("container", { ...container, name }),
+    status: container.status,
+    // Names of volumes among them. A path with a comma in it is taken for others; then Docker itself says what is missing.
+    binds: container.mounts?.split(",").filter((mount) => mount.startsWith("/")),
     // As in `127.0.0.1:8888->8888/tcp, :::9000-9001->9000-9001/tcp`.
     ports: [...container.ports.matchAll(/:(\d+)(?:-(\d+))?->/g)].flatMap(([, first, last]) =>
       range(Number(first), Number(last ?? first)),

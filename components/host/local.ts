@@ -1,10 +1,10 @@
 /** This machine as a host: the Docker daemon and the folders of the person who runs Pulumi. */
 import { execFile } from "node:child_process";
 import { once } from "node:events";
-import { statfsSync, statSync } from "node:fs";
+import { accessSync, statfsSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { homedir, userInfo } from "node:os";
-import { dirname } from "node:path";
+import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import * as command from "@pulumi/command";
@@ -19,10 +19,12 @@ import { architecture, type DockerInfo, daemonFacts, type Machine } from "./insp
 import { existing } from "./owner.ts";
 import {
   type ExistingContainer,
+  furtherFolders,
   type HostFacts,
   type HostNeeds,
   preflightProblems,
   refuse,
+  rootFolders,
 } from "./preflight.ts";
 import { stackOwner } from "./stack-owner.ts";
 
@@ -99,10 +101,11 @@ export class LocalHost extends pulumi.ComponentResource implements DockerHost {
 /**
  * Looks this machine over.
  *
+ * @param root of the stack
  * @throws pulumi.RunError naming everything that keeps it from serving the stack
  */
-export async function inspectLocalMachine(needs: HostNeeds): Promise<Machine> {
-  const { info, facts } = await lookAtLocalMachine(needs).catch((error: Error) => {
+export async function inspectLocalMachine(needs: HostNeeds, root: string): Promise<Machine> {
+  const { info, facts } = await lookAtLocalMachine(needs, root).catch((error: Error) => {
     throw new pulumi.RunError(
       `no Docker daemon answers on this machine (${error.message}); nothing was created. Run \`npm start\`, which installs or starts one, or start it yourself: \`sudo systemctl start docker\``,
     );
@@ -121,14 +124,14 @@ export async function inspectLocalMachine(needs: HostNeeds): Promise<Machine> {
 /**
  * What this machine has.
  *
+ * @param root of the stack
  * @param daemon as in DOCKER_HOST
- * @param root of the stack: where its disk is looked at
  * @throws when no Docker daemon answers
  */
 export async function lookAtLocalMachine(
   needs: HostNeeds,
+  root: string,
   daemon: string = ownDockerHost(),
-  root: string = "~",
 ): Promise<{ info: DaemonInfo; facts: HostFacts }> {
   const [info, containers, networks, volumes, driver, toolkitHook, listenErrors] = await Promise.all([
     askInfo(daemon),
@@ -146,6 +149,7 @@ export async function lookAtLocalMachine(
     toolkit: toolkitHook || "nvidia" in (info.Runtimes ?? {}),
     cdi: (info.DiscoveredDevices ?? []).some(({ ID }) => ID?.startsWith("nvidia.com/gpu")),
   });
+  const folder = resolve(root.replace(/^~(?=\/|$)/, homedir()));
   const facts = {
     gpus,
     containers: (containers ?? []).map(existingContainer),
@@ -153,7 +157,9 @@ export async function lookAtLocalMachine(
     volumes: (volumes?.Volumes ?? []).map(({ Name, Labels }) => existing("volume", Name, Labels)),
     listenErrors,
     freeMegabytes: freeMegabytes(info.DockerRootDir),
-    freeForRoot: freeMegabytes(root.replace(/^~(?=\/|$)/, homedir())),
+    freeForRoot: freeMegabytes(folder),
+    root: folder,
+    missing: [...rootFolders(folder), ...furtherFolders(needs)].filter(isMissing),
     home: homedir(),
     clockAhead: clockAhead(),
     ...daemonFacts(info),
@@ -174,6 +180,16 @@ function freeMegabytes(folder: string | undefined): number | undefined {
   }
 }
 
+/** Whether a path is certainly not there: where nobody may look it may well be. */
+function isMissing(path: string): boolean {
+  try {
+    accessSync(path);
+    return false;
+  } catch (error) {
+    return ["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "");
+  }
+}
+
 /** Seconds; negative where this machine's clock is behind the day on which this file was put there. */
 function clockAhead(): number {
   return Math.min(0, (Date.now() - statSync(fileURLToPath(import.meta.url)).mtimeMs) / 1000);
@@ -189,6 +205,8 @@ function existingContainer(info: Docker.ContainerInfo): ExistingContainer {
   return {
     ...existing("container", info.Names[0]?.replace(/^\//, "") ?? info.Id, info.Labels),
     ports: info.Ports.flatMap(({ PublicPort }) => (PublicPort ? [PublicPort] : [])),
+    status: info.Status,
+    binds: info.Mounts.flatMap(({ Type, Source }) => (Type === "bind" ? [Source] : [])),
   };
 }
 

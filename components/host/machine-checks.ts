@@ -1,7 +1,8 @@
 /** What a stack takes of a machine itself: its Docker daemon, disks, memory, clock. Pure. */
 import { type Check, check } from "./check.ts";
 import { isOwn } from "./owner.ts";
-import type { HostFacts, HostNeeds } from "./preflight.ts";
+import { type HostFacts, type HostNeeds, rootFolders } from "./preflight.ts";
+import { shellLine } from "./shell.ts";
 
 /** BuildKit in the daemon, which the cache mounts of docker/Dockerfile need, is past its trials from here on. */
 const OLDEST_DOCKER = "20.10";
@@ -23,7 +24,36 @@ export function atLeast(version: string, oldest: string): boolean {
 }
 
 export function machineChecks(needs: HostNeeds, facts: HostFacts): Check[] {
-  return [docker(facts), ...disks(needs, facts), ...memory(needs, facts), ...clock(facts)];
+  return [
+    docker(facts),
+    ...folders(needs, facts),
+    ...disks(needs, facts),
+    ...memory(needs, facts),
+    ...clock(facts),
+  ];
+}
+
+/** Folders that must be there, as Docker starts no container without them; those of a new root are still to be made. */
+function folders(needs: HostNeeds, { root, missing = [], containers }: HostFacts): Check[] {
+  const ours = containers.filter((each) => isOwn(each, needs));
+  const had = new Set(ours.flatMap(({ binds = [] }) => binds));
+  const ofRoot = root === undefined ? [] : rootFolders(root).filter((folder) => had.has(folder));
+  const gone = ofRoot.filter((folder) => missing.includes(folder));
+  const make = (...paths: string[]) => `\`${shellLine(["mkdir", "-p", ...paths])}\``;
+  const forRoot = () => {
+    const problem = `gpubox:root: ${gone.join(" and ")} ${gone.length === 1 ? "is" : "are"} gone, and the notebooks of this stack have ${gone.length === 1 ? "it" : "them"}: is the disk mounted? If what was there is gone for good, ${make(...gone)} begins anew`;
+    const found = gone.length > 0 ? "gone" : "there";
+    return check(`root ${root}`, { found, needed: "there" }, gone.length > 0 ? problem : undefined);
+  };
+  const further = needs.notebooks.flatMap(({ volumes = [] }, notebook) =>
+    volumes.map(({ source }, index) => {
+      const isMissing = missing.includes(source);
+      const problem = `gpubox:notebooks[${notebook}].volumes[${index}].source: ${source} is not there: is the disk mounted? If it is to be a new folder, ${make(source)} makes it`;
+      const found = isMissing ? "not there" : "there";
+      return check(`folder ${source}`, { found, needed: "there" }, isMissing ? problem : undefined);
+    }),
+  );
+  return [...(ofRoot.length > 0 ? [forRoot()] : []), ...further];
 }
 
 function docker({ docker: version }: HostFacts): Check {

@@ -7,6 +7,7 @@ import { type Check, check } from "./check.ts";
 import { gpuChecks } from "./gpu-checks.ts";
 import type { GpuInventory } from "./host.ts";
 import { machineChecks } from "./machine-checks.ts";
+import { notebookChecks } from "./notebook-checks.ts";
 import { type Existing, type Holdings, isOwn } from "./owner.ts";
 import { type MountedPath, volumeChecks } from "./volume-checks.ts";
 
@@ -40,6 +41,10 @@ export interface HostNeeds {
 export interface ExistingContainer extends Existing {
   /** Host ports it publishes. */
   ports: number[];
+  /** Docker's sentence about it, e.g. `Up 3 minutes (unhealthy)`. */
+  status?: string;
+  /** Folders of the host that it has. */
+  binds?: string[];
 }
 
 /** What was found on a host. */
@@ -48,6 +53,10 @@ export interface HostFacts {
   containers: ExistingContainer[];
   networks: Existing[];
   volumes: Existing[];
+  /** The stack's root, as an absolute path. */
+  root?: string;
+  /** Which of the folders that the notebooks are given are not there. */
+  missing?: string[];
   /** Ports the stack wants and cannot have, with the code of the error that says so, e.g. EADDRINUSE. */
   listenErrors: Map<number, string>;
   /** Free megabytes where Docker keeps images and volumes; undefined where that is not known. */
@@ -64,6 +73,14 @@ export interface HostFacts {
   home?: string;
   /** Seconds by which the machine's clock is ahead of what it must be; negative where it is behind. */
   clockAhead?: number;
+}
+
+/** What every notebook has of a root. */
+export const rootFolders = (root: string): string[] => [`${root}/code`, `${root}/data`];
+
+/** The folders of the host that notebooks have beside those of the root. */
+export function furtherFolders({ notebooks }: HostNeeds): string[] {
+  return notebooks.flatMap(({ volumes = [] }) => volumes.map(({ source }) => source));
 }
 
 function portProblem(
@@ -83,6 +100,9 @@ function portProblem(
     return `port ${port} is taken by the container ${holder.name}: ${mend}, or, if that one is yours, stop it with \`docker stop ${holder.name}\``;
   }
   const code = facts.listenErrors.get(port);
+  // One that stops and is started again and again has the port for moments, in which Docker may not name it as its holder.
+  const own = facts.containers.find((container) => container.name === name);
+  if (own && isOwn(own, needs) && own.status?.startsWith("Restarting")) return undefined;
   if (code === "EADDRINUSE") {
     return `port ${port} is taken by another program: ${mend}, or stop what \`sudo ss -ltnp 'sport = :${port}'\` shows`;
   }
@@ -177,6 +197,7 @@ export function hostChecks(needs: HostNeeds, facts: HostFacts): Check[] {
   return [
     ...machineChecks(needs, facts),
     ...gpuChecks(needs, facts),
+    ...notebookChecks(needs, facts),
     ...claims(needs, facts),
     ...volumeChecks(needs, facts),
   ];

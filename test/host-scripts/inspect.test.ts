@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
@@ -21,7 +21,8 @@ beforeAll(() => mkdirSync(scratch, { recursive: true }));
 afterAll(() => removeFolder(scratch));
 
 const INFO = { ID: "D1", Architecture: "x86_64", DockerRootDir: "/", Runtimes: { nvidia: {} } };
-const CONTAINER = '{"name":"web","stack":"gpubox/lab","ports":"127.0.0.1:8888->8888/tcp"}';
+const CONTAINER =
+  '{"name":"web","stack":"gpubox/lab","ports":"127.0.0.1:8888->8888/tcp","status":"Up 2 hours","mounts":"/srv,home"}';
 const DOCKER = `case $1 in info) echo '${JSON.stringify(INFO)}' ;; ps) echo '${CONTAINER}'; echo '${CONTAINER}' ;; network | volume) echo '{"name":"gpubox-lab","stack":""}' ;; esac`;
 const NVIDIA_SMI = `[ "$1 $2" = '${NVIDIA_SMI_ARGS.join(" ")}' ] && echo '0, GPU-1, NVIDIA L4, 23034'`;
 
@@ -31,7 +32,11 @@ describe.each(["dash", "bash --posix"])("inspect.sh by %s", (command) => {
   let count = 0;
 
   /** Looks at a machine that has these programs besides the base ones. */
-  async function inspect(programs: Record<string, string>): Promise<Inspection> {
+  async function inspect(
+    programs: Record<string, string>,
+    folders: Record<string, string> = {},
+    options: { uid?: number } = {},
+  ): Promise<Inspection> {
     const path = pathWith(join(scratch, `${shell[0]}-${count++}`), "");
     for (const [name, body] of Object.entries(programs)) {
       writeFileSync(join(path, name), `#!/bin/sh\n${body}\n`, { mode: 0o755 });
@@ -41,8 +46,9 @@ describe.each(["dash", "bash --posix"])("inspect.sh by %s", (command) => {
       ROOT: "~/not there/yet",
       NVIDIA_SMI_ARGS: NVIDIA_SMI_ARGS.join(" "),
       TMPDIR: scratch,
+      ...folders,
     };
-    const { code, stdout, stderr } = await runScript("inspect.sh", environment, { path, shell });
+    const { code, stdout, stderr } = await runScript("inspect.sh", environment, { path, shell, ...options });
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(stdout.split("\n"), "one line").toHaveLength(2);
     return JSON.parse(stdout);
@@ -69,8 +75,8 @@ describe.each(["dash", "bash --posix"])("inspect.sh by %s", (command) => {
     };
     const facts = factsOf(found, needs);
     expect(facts.containers).toEqual([
-      { name: "web", stack: "gpubox/lab", ports: [8888] },
-      { name: "web", stack: "gpubox/lab", ports: [8888] },
+      { name: "web", stack: "gpubox/lab", ports: [8888], status: "Up 2 hours", binds: ["/srv"] },
+      { name: "web", stack: "gpubox/lab", ports: [8888], status: "Up 2 hours", binds: ["/srv"] },
     ]);
     expect(facts.networks).toEqual([{ name: "gpubox-lab", stack: undefined }]);
     expect(facts.volumes).toEqual([{ name: "gpubox-lab", stack: undefined }]);
@@ -79,6 +85,28 @@ describe.each(["dash", "bash --posix"])("inspect.sh by %s", (command) => {
     expect(found).toMatchObject({ toolkitHook: true, free: { root: expect.any(Number) } });
     expect(readdirSync(scratch).filter((name) => name.startsWith("tmp."))).toEqual([]);
   });
+
+  it.skipIf(skip)("finds which folders are not there", async () => {
+    const root = join(scratch, `${shell[0]} root`);
+    mkdirSync(join(root, "code"), { recursive: true });
+    const gone = join(scratch, 'a "quoted" name');
+    const found = await inspect({}, { ROOT: `${root}/`, FOLDERS: `/\n${gone}` });
+    expect(found.folders).toEqual({ root, missing: [join(root, "data"), gone] });
+    // A link to a disk that is not mounted.
+    symlinkSync("/nowhere/data", join(root, "data"));
+    expect((await inspect({}, { ROOT: root })).folders?.missing).toEqual([join(root, "data")]);
+  });
+
+  it.skipIf(skip || lacks(process.getuid?.() !== 0, "folders that nobody may look into, which takes root"))(
+    "does not miss what it may not look at",
+    async () => {
+      const closed = join(scratch, `${shell[0]} closed`);
+      mkdirSync(join(closed, "there"), { recursive: true, mode: 0o700 });
+      chmodSync(scratch, 0o777);
+      const found = await inspect({}, { ROOT: "/", FOLDERS: join(closed, "there") }, { uid: 65_534 });
+      expect(found.folders?.missing).toEqual(["/code", "/data"]);
+    },
+  );
 
   it.skipIf(skip)("finds that there is nothing", async () => {
     const found = await inspect({});

@@ -1,6 +1,6 @@
 /** When `npm start` asks first. */
 import { describe, expect, it } from "vitest";
-import { displayArgs, judge } from "../../../cli/consent.ts";
+import { displayArgs, judge, leaves } from "../../../cli/consent.ts";
 
 const urn = (type: string, name = "container1-container") =>
   `urn:pulumi:dev::gpubox::gpubox:workspace:Workspace$gpubox:workspace:Notebook$${type}::${name}`;
@@ -92,6 +92,31 @@ describe("a plan", () => {
     expect(judged([{ op: "create", urn: urn("aws:ec2/volume:Volume") }])).toEqual(asks);
     expect(judged([{ op: "update", urn: urn("aws:ec2/instance:Instance") }])).toEqual(asks);
     expect(judged([{ op: "same", urn: urn("aws:ec2/instance:Instance") }])).toEqual({ do: "nothing" });
+  });
+});
+
+describe("a container that is stopped", () => {
+  it.each<[string, string[]]>([
+    ["same", ["same"]],
+    ["update", ["update"]],
+  ])("is started where the plan leaves it: %s", (_, ops) => {
+    expect(
+      leaves(
+        ops.map((op) => ({ op, urn: CONTAINER })),
+        CONTAINER,
+      ),
+    ).toBe(true);
+  });
+
+  it("is not started where the plan replaces or removes it, or there is none", () => {
+    const replaced = ["create-replacement", "replace", "delete-replaced"].map((op) => ({
+      op,
+      urn: CONTAINER,
+    }));
+    expect(leaves(replaced, CONTAINER)).toBe(false);
+    expect(leaves([{ op: "delete", urn: CONTAINER }], CONTAINER)).toBe(false);
+    expect(leaves([{ op: "delete", urn: SCRIPT }], CONTAINER)).toBe(true);
+    expect(leaves(undefined, CONTAINER)).toBe(false);
   });
 });
 

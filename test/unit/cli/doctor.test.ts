@@ -144,6 +144,27 @@ describe("a host", () => {
     expect(bad(facts)).toEqual([[name, status, expect.stringMatching(problem)]]);
   });
 
+  it.each([
+    ["Up 2 minutes (healthy)", "ok"],
+    ["Exited (0) 2 hours ago", "ok"],
+    ["Up 2 hours (unhealthy)", "warn"],
+    ["Up 2 hours (Paused)", "warn"],
+    ["Restarting (1) 4 seconds ago", "warn"],
+    ["Created", "warn"],
+    ["Dead", "warn"],
+  ])("with a notebook of its own of which Docker says %s: %s", (status, expected) => {
+    const container = {
+      kind: "container" as const,
+      name: "container1",
+      stack: "gpubox/dev",
+      ports: [8888],
+      status,
+    };
+    const checks = hostChecks(needs(), { ...healthy, containers: [container] });
+    expect(checks.find(({ check }) => check === "notebook container1")).toMatchObject({ status: expected });
+    expect(checks.filter(({ status }) => status !== "ok")).toHaveLength(expected === "ok" ? 0 : 1);
+  });
+
   it("is told to have too little room for the data sets together", () => {
     const data = ["pets", "dogs"].map((folder) => ({ url: `https://h/${folder}.zip`, size: 3e9, folder }));
     expect(bad({ freeForRoot: 11_000 }, { data })).toEqual([

@@ -66,9 +66,9 @@ const container = (name: string, port: number, inputs = {}) => ({
   inputs: { name, ports: [{ external: port, internal: port, ip: "127.0.0.1" }], ...inputs },
 });
 
-const described = (running = true, status = "healthy") => ({
+const described = (status = "running") => ({
   Config: { Env: ["COLOUR=blue", `JUPYTER_TOKEN=${TOKEN}`] },
-  State: { Running: running, Health: { Status: status } },
+  State: { Status: status, Health: { Status: "healthy" } },
 });
 
 /** A daemon that knows some containers. */
@@ -85,7 +85,7 @@ async function daemonWith(containers: Record<string, object>, address: string | 
 describe("the notebooks of a stack, without the engine", () => {
   it("are those of the state, as the daemon has them, in the configuration's order", async () => {
     write(stackFile(), stateOf(host, container("container2", 8889), container("container1", 8888), stack));
-    await daemonWith({ "id-of-container1": described(), "id-of-container2": described(false) }, socket());
+    await daemonWith({ "id-of-container1": described(), "id-of-container2": described("exited") }, socket());
     const looked = await look();
     expect(looked?.outputs).toEqual({ accelerator: "CPU", codeFolder: "/r/code" });
     expect(looked?.problem).toBeUndefined();
@@ -93,6 +93,17 @@ describe("the notebooks of a stack, without the engine", () => {
       { name: "container1", condition: "up", url: `http://127.0.0.1:8888/?token=${TOKEN}` },
       { name: "container2", condition: "stopped", health: undefined, address: "http://127.0.0.1:8889/" },
     ]);
+  });
+
+  it.each([
+    "paused",
+    "restarting",
+    "created",
+    "dead",
+  ])("that are %s are called so, and not up", async (status) => {
+    write(stackFile(), stateOf(host, stack, container("container1", 8888)));
+    await daemonWith({ "id-of-container1": described(status) }, socket());
+    expect((await look())?.notebooks).toMatchObject([{ condition: status, health: undefined }]);
   });
 
   it("that the daemon does not know are gone", async () => {
@@ -252,7 +263,7 @@ describe("npm run url", () => {
 
   it("says which notebook is stopped, and that of a stopped one the log can be read", async () => {
     write(stackFile(), stateOf(host, stack, container("container1", 8888)));
-    await daemonWith({ "id-of-container1": described(false) }, join(folder, "docker.sock"));
+    await daemonWith({ "id-of-container1": described("exited") }, join(folder, "docker.sock"));
     for (const command of ["url", "shell"]) {
       const { code, stdout, stderr } = await run(command);
       expect(code).toBe(1);
@@ -348,12 +359,19 @@ describe("folders that somebody removed", () => {
     outputs: { stdout },
   });
   const gone = (...resources: ReturnType<typeof command>[]) =>
-    missingFolders(resources, (path) => path === "/r/data/there").map(({ folder }) => folder);
+    missingFolders(resources, (path) => ["/r/data/", "/r/data/there"].includes(path)).map(
+      ({ folder }) => folder,
+    );
 
   it("are those whose path is the last line of what put them in place", () => {
     expect(gone(command("gone", "fetched\n/r/data/gone\n"), command("there", "/r/data/there"))).toEqual([
       "/r/data/gone",
     ]);
+  });
+
+  it("are none where all around them is gone: a disk that is not mounted", () => {
+    const resources = [command("gone", "/r/data/gone"), command("a/b", "/r/data/a/b")];
+    expect(missingFolders(resources, () => false)).toEqual([]);
   });
 
   it("are none of a command that put nothing in place", () => {

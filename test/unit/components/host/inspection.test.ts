@@ -125,6 +125,19 @@ describe("containers", () => {
   });
 });
 
+describe("folders", () => {
+  it("are known by which of them are not there, and which a container has", () => {
+    const folders = { root: "/mnt/disk", missing: ["/mnt/disk/code"] };
+    const mounts = "/mnt/disk/code,gpubox-lab-container1-home,/mnt/disk/data";
+    const status = "Exited (137) 2 hours ago";
+    const containers = [{ name: "a", stack: "gpubox/lab", owner: "", madeBy: "", ports: "", status, mounts }];
+    expect(factsOf(inspection({ containers }, { folders }), needs())).toMatchObject({
+      ...folders,
+      containers: [{ name: "a", status, binds: ["/mnt/disk/code", "/mnt/disk/data"] }],
+    });
+  });
+});
+
 describe("the disk", () => {
   const problems = (docker: number | null, containers: DockerFound["containers"] = []) =>
     preflightProblems(

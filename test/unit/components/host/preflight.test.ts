@@ -59,6 +59,38 @@ describe("a look at a host, before anything is made,", () => {
     ]);
   });
 
+  it("does not name its own container that is started again and again, which has the port for moments", () => {
+    const status = "Restarting (1) 2 seconds ago";
+    const looping = { ...container("container1", "gpubox/dev"), status };
+    const busy: [number, string][] = [[8888, "EADDRINUSE"]];
+    expect(preflightProblems(needs(), facts([looping], busy))).toEqual([]);
+    const stopped = { ...looping, status: "Exited (0) 2 hours ago" };
+    expect(preflightProblems(needs(), facts([stopped], busy))).toEqual([
+      expect.stringContaining("port 8888 is taken by another program"),
+    ]);
+  });
+
+  it("refuses a root that is gone from under its own containers, and no other", () => {
+    const folders = { root: "/mnt/disk", missing: ["/mnt/disk/code", "/mnt/disk/data"] };
+    const problems = (stack: string, ...binds: string[]) =>
+      preflightProblems(needs(), { ...facts([{ ...container("container1", stack), binds }]), ...folders });
+    const [problem] = problems("gpubox/dev", "/mnt/disk/code", "/mnt/disk/data");
+    expect(problem).toBe(
+      "gpubox:root: /mnt/disk/code and /mnt/disk/data are gone, and the notebooks of this stack have them: is the disk mounted? If what was there is gone for good, `mkdir -p /mnt/disk/code /mnt/disk/data` begins anew",
+    );
+    // The configuration names another one now, which is made.
+    expect(problems("gpubox/dev", "/old/code", "/old/data")).toEqual([]);
+    expect(preflightProblems(needs(), { ...facts(), ...folders })).toEqual([]);
+  });
+
+  it("refuses a folder that is not there, as Docker would, and says which key names it", () => {
+    const volumes = ["/srv/a", "/srv/my models"].map((source) => ({ source, readOnly: false }));
+    const found = { ...facts(), root: "/home/ada/docker_mount", missing: ["/srv/my models"] };
+    expect(preflightProblems(needs({ volumes }), found)).toEqual([
+      "gpubox:notebooks[0].volumes[1].source: /srv/my models is not there: is the disk mounted? If it is to be a new folder, `mkdir -p '/srv/my models'` makes it",
+    ]);
+  });
+
   it("names our own container that left the configuration and holds a port", () => {
     expect(preflightProblems(needs(), facts([container("renamed", "gpubox/dev", [8888])]))).toEqual([
       "gpubox:notebooks[0].port: port 8888 is taken by the container renamed, a notebook that is no longer in the configuration: remove it first with `docker rm -f renamed`; files in /code and /data stay",

@@ -1,0 +1,129 @@
+/** The containers of a stack, as they are on its Docker daemon, and bringing back those that do not run. */
+import type Docker from "dockerode";
+import { type Condition, explain, readStatus } from "../components/host/condition.ts";
+import { type NotebookHost, type NotebookOnHost, whySilent } from "./host-scripts.ts";
+import { nameOf } from "./reconcile.ts";
+import { Problem, say, step } from "./say.ts";
+import { hasDaemon, type Session } from "./session.ts";
+import { askDocker, daemonsWord, dockerClient } from "./setup/daemon.ts";
+import { readState, type State } from "./state.ts";
+import { CONTAINER, type ContainerInputs } from "./state-file.ts";
+
+/** A container of a stack that is there. */
+export interface OwnContainer extends NotebookOnHost {
+  id: string;
+  /** Of its entry in the state. */
+  urn: string;
+  condition: Condition;
+  /** Whether Docker's own check of it fails. */
+  unhealthy: boolean;
+}
+
+/** A container that does not do what it is there for. */
+export interface Broken {
+  name: string;
+  urn: string;
+  /** In a few words. */
+  why: string;
+}
+
+/** How long Jupyter may take to answer once its container was started, and where its container runs already, in seconds. */
+const PATIENCE = { start: 120, look: 10 };
+
+/** Every container on the stack's daemon. */
+async function listContainers({ docker }: Session): Promise<Docker.ContainerInfo[]> {
+  return (await askDocker(docker.host, "/containers/json?all=true")) ?? [];
+}
+
+/** Those that the state names: by their ids, as labels may be another stack's, or of a name that the stack had before. */
+function ownContainers(listed: Docker.ContainerInfo[], state: State): OwnContainer[] {
+  const entries = (state.deployment.resources ?? []).filter(
+    (each) => each.type === CONTAINER && !each.delete,
+  );
+  return entries.flatMap(({ id, urn, inputs }) => {
+    const found = listed.find(({ Id }) => Id === id);
+    const [port] = (inputs as ContainerInputs | undefined)?.ports ?? [];
+    if (!found || !port) return [];
+    const name = nameOf(found);
+    return [{ id: found.Id, urn, name, address: port.ip, port: port.external, ...readStatus(found.Status) }];
+  });
+}
+
+/** Those that do not run. */
+export async function findHalted(session: Session, state: State): Promise<OwnContainer[]> {
+  if (!hasDaemon(session)) return [];
+  return ownContainers(await listContainers(session), state).filter(({ condition }) => condition !== "up");
+}
+
+/**
+ * Starts containers and waits until their notebooks answer, one after the other.
+ *
+ * @returns those that cannot be started, or stop again
+ * @throws Problem where no daemon answers
+ */
+export async function startAgain(session: Session, halted: OwnContainer[]): Promise<Broken[]> {
+  const broken: Broken[] = [];
+  for (const container of halted) {
+    const { name, urn } = container;
+    const failure = () => whyNotStarted(session, container);
+    const why = await step(`${name}: starting it again`, failure, (found) => (found ? "failed" : "done"));
+    if (why !== undefined) broken.push({ name, urn, why });
+  }
+  return broken;
+}
+
+async function whyNotStarted(session: Session, container: OwnContainer): Promise<string | undefined> {
+  const { host } = session.docker;
+  if (container.condition === "restarting") {
+    const found = await askDocker<{ State: { ExitCode: number } }>(host, `/containers/${container.id}/json`);
+    return `it stops again and again, with exit code ${found?.State.ExitCode}`;
+  }
+  const handle = dockerClient(host).getContainer(container.id);
+  try {
+    await (container.condition === "paused" ? handle.unpause() : handle.start());
+  } catch (error) {
+    return daemonsWord(host, error);
+  }
+  return await whySilent(session.context, container, PATIENCE.start, await whereItIs(session));
+}
+
+/** Where a stack's notebooks are asked. */
+async function whereItIs({ docker, context, stack }: Session): Promise<NotebookHost> {
+  if (docker.from !== "ssh") return { daemon: docker.host };
+  const { readMachine } = await import("./remote.ts");
+  return { connection: readMachine(context.root, stack).connection };
+}
+
+/** Has the engine make containers anew that cannot be started. @returns arguments for `pulumi up` and `pulumi preview` */
+export function argsForBroken(broken: Broken[]): string[] {
+  for (const { name, why } of broken) say(`${name} cannot be started (${why}); it is made anew`);
+  return broken.flatMap(({ urn }) => ["--replace", urn]);
+}
+
+/**
+ * Sees to it that in the end every notebook runs and answers: a preview may have announced a replacement that the run itself found
+ * needless, and one that runs may have hung for long.
+ *
+ * @throws Problem naming those that do not
+ */
+export async function requireAnswers(session: Session): Promise<void> {
+  if (!hasDaemon(session)) return;
+  const listed = await listContainers(session);
+  const said = listed.map(({ Status }) => readStatus(Status));
+  // The state need not be in a file, and then takes the engine to read.
+  if (said.every(({ condition, unhealthy }) => condition === "up" && !unhealthy)) return;
+  const own = ownContainers(listed, await readState(session));
+  const broken = await startAgain(
+    session,
+    own.filter(({ condition }) => condition !== "up"),
+  );
+  const lines = broken.map(
+    ({ name, why }) => `${name} cannot be started (${why}): \`npm start\` again makes it anew`,
+  );
+  const machine = await whereItIs(session);
+  for (const container of own.filter(({ unhealthy }) => unhealthy)) {
+    const why = await whySilent(session.context, container, PATIENCE.look, machine);
+    if (why !== undefined) lines.push(`${explain(container.name, container)} (${why})`);
+  }
+  if (lines.length > 0) throw new Problem(lines.join("\n"));
+}

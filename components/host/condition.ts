@@ -1,0 +1,47 @@
+/** What a container is at, in a person's words. Pure. */
+
+/** `up` and `stopped` for Docker's `running` and `exited`; else Docker's own word. */
+export type Condition = "up" | "stopped" | "paused" | "restarting" | "created" | "dead" | "removing";
+
+/** The condition that Docker has a word for: `running`, `exited`, `paused` … */
+export function conditionOf(state: string): Condition {
+  if (state === "running") return "up";
+  return state === "exited" ? "stopped" : (state as Condition);
+}
+
+/** What Docker says of a container. */
+export interface Said {
+  condition: Condition;
+  /** Whether its check fails: it runs, and does not answer. */
+  unhealthy: boolean;
+}
+
+/** Reads the sentence by which `docker ps` tells of a container: `Up 3 minutes (unhealthy)`, `Restarting (1) 5 seconds ago`. */
+export function readStatus(status: string): Said {
+  const [word = ""] = /^\w+/.exec(status) ?? [];
+  const state = /\(Paused\)$/.test(status) ? "paused" : (STATES[word] ?? word.toLowerCase());
+  return { condition: conditionOf(state), unhealthy: status.endsWith("(unhealthy)") };
+}
+
+/** Docker's words for states, by those that its sentences begin with, where these differ. */
+const STATES: Record<string, string> = { Up: "running", Removal: "removing" };
+
+/** What is to be known of a notebook in this condition, and what mends it; undefined where it runs, or was simply stopped. */
+export function explain(name: string, { condition, unhealthy }: Said): string | undefined {
+  switch (condition) {
+    case "up":
+      return unhealthy
+        ? `${name} runs and does not answer: \`docker logs ${name}\` shows what it does; \`docker restart ${name}\` starts it anew, and what kernels have in memory is lost`
+        : undefined;
+    case "stopped":
+      return undefined;
+    case "paused":
+      return `${name} is paused: \`npm start\` has it go on`;
+    case "created":
+      return `${name} was made and has not run yet: \`npm start\` starts it`;
+    case "restarting":
+      return `${name} stops again and again: \`docker logs ${name}\` shows why; \`npm start\` makes it anew`;
+    default:
+      return `${name} is ${condition}, as Docker calls one that it could not remove: \`npm start\` makes it anew`;
+  }
+}

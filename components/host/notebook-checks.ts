@@ -1,0 +1,16 @@
+/** What the notebooks that a stack has on a host are at. Pure. */
+import { type Check, check } from "./check.ts";
+import { explain, readStatus } from "./condition.ts";
+import { isOwn } from "./owner.ts";
+import type { HostFacts, HostNeeds } from "./preflight.ts";
+
+/** A check for each notebook whose container is there; `npm start` brings back all of them, so none fails. */
+export function notebookChecks(needs: HostNeeds, { containers }: HostFacts): Check[] {
+  return needs.notebooks.flatMap(({ name }) => {
+    const { status } = containers.find((each) => each.name === name && isOwn(each, needs)) ?? {};
+    if (status === undefined) return [];
+    const said = readStatus(status);
+    const found = said.unhealthy ? `${said.condition} (unhealthy)` : said.condition;
+    return [check(`notebook ${name}`, { found, needed: "up or stopped" }, explain(name, said), "warn")];
+  });
+}
