@@ -112,6 +112,8 @@ describe("changes of a container", () => {
     [{ tmpfs: { "/x": "size=1m" } }, { tmpfs: { "/x": "size=2m" } }, 'update tmpfs["/x"]'],
     [{ mounts: [bind("/a")] }, { mounts: [bind("/b")] }, "update mounts[0]"],
     [{ mounts: [bind("/a")] }, { mounts: [bind("/a"), bind("/b")] }, "replace mounts mounts[1]"],
+    // Folders of the host were volumes once.
+    [{ volumes: [{ hostPath: "/s", containerPath: "/a" }] }, { mounts: [bind("/a")] }, "replace volumes mounts"],
     [{ destroyGraceSeconds: 1 }, { destroyGraceSeconds: 2 }, "update destroyGraceSeconds"],
     // Left out again, what the daemon decides by itself stays as it is.
     [
