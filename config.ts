@@ -226,6 +226,14 @@ const setName = z.enum([...CATALOGUE.keys()] as [string, ...string[]], {
   error: "is no name of the catalogue: docs/data.md lists them",
 });
 
+/** What a file of its own can be called, and a line of a script hand on. */
+const fileName = z
+  .string()
+  .min(1, "must not be empty")
+  .max(200, "must be shorter")
+  .regex(/^[^/\\\p{Cc}]*$/u, "must be the name of a file, without a path")
+  .refine((name) => ![".", "..", ".gpubox.json"].includes(name), "cannot be the name of the file");
+
 const dataKeys = z.strictObject({
   url: z
     .union([dataUrl.transform((url) => [url]), z.array(dataUrl).min(1, "must name a url")], {
@@ -250,6 +258,11 @@ const dataKeys = z.strictObject({
     .optional()
     .describe("Bytes of the file; another number is an error before anything is downloaded."),
   files: z.int().min(1).optional().describe("How many files it must unpack to."),
+  name: fileName
+    .optional()
+    .describe(
+      "Name of the file; its ending says whether it is unpacked. Default: the one that the server gives it, else the last part of the url.",
+    ),
   folder: folder.optional().describe("Folder below data/. Default: the file's name without its ending."),
   keepArchive: z
     .boolean()
@@ -278,26 +291,36 @@ const data = z.union(
   { error: "must be a name of the catalogue (docs/data.md lists them), or an object" },
 );
 
-/** Last part of a url, without query, fragment and the endings given. */
-function basename(url: string, endings: RegExp): string {
+/** Last part of a url, without query and fragment. */
+function basename(url: string): string {
   const path = url.replace(/[?#].*$/, "").replace(/\/+$/, "");
-  return path.slice(Math.max(path.lastIndexOf("/"), path.lastIndexOf(":")) + 1).replace(endings, "");
+  return path.slice(Math.max(path.lastIndexOf("/"), path.lastIndexOf(":")) + 1);
 }
 
 const withCodeFolder = (entry: z.output<typeof code>) => ({
   ...entry,
-  folder: entry.folder ?? basename(entry.url, /\.git$/),
+  folder: entry.folder ?? basename(entry.url).replace(/\.git$/, ""),
 });
 
 const withDataFolder = (entry: z.output<typeof data>) => ({
   ...entry,
-  folder: entry.folder ?? basename(entry.url[0] as string, /(\.tar)?\.(zip|tgz|gz|xz|bz2|zst|tar)$/i),
+  folder:
+    entry.folder ??
+    (entry.name ?? basename(entry.url[0] as string)).replace(
+      /(\.tar)?\.(zip|t[bgx]z|tbz2|tzst|gz|xz|bz2|zst|tar)$/i,
+      "",
+    ),
 });
 
-/** The folder of an entry that names none comes from its url, and that may end in anything, ".." included. */
-function requireFolder(entry: { folder: string }, context: z.core.$RefinementCtx): void {
+/** The folder of an entry that names none comes from its name or url, and that may end in anything, ".." included. */
+function requireFolder(
+  entry: { folder: string; name?: string | undefined },
+  context: z.core.$RefinementCtx,
+): void {
   if (folder.safeParse(entry.folder).success) return;
-  const message = "is needed, as the url does not end in a name that can be one";
+  const where =
+    entry.name === undefined ? "the url does not end in a name that can be one" : "`name` cannot be one";
+  const message = `is needed, as ${where}`;
   context.addIssue({ code: "custom", path: ["folder"], message });
 }
 
@@ -397,8 +420,8 @@ type AnyDataset = z.output<typeof data>;
 function s3Problems({ host, data: entries }: { host: AnyHost; data: AnyDataset[] }): Problem[] {
   return entries.flatMap((entry, index) => {
     if (!entry.url.some((url) => url.startsWith("s3://"))) return [];
-    const { url, sha256, size, files, keepArchive, purge } = entry;
-    const alone = url.length === 1 && !(sha256 || size || files || keepArchive || purge);
+    const { url, sha256, size, files, name, keepArchive, purge } = entry;
+    const alone = url.length === 1 && !(sha256 || size || files || name || keepArchive || purge);
     return [
       ...(host.kind === "aws" ? [] : ["cannot be an s3 url on this kind of host: only an AWS host reads S3"]),
       ...(alone ? [] : ["takes nothing but `folder` beside an s3 url: what is there is taken as it is"]),

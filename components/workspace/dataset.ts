@@ -40,7 +40,7 @@ const isS3 = (url: string): boolean => url.startsWith("s3://");
 
 /** Parameters of `dataset.sh`; what is not set is left out, so that a new option changes no stack that does not use it. */
 export function datasetParameters(dataset: DatasetConfig, connections: number): Record<string, string> {
-  const { url, sha256, size, headMd5, files, folder, keepArchive } = dataset;
+  const { url, sha256, size, headMd5, files, name, folder, keepArchive } = dataset;
   return {
     URLS: url.join("\n"),
     FOLDER: folder,
@@ -49,6 +49,7 @@ export function datasetParameters(dataset: DatasetConfig, connections: number): 
     ...(size === undefined ? {} : { SIZE: String(size) }),
     ...(headMd5 === undefined ? {} : { HEAD_MD5: headMd5 }),
     ...(files === undefined ? {} : { FILES: String(files) }),
+    ...(name === undefined ? {} : { NAME: name }),
     ...(keepArchive ? { KEEP_ARCHIVE: "1" } : {}),
   };
 }

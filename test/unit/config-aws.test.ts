@@ -104,6 +104,7 @@ describe("the configuration of a host on AWS", () => {
       { sha256: "a".repeat(64) },
       { size: 1 },
       { files: 1 },
+      { name: "pets.zip" },
       { keepArchive: true },
       { purge: true },
     ]) {

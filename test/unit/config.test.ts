@@ -84,12 +84,13 @@ describe("defaults", () => {
         data: [
           { url: "http://example.org/data/dogscats.zip?x=1", sha256 },
           { url: "file:///srv/pets.tar.gz", sha256 },
+          { url: "https://example.org/records/7/files/birds.zip/content", name: "all-birds.tbz2" },
         ],
       },
       "dev",
     );
     expect(config.code.map(({ folder }) => folder)).toEqual(["fastai", "x"]);
-    expect(config.data.map(({ folder }) => folder)).toEqual(["dogscats", "pets"]);
+    expect(config.data.map(({ folder }) => folder)).toEqual(["dogscats", "pets", "all-birds"]);
   });
 
   it("take one url or mirrors, with or without a hash", () => {
@@ -409,6 +410,21 @@ describe("refusals", () => {
       "a url that gives its folder no name",
       { data: [{ url: "https://example.org/..", sha256 }] },
       "gpubox:data[0].folder: is needed, as the url does not end in a name that can be one",
+    ],
+    [
+      "a file whose name cannot be a folder's",
+      { data: [{ url: "https://example.org/get", name: "all birds.zip" }] },
+      "gpubox:data[0].folder: is needed, as `name` cannot be one",
+    ],
+    ...["a/b.zip", "..\\b.zip", "a\nb.zip"].map((name): [string, Record<string, unknown>, string] => [
+      "a name that is a path, or would break a line",
+      { data: [{ url: "https://example.org/get", name }] },
+      "gpubox:data[0].name: must be the name of a file, without a path",
+    ]),
+    [
+      "a name that no file of a data set can have",
+      { data: [{ url: "https://example.org/get", name: ".." }] },
+      "gpubox:data[0].name: cannot be the name of the file",
     ],
   ])("%s", (_what, raw, message) => {
     expect(refusal(raw)).toContain(message);

@@ -280,6 +280,7 @@ describe("code and data", () => {
           url: ["https://example.org/b.zip", "https://example.com/b.zip"],
           size: 7,
           files: 2,
+          name: "b.zip",
           keepArchive: true,
         },
       ],
@@ -301,6 +302,7 @@ describe("code and data", () => {
       FOLDER: "b",
       SIZE: "7",
       FILES: "2",
+      NAME: "b.zip",
       KEEP_ARCHIVE: "1",
       CONNECTIONS: "4",
     });
