@@ -1,29 +1,23 @@
 # What unpacks an archive: python3, bsdtar, tar or unzip. Taken in by dataset.sh.
 # shellcheck shell=sh disable=SC2034,SC2154 # variables are shared with dataset.sh
 
-# Sets $archivers, best first: the same program lists and unpacks, so that what was checked is what gets written. Of a zip
-# python3 unpacks several files at once.
-choose_archiver() {
-  if [ "$kind" = plain ]; then return; fi
+# --- which programs there are -----------------------------------------------------------------------------------------
+
+# find_archivers KIND: sets $archivers, best first: the same program lists and unpacks, so that what was checked is what gets
+# written. Of a zip python3 unpacks several files at once.
+find_archivers() {
   archivers=
   if have bsdtar; then
     archivers=bsdtar
   elif have tar && tar --version 2>/dev/null | grep -q bsdtar; then
     archivers=tar
-  elif [ "$kind" = tar ] && have tar && tar --version 2>/dev/null | grep -q 'GNU tar'; then
+  elif [ "$1" = tar ] && have tar && tar --version 2>/dev/null | grep -q 'GNU tar'; then
     archivers=tar
   fi
   if have python3; then
-    if [ "$kind" = zip ]; then archivers="python3 $archivers"; else archivers="$archivers python3"; fi
+    if [ "$1" = zip ]; then archivers="python3 $archivers"; else archivers="$archivers python3"; fi
   fi
-  if [ "$kind" = zip ] && have unzip; then archivers="$archivers unzip"; fi
-  case $archivers in
-    *[a-z]*) ;;
-    *)
-      fail 1 "needs bsdtar, python3$([ "$kind" = zip ] && echo ' or unzip') to unpack $NAME" \
-        "  for instance:  sudo apt-get install libarchive-tools"
-      ;;
-  esac
+  if [ "$1" = zip ] && have unzip; then archivers="$archivers unzip"; fi
 
   # bsdtar on macOS would turn the ._ files of an archive into attributes instead of files.
   export COPYFILE_DISABLE=1
@@ -34,6 +28,17 @@ choose_archiver() {
       break
     fi
   done
+}
+
+require_archivers() {
+  find_archivers "$kind"
+  case $archivers in
+    *[a-z]*) ;;
+    *)
+      fail 1 "needs bsdtar, python3$([ "$kind" = zip ] && echo ' or unzip') to unpack $NAME" \
+        "  for instance:  sudo apt-get install libarchive-tools"
+      ;;
+  esac
 }
 
 # list ARCHIVE: a line for each entry, "kind<tab>bytes<tab>path<tab>link target"; kinds as in ls -l, h for a hard link, e for
@@ -60,6 +65,91 @@ unpack() {
   esac
 }
 
+# The first path in a tar, compressed or not; nothing where it is none.
+first_of_tar() {
+  case $archiver in
+    python3) python3 -c "$PYTHON" list "$1" ;;
+    *) "$archiver" -tf "$1" ;;
+  esac 2>/dev/null | head -n 1
+}
+
+# --- how a zip is compressed ------------------------------------------------------------------------------------------
+
+# The numbers of a file, a byte each.
+octets() { od -An -v -tu1; }
+
+# Reads the end of a zip: where in it the directory begins, counted from the end of the file, and how long it is. In a zip64 that is
+# in the record before the last.
+# shellcheck disable=SC2016 # the dollars are awk's
+ZIP_END='
+function number(at, count,   n) { while (count--) n = n * 256 + octet[at + count]; return n }
+{ for (i = 1; i <= NF; i++) octet[++length_] = $i }
+END {
+  for (at = length_ - 21; at > 0; at--) if (number(at, 4) == 101010256) break
+  if (at <= 0) exit
+  bytes = number(at + 12, 4)
+  if (at > 76 && number(at - 20, 4) == 117853008 && number(at - 76, 4) == 101075792) {
+    at -= 76
+    bytes = number(at + 40, 8)
+  }
+  printf "%.0f %.0f\n", length_ - at + 1 + bytes, bytes
+}'
+
+# Reads the directory of a zip: a line for each method of compression, without those of what is encrypted.
+# shellcheck disable=SC2016 # the dollars are awk's
+ZIP_METHODS='
+{
+  for (i = 1; i <= NF; i++) {
+    if (skip >= NF - i + 1) { skip -= NF - i + 1; break }
+    i += skip
+    skip = 0
+    field[place++] = $i
+    if (place < 46) continue
+    if (field[8] % 2 == 0) method[field[10] + 256 * field[11]] = 1
+    skip = field[28] + field[30] + field[32] + 256 * (field[29] + field[31] + field[33])
+    place = 0
+  }
+}
+END { for (each in method) print each }'
+
+# zip_methods FILE: the methods of compression in it, as numbers. Nothing where they cannot be found out.
+zip_methods() {
+  tail -c 65557 "$1" | octets | LC_ALL=C awk "$ZIP_END" | while read -r from_end bytes; do
+    tail -c "$from_end" "$1" | head -c "$bytes" | octets | LC_ALL=C awk "$ZIP_METHODS"
+  done
+}
+
+# method METHOD: its number, and its name if it has one.
+method() {
+  case $1 in
+    1) echo "shrinking (method 1)" ;;
+    6) echo "imploding (method 6)" ;;
+    9) echo "Deflate64 (method 9)" ;;
+    12) echo "bzip2 (method 12)" ;;
+    14) echo "LZMA (method 14)" ;;
+    93) echo "Zstandard (method 93)" ;;
+    95) echo "xz (method 95)" ;;
+    98) echo "PPMd (method 98)" ;;
+    *) echo "method $1" ;;
+  esac
+}
+
+# Prints a method of the zip $file that $archiver would fail at when it is too late: bsdtar and unzip list what they cannot unpack.
+# python3 looks by itself.
+lacks_method() {
+  case $archiver in
+    python3) return ;;
+    unzip) known=' 0 1 6 8 9 12 ' ;;
+    none) known=' 0 8 ' ;;
+    *) known=' 0 8 12 14 93 95 98 ' ;;
+  esac
+  for method in $(zip_methods "$file"); do
+    case $known in *" $method "*) ;; *) method "$method" && return ;; esac
+  done
+}
+
+# --- what unpacks it --------------------------------------------------------------------------------------------------
+
 UNSUPPORTED=5
 PYTHON='
 import os, shutil, stat, struct, sys, tarfile, zipfile, zlib
@@ -72,14 +162,23 @@ def entry(kind, size, path, target=""):
         kind, path, target = "?", ascii(path), ""
     sys.stdout.buffer.write(os.fsencode("\t".join([kind, str(size), path, target]) + "\n"))
 
+# The name in the extra field that WinRAR and Info-ZIP write (0x7075), as long as it is of the name in the header.
+def unicode_path(extra, name):
+    while len(extra) >= 4:
+        tag, size = struct.unpack("<HH", extra[:4])
+        field, extra = extra[4:4 + size], extra[4 + size:]
+        if tag == 0x7075 and field[:1] == b"\1" and field[1:5] == struct.pack("<L", zlib.crc32(name)):
+            return field[5:].decode("utf-8")
+
 def zip_path(info):
-    path = info.filename
-    if not info.flag_bits & 0x800:
+    path = info.orig_filename
+    marked = info.flag_bits & 0x800
+    name = path.encode("utf-8" if marked else "cp437")
+    try:
         # macOS and others write UTF-8 without saying so.
-        try:
-            path = path.encode("cp437").decode("utf-8")
-        except UnicodeError:
-            pass
+        path = unicode_path(info.extra, name) or (path if marked else name.decode("utf-8"))
+    except UnicodeError:
+        pass
     # Some programs on Windows write its own separator.
     return path.replace("\\", "/") if info.create_system == 0 else path
 

@@ -8,14 +8,18 @@
 #   SIZE          optional: bytes of the file
 #   HEAD_MD5      optional: MD5 of the file's first MiB, as fastai's list of checks has it; counts where SHA256 is empty
 #   FILES         optional: how many files are in the folder when it has been unpacked
-#   NAME          optional: the file's name, where the url's last part does not tell it
+#   NAME          optional: the file's name, where neither the server nor the url's last part tells it
 #   KEEP_ARCHIVE  optional: "1" leaves the archive as FOLDER.archive/NAME beside the folder, from where it is also unpacked
 #                 again, without a download, should the folder be deleted
 #   CONNECTIONS   optional: of all data sets of ROOT that download at the same time, 16 by default
 #   RETRY_DELAY   optional: seconds before the first retry of a download, 2 by default; grows with each
+#   SPEED_LIMIT   optional: bytes a second below which, for SPEED_TIME seconds, a download is too slow; 1000 and 60 by default
 #
-# zip, tar, tar.gz, tgz, tar.bz2, tar.xz and tar.zst are unpacked; anything else becomes FOLDER/NAME. An archive with a
-# single folder at its top loses it: dogscats.zip, which holds dogscats/train, becomes FOLDER/train.
+# The proxies of the environment count: http_proxy, https_proxy, all_proxy and no_proxy, in small letters or capitals.
+#
+# zip, tar, tar.gz, tgz, tar.bz2, tar.xz and tar.zst are unpacked, by their names or, where those say nothing, by their bytes;
+# anything else becomes FOLDER/NAME. An archive with a single folder at its top loses it: dogscats.zip, which holds
+# dogscats/train, becomes FOLDER/train.
 #
 # stdout: the folder as an absolute path; stderr ends in "created|unchanged: ...".
 # Exit: 0 done, 1 failed, 2 bad parameter, 3 the person's files are in the way.
@@ -31,6 +35,8 @@ topic="data ${FOLDER-}"
 . ./progress.sh
 # shellcheck source=host-scripts/seen.sh
 . ./seen.sh
+# shellcheck source=host-scripts/identify.sh
+. ./identify.sh
 # shellcheck source=host-scripts/download.sh
 . ./download.sh
 # shellcheck source=host-scripts/archivers.sh
@@ -92,25 +98,26 @@ number files "${FILES=}" files
 number connections "${CONNECTIONS:=16}" connections
 [ "$CONNECTIONS" != 0 ] || fail 2 "connections: it takes at least one"
 number "retry delay" "${RETRY_DELAY:=2}" seconds
+number "speed limit" "${SPEED_LIMIT:=1000}" "bytes a second"
+number "speed time" "${SPEED_TIME:=60}" seconds
+[ "$SPEED_TIME" != 0 ] || fail 2 "speed time: it takes at least one second"
 case ${KEEP_ARCHIVE:=0} in
   0 | 1) ;;
   *) fail 2 "keep archive: '$KEEP_ARCHIVE' is neither 0 nor 1" ;;
 esac
 url=${URLS%%
 *}
-if [ -z "${NAME-}" ]; then
-  NAME=${url%%[?#]*}
-  NAME=${NAME##*/}
-fi
+given_name=${NAME-}
+case $given_name in
+  . | .. | .gpubox.json | */*) fail 2 "name: '$given_name' is not the name of a file" ;;
+esac
+NAME=${given_name:-$(url_name "$url")}
 case $NAME in
-  '' | . | .. | .gpubox.json | */*) fail 2 "url: $(shown "$url") does not end in the name of a file" ;;
+  '' | . | .. | .gpubox.json)
+    fail 2 "url: $(shown "$url") does not end in the name of a file" "  give its entry of data one:  name: NAME"
+    ;;
 esac
-
-case $(printf '%s' "$NAME" | tr '[:upper:]' '[:lower:]') in
-  *.zip) kind=zip ;;
-  *.tar | *.tar.gz | *.tgz | *.tar.bz2 | *.tar.xz | *.tar.zst) kind=tar ;;
-  *) kind=plain ;;
-esac
+kind=$(kind_by_name "$NAME")
 
 state=$(state_folder data)
 record=$state/seen
@@ -133,6 +140,7 @@ occupant() {
 }
 
 result() {
+  if [ "$1" = unchanged ]; then say_again; fi
   say "$1: $target"
   printf '%s\n' "$target"
   exit 0
@@ -184,7 +192,7 @@ require_programs() {
   if [ -n "$HEAD_MD5" ] && [ -z "$SHA256" ] && ! have md5sum && ! have md5 && ! have python3; then
     fail 1 "needs md5sum, md5 or python3 to check the file"
   fi
-  choose_archiver
+  case $kind in zip | tar) require_archivers ;; esac
 }
 
 # Why the download cannot be what was asked for, as far as that shows before its hash is known; nothing where it can.
@@ -199,14 +207,6 @@ first_look() {
   elif [ -z "$SHA256" ] && [ -n "$HEAD_MD5" ] && [ "$(head_md5)" != "$HEAD_MD5" ]; then
     echo "the MD5 of its first MiB is $(head_md5), not $HEAD_MD5 as expected"
   fi
-}
-
-# A page of a login, or of an error, that came with status 200.
-is_page() {
-  case $NAME in
-    *.[hH][tT][mM] | *.[hH][tT][mM][lL]) return 1 ;;
-  esac
-  head -c 512 "$file" | LC_ALL=C tr '[:upper:]\000' '[:lower:] ' | LC_ALL=C grep -Eq '^[[:space:]]*(<!doctype html|<html)'
 }
 
 # MD5 of the first MiB.
@@ -224,6 +224,7 @@ head_md5() {
 # aside: the person may want to look at it, and the next try starts afresh.
 take() {
   accepted=
+  identify
   doubt=$(first_look)
   rm -f "$state/problem" "$state/unpacked.files"
   (sha256 <"$file" >"$state/hash") &
@@ -276,10 +277,10 @@ obtain() {
   if [ -n "$SHA256" ]; then
     file=$state/$SHA256.file
     origin=$(shown "$url")
-    if [ ! -e "$file" ] && take_kept_archive; then
-      origin=$target.archive/$NAME
-      say "found $origin"
-    fi
+    key=$SHA256
+    recall_answer
+    # Kept from before the folder was deleted.
+    if [ ! -e "$file" ]; then take_kept_archive; fi
     if [ -e "$file" ]; then
       take
       if [ -n "$accepted" ]; then return; fi
@@ -297,13 +298,26 @@ END
     "  see for yourself:  curl -Lo $(quoted "$NAME") $(quoted "$origin") && sha256sum $(quoted "$NAME")"
 }
 
-# Takes the archive that was kept from before the folder was deleted, if there is one.
-take_kept_archive() (
+# Where the archive of an earlier run was kept: as $file, under the name it has there.
+take_kept_archive() {
+  kept=$(link_kept_archive) || return 0
+  origin=$target.archive/$kept
+  sent_name=$kept
+  say "found $origin"
+}
+
+# stdout: the name of the kept archive, which is $file from now on.
+link_kept_archive() (
   if ! enter_parent look || ! enter "${target##*/}.archive"; then exit 1; fi
-  if [ ! -f "./$NAME" ] || [ -L "./$NAME" ]; then exit 1; fi
-  ln "./$NAME" "$file" 2>/dev/null || cp -P "./$NAME" "$file"
-  # A link that took its place meanwhile.
-  if [ -L "$file" ]; then rm -f "$file" && exit 1; fi
+  for kept in ./*; do
+    if [ ! -f "$kept" ] || [ -L "$kept" ] || [ "$(sha256 <"$kept")" != "$SHA256" ]; then continue; fi
+    ln "$kept" "$file" 2>/dev/null || cp -P "$kept" "$file"
+    # A link that took its place meanwhile.
+    if [ -L "$file" ]; then rm -f "$file" && exit 1; fi
+    printf '%s' "${kept#./}"
+    exit
+  done
+  exit 1
 )
 
 # Before the folder is put into place: a run that was stopped in between finds the archive.
@@ -325,7 +339,8 @@ keep_archive() (
 clean_up() {
   discard "$unpacked"
   rm -f "$state"/*.file "$state"/*.part "$state"/*.parts "$state"/*.parts.aria2 "$state"/names "$state"/details \
-    "$state"/listing "$state"/*.log "$state"/hash "$state"/problem "$state"/unpacked.*
+    "$state"/listing "$state"/*.answer "$state"/*.answer.new "$state"/stopped \
+    "$state"/*.log "$state"/hash "$state"/problem "$state"/unpacked.*
 }
 
 put_into_place() {
@@ -351,6 +366,7 @@ recall
 if already_there; then result unchanged; fi
 
 require_programs
+settle_proxies
 lock
 # Logs of the programs below show urls with all there is in them.
 chmod 700 "$state"

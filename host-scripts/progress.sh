@@ -19,6 +19,9 @@ BEGIN {
   print line
 }'
 
+# report WHAT DONE BEFORE TOTAL: says how far it is, and how fast since five seconds ago; TOTAL may be empty.
+report() { say "$1$(awk -v total="${4:-0}" -v done="$2" -v before="$3" "$PROGRESS")"; }
+
 # watch WHAT [MEASURE TOTAL]: a line every five seconds until unwatch: of the bytes that MEASURE prints, where it is given. Looks
 # for the shell each second: what outlives it would keep its caller waiting for the end of stderr.
 watch() {
@@ -30,7 +33,7 @@ watch() {
       if [ $((seconds % 5)) -ne 0 ]; then continue; fi
       if [ -n "${2-}" ]; then
         now=$($2)
-        say "$1$(awk -v total="${3:-0}" -v done="$now" -v before="$before" "$PROGRESS")"
+        report "$1" "$now" "$before" "${3-}"
         before=$now
       else
         say "$1, $seconds s so far"

@@ -78,12 +78,23 @@ host_problem() {
 
 # Sets $archiver, and writes the archive's directory to "listing".
 list_archive() {
+  listed='' lacking_method=''
   for archiver in $archivers; do
+    if [ "$kind" = zip ]; then lacking_method=$(lacks_method); fi
+    if [ -n "$lacking_method" ]; then continue; fi
     listed=0
     list "$file" >"$state/listing" || listed=$?
     if [ "$listed" = 0 ]; then return; fi
     if [ "$listed" != "$UNSUPPORTED" ]; then break; fi
   done
+  if [ "$kind" = zip ] && [ "$listed" = "$UNSUPPORTED" ]; then archiver=none; lacking_method=$(lacks_method); fi
+  if [ -n "$lacking_method" ]; then
+    echo "  for instance:  sudo apt-get install $(case $lacking_method in
+      *"(method "[169]")") echo unzip ;;
+      *) echo libarchive-tools ;;
+    esac)" >"$state/unpack.log"
+    unusable "is compressed by $lacking_method, which no program here unpacks"
+  fi
   unusable "is not a $kind archive that can be read"
 }
 
@@ -112,9 +123,10 @@ require_space_for_files() {
 
 unpacked_bytes() { du -sk "$unpacked" 2>/dev/null | awk '{ printf "%.0f\n", $1 * 1024 }'; }
 
-# The only folder at the top, or all of it. What archivers on macOS add is no part of a data set.
+# The only folder at the top, or all of it. What macOS and Windows leave beside it is no part of a data set.
 single_folder() {
-  top=$(find "$unpacked" -mindepth 1 -maxdepth 1 ! -name __MACOSX)
+  top=$(find "$unpacked" -mindepth 1 -maxdepth 1 ! -name __MACOSX ! -name '._*' ! -name .DS_Store \
+    ! -name '[Tt]humbs.db' ! -name '[Dd]esktop.ini')
   if [ -d "$top" ] && [ ! -L "$top" ] && [ "$kind" != plain ]; then echo "$top"; else echo "$unpacked"; fi
 }
 

@@ -77,18 +77,28 @@ describe("dataset.sh and a full disk", () => {
   });
   const big = Buffer.alloc(4_000_000, "x");
 
-  it("asks for nothing that does not fit", async () => {
-    host.server.serve("/big.bin", big);
-    const run = await host.fetch({ path: "/big.bin", bytes: big });
+  it.each(FETCHERS)("waits for nothing that does not fit: $fetcher", async ({ tools }) => {
+    const path = pathWith(join(scratch, tools), tools);
+    host.server.serve("/big.bin", big, { always: { kind: "hold", after: 0 } });
+    const run = await host.fetch({ path: "/big.bin", bytes: big }, { path });
     expect(run).toMatchObject({ code: 1, stdout: "" });
     expect(run.stderr).toMatch(/the download needs 4.0 MB in .*, and 3.1 MB are free \(http.*big.bin\)/);
     expect(host.server.bytesSent).toBe(0);
     expectNothingInPlace();
   });
 
+  it.each(FETCHERS)("says the same where the disk is full sooner: $fetcher", async ({ tools }) => {
+    const path = pathWith(join(scratch, tools), tools);
+    host.server.serve("/big.bin", big);
+    const run = await host.fetch({ path: "/big.bin", bytes: big }, { path });
+    expect(run).toMatchObject({ code: 1, stdout: "" });
+    expect(run.stderr).toMatch(/the download needs 4.0 MB in .*, and 3.1 MB are free \(http.*big.bin\)/);
+    expect(readdirSync(at(".gpubox", "set")).filter((name) => name.includes(".part"))).toEqual([]);
+  });
+
   it("counts what an archive unpacks to", async () => {
     const archive = zip([{ path: "a.bin", content: "x".repeat(2_000_000) }]);
-    host.server.serve("/set.zip", archive);
+    host.server.serve("/set.zip", archive, { always: { kind: "hold", after: 0 } });
     const run = await host.fetch({ bytes: archive });
     expect(run).toMatchObject({ code: 1, stdout: "" });
     expect(run.stderr).toMatch(

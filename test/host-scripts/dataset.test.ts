@@ -374,7 +374,7 @@ describe("dataset.sh and its parameters", () => {
     [{ URLS: "ftp://x/y.zip" }, "'ftp://x/y.zip' is not an http, https or file url"],
     [{ URLS: "http://x/" }, "does not end in the name of a file"],
     [{ URLS: "http://me:canary@x/y.zip" }, "credentials"],
-    [{ NAME: "../x.zip" }, "does not end in the name of a file"],
+    [{ NAME: "../x.zip" }, "name: '../x.zip' is not the name of a file"],
     [{ RETRY_DELAY: "soon" }, "retry delay: 'soon'"],
     [{ SIZE: "12 MB" }, "size: '12 MB'"],
     [{ SIZE: "012" }, "size: '012'"],

@@ -20,6 +20,12 @@ export interface ArchiveEntry {
   encrypted?: boolean;
   /** Does not say that the path is UTF-8, as macOS does not; zip only. */
   unmarked?: boolean;
+  /** The path in the extra field for UTF-8, where the header has another one; zip only. */
+  unicodePath?: string;
+  /** The extra field is of a path that the header had before; zip only. */
+  staleUnicodePath?: boolean;
+  /** Claims this method of compression; zip only. */
+  method?: number;
   /** May be run as a program. */
   executable?: boolean;
   /** Compressed by deflate; zip only. */
@@ -41,10 +47,11 @@ export function zip(entries: ArchiveEntry[]): Buffer {
     const name = Buffer.from(entry.path);
     const content = Buffer.from(entry.link ?? entry.content ?? "");
     const packed = entry.deflated ? deflateRawSync(content) : content;
+    const extra = unicodePathField(entry);
     const common = Buffer.alloc(26);
     common.writeUInt16LE(20, 0);
     common.writeUInt16LE((entry.unmarked ? 0 : 0x800) | (entry.encrypted ? 1 : 0), 2); // 0x800: the name is UTF-8
-    common.writeUInt16LE(entry.deflated ? 8 : 0, 4);
+    common.writeUInt16LE(entry.method ?? (entry.deflated ? 8 : 0), 4);
     common.writeUInt16LE(0x5a21, 8); // some day in 2025
     common.writeUInt32LE(entry.wrongChecksum ? 1 : crc32(content), 10);
     common.writeUInt32LE(packed.length, 14);
@@ -56,7 +63,9 @@ export function zip(entries: ArchiveEntry[]): Buffer {
     central.writeUInt32LE((permissions(entry) << 16) >>> 0, 6);
     central.writeUInt32LE(offset, 10);
     bodies.push(local);
-    directory.push(Buffer.concat([Buffer.from("PK\x01\x02"), made, common, central, name]));
+    const ofDirectory = Buffer.from(common);
+    ofDirectory.writeUInt16LE(extra.length, 24);
+    directory.push(Buffer.concat([Buffer.from("PK\x01\x02"), made, ofDirectory, central, name, extra]));
     offset += local.length;
   }
   const size = directory.reduce((sum, { length }) => sum + length, 0);
@@ -67,6 +76,18 @@ export function zip(entries: ArchiveEntry[]): Buffer {
   end.writeUInt32LE(size, 12);
   end.writeUInt32LE(offset, 16);
   return Buffer.concat([...bodies, ...directory, end]);
+}
+
+/** Info-ZIP's Unicode Path, 0x7075: its version, the checksum of the header's path, the path. */
+function unicodePathField({ path, unicodePath, staleUnicodePath }: ArchiveEntry): Buffer {
+  if (unicodePath === undefined) return Buffer.alloc(0);
+  const text = Buffer.from(unicodePath);
+  const field = Buffer.alloc(9);
+  field.writeUInt16LE(0x7075, 0);
+  field.writeUInt16LE(5 + text.length, 2);
+  field.writeUInt8(1, 4);
+  field.writeUInt32LE(crc32(staleUnicodePath ? "before" : path), 5);
+  return Buffer.concat([field, text]);
 }
 
 /** A tar in the ustar format. */

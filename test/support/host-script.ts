@@ -109,7 +109,7 @@ function shellPath(name: string): string {
 
 /** What any host has: the shell, coreutils, and awk, grep, sed, find. */
 const BASE =
-  "awk basename cat chmod cp cut date df dirname du env find grep head id locale ls mkdir mktemp mv printf readlink rm rmdir sed sha256sum sh sleep sort sync tail touch tr wc";
+  "awk basename cat chmod cp cut date df dirname du env find grep head id locale ls mkdir mktemp mv od printf readlink rm rmdir sed sha256sum sh sleep sort sync tail touch tr wc";
 
 /** The programs of `names`, space-separated, that this machine lacks. */
 export function missingPrograms(names: string): string[] {

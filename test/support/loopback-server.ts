@@ -10,6 +10,8 @@ export type Fault =
   | { kind: "cut"; after: number }
   /** This status, with a short text as its body. */
   | { kind: "status"; status: number }
+  /** The connection stays open after so many bytes of this answer's body, and nothing more comes. */
+  | { kind: "hold"; after: number }
   /** Status 200 with a web page in place of the file, as from a captive portal. */
   | { kind: "html" }
   /** Only the first so many bytes, in a chunked answer that ends as if it were complete. */
@@ -181,15 +183,20 @@ async function* answer(
     return;
   }
 
-  const end = fault?.kind === "cut" ? Math.min(stop, start + fault.after) : stop;
-  for (let at = start; at < end && !response.destroyed; at += CHUNK) {
-    const chunk = file.body.subarray(at, Math.min(at + CHUNK, end));
+  const ends = fault?.kind === "cut" || fault?.kind === "hold";
+  const end = ends ? Math.min(stop, start + fault.after) : stop;
+  const atOnce = Math.min(CHUNK, file.rate ?? CHUNK);
+  response.flushHeaders();
+  for (let at = start; at < end && !response.destroyed; at += atOnce) {
+    const chunk = file.body.subarray(at, Math.min(at + atOnce, end));
     await new Promise((resolve) => response.write(chunk, resolve));
     yield chunk.length;
     if (file.rate)
       await new Promise((resolve) => setTimeout(resolve, (chunk.length / Number(file.rate)) * 1000));
   }
-  if (end < stop || fault?.kind === "length") {
+  if (fault?.kind === "hold") {
+    if (!response.destroyed) await once(response, "close");
+  } else if (end < stop || fault?.kind === "length") {
     // What was written has to leave first: destroying at once would drop it.
     response.socket?.end();
   } else {

@@ -113,7 +113,11 @@ describe("changes of a container", () => {
     [{ mounts: [bind("/a")] }, { mounts: [bind("/b")] }, "update mounts[0]"],
     [{ mounts: [bind("/a")] }, { mounts: [bind("/a"), bind("/b")] }, "replace mounts mounts[1]"],
     // Folders of the host were volumes once.
-    [{ volumes: [{ hostPath: "/s", containerPath: "/a" }] }, { mounts: [bind("/a")] }, "replace volumes mounts"],
+    [
+      { volumes: [{ hostPath: "/s", containerPath: "/a" }] },
+      { mounts: [bind("/a")] },
+      "replace volumes mounts",
+    ],
     [{ destroyGraceSeconds: 1 }, { destroyGraceSeconds: 2 }, "update destroyGraceSeconds"],
     // Left out again, what the daemon decides by itself stays as it is.
     [
