@@ -1,6 +1,31 @@
 /** How what is wrong with a configuration is told: which key, what was found, what is allowed, and what was perhaps meant. Pure. */
-import { closest, distance } from "fastest-levenshtein";
+import { createRequire } from "node:module";
+import type * as levenshtein from "fastest-levenshtein";
 import type { z } from "zod";
+
+/** Before every key of ours. */
+export const NAMESPACE = "gpubox";
+
+/** Our keys, without their namespace. */
+export const KEYS = ["host", "root", "image", "code", "data", "connections", "notebooks", "owner"] as const;
+
+/** What a stack's file has at its top, by Pulumi's own reading of it (`ProjectStack` in sdk/go/common/workspace). */
+export const TOP_KEYS = ["config", "environment", "secretsprovider", "encryptedkey", "encryptionsalt"];
+
+/** Thrown for a configuration that cannot be used; the message lists everything that is wrong with it. */
+export class ConfigError extends Error {
+  /** @param problems a line each */
+  constructor(stack: string, problems: string[]) {
+    const one = problems.length === 1;
+    super(
+      [
+        `the configuration of stack ${stack} has ${one ? "a problem" : `${problems.length} problems`}; nothing was created:`,
+        ...problems.map((line) => `  ${line}`),
+        `Mend ${one ? "it" : "them"} in Pulumi.${stack}.yaml; docs/configuration.md has the table of keys.`,
+      ].join("\n"),
+    );
+  }
+}
 
 /** The part of a JSON schema that is read here. */
 export interface KeySchema {
@@ -18,10 +43,10 @@ export interface KeySchema {
 type Path = PropertyKey[];
 
 /** `["notebooks", 0, "gpus"]` as people write it: `gpubox:notebooks[0].gpus`. */
-function formatPath(path: Path, namespace: string): string {
+function formatPath(path: Path): string {
   const [first, ...rest] = path;
   const tail = rest.map((part) => (typeof part === "number" ? `[${part}]` : `.${String(part)}`)).join("");
-  return `${namespace}:${String(first ?? "")}${tail}`;
+  return `${NAMESPACE}:${String(first ?? "")}${tail}`;
 }
 
 /** The value a path leads to, or undefined. */
@@ -32,13 +57,38 @@ function valueAt(value: unknown, path: Path): unknown {
 const letters = (word: string) => [...word].sort().join("");
 
 /** The word that was perhaps meant: a letter in three differs, or two changed places; undefined where none is near. */
-export function nearest(word: string, words: string[]): string | undefined {
+export function nearest(word: string, words: readonly string[]): string | undefined {
   if (words.length === 0) return undefined;
+  // Loaded here: nearly always nothing is misspelt.
+  const { closest, distance }: typeof levenshtein = createRequire(import.meta.url)("fastest-levenshtein");
   const lower = word.toLowerCase();
   const swapped = words.find((each) => letters(each) === letters(lower) && distance(lower, each) <= 2);
   const best = swapped ?? closest(lower, words);
   const near = distance(lower, best.toLowerCase()) <= Math.max(1, Math.floor(word.length / 3));
   return swapped || near ? best : undefined;
+}
+
+/**
+ * What is wrong with the name of a key below `config:`; undefined where that is one of ours, known or not, or another package's.
+ */
+export function keyProblem(key: string): string | undefined {
+  const parts = key.split(":");
+  const [namespace = "", name = "", ...more] = parts;
+  if (parts.length === 1) {
+    const meant = nearest(key, KEYS);
+    return meant === undefined
+      ? `${key}: there is no such key; those of gpubox begin with "${NAMESPACE}:"`
+      : `${key}: there is no such key; did you mean "${NAMESPACE}:${meant}"?`;
+  }
+  // Pulumi's older way of writing the same.
+  if (namespace === NAMESPACE && name === "config" && more.length === 1)
+    return `${key}: is written "${NAMESPACE}:${more[0]}"`;
+  if (parts.length > 2 && !(name === "config" && more.length === 1))
+    return `${key}: there is no such key: a key has one colon, as in "${NAMESPACE}:root"`;
+  const isMistaken = namespace !== NAMESPACE && nearest(namespace, [NAMESPACE]) !== undefined;
+  return isMistaken
+    ? `${key}: there is no such key; did you mean "${NAMESPACE}:${nearest(name, KEYS) ?? name}"?`
+    : undefined;
 }
 
 /** The alternatives of a schema; itself where it has none. */
@@ -126,8 +176,11 @@ function messageOf(issue: z.core.$ZodIssue, value: unknown, schemas: KeySchema[]
     return `must be ${choice(issue.values.map(quote))}`;
   if (value === undefined && issue.code === "invalid_type")
     return `is missing${described ? `: ${described.split(/\.(?= |$)/)[0]}` : ""}`;
-  if (issue.code === "invalid_type" && issue.message.startsWith("Invalid "))
-    return `must be ${TYPES[issue.expected] ?? issue.expected}`;
+  if (issue.code === "invalid_type" && issue.message.startsWith("Invalid ")) {
+    // YAML reads 1.10, 7e1 and true as something else than what was written.
+    const isPlain = issue.expected === "string" && ["number", "boolean"].includes(typeof value);
+    return `must be ${TYPES[issue.expected] ?? issue.expected}${isPlain ? ': write it in quotes, as in "1.10"' : ""}`;
+  }
   const numbers = issue.code === "too_small" || issue.code === "too_big";
   if (numbers && typeof value === "number") {
     const [range] = schemas.filter(({ minimum, maximum }) => minimum !== undefined || maximum !== undefined);
@@ -135,6 +188,9 @@ function messageOf(issue: z.core.$ZodIssue, value: unknown, schemas: KeySchema[]
     const bounded = maximum !== undefined && maximum < Number.MAX_SAFE_INTEGER;
     return bounded ? `must be from ${minimum} to ${maximum}` : `must be at least ${minimum}`;
   }
+  // The library's own words are for programmers.
+  if (/^(Invalid|Too (small|big)|Unrecognized)\b/.test(issue.message))
+    return issue.code === "too_small" ? "must not be empty" : "is not in the form that is needed";
   return issue.message;
 }
 
@@ -146,14 +202,14 @@ function found(path: Path, value: unknown, values: string[]): string {
   return ` (found ${shown}${meant === undefined ? "" : `; did you mean ${quote(meant)}?`})`;
 }
 
-function unknownKey(key: string, path: Path, schema: KeySchema, raw: unknown, namespace: string): string {
+function unknownKey(key: string, path: Path, schema: KeySchema, raw: unknown): string {
   const keys = keysOf(schemasAt(schema, path, raw));
   const meant = nearest(key, keys);
   if (meant !== undefined) return `there is no such key; did you mean "${meant}"?`;
   const kinds = otherKinds(key, path, schema);
   if (kinds.length > 0)
     return `there is no such key with this kind of host, but with ${choice(kinds.map(quote))}`;
-  const homes = homesOf(key, schema).map((home) => `${namespace}:${home}`);
+  const homes = homesOf(key, schema).map((home) => `${NAMESPACE}:${home}`);
   if (homes.length > 0) return `there is no such key here; there is ${choice(homes)}`;
   return `there is no such key; there is ${keys.join(", ")}`;
 }
@@ -164,18 +220,15 @@ export interface Described {
   raw: unknown;
   /** JSON schema of what is allowed. */
   schema: KeySchema;
-  namespace: string;
 }
 
 /** One line for each thing wrong, innermost cause of a union first. */
 export function describeIssue(about: Described, issue: z.core.$ZodIssue, at: Path = []): string[] {
-  const { raw, schema, namespace } = about;
+  const { raw, schema } = about;
   const path = [...at, ...issue.path];
-  const name = formatPath(path, namespace);
+  const name = formatPath(path);
   if (issue.code === "unrecognized_keys") {
-    return issue.keys.map(
-      (key) => `${formatPath([...path, key], namespace)}: ${unknownKey(key, path, schema, raw, namespace)}`,
-    );
+    return issue.keys.map((key) => `${formatPath([...path, key])}: ${unknownKey(key, path, schema, raw)}`);
   }
   if (issue.code === "invalid_key") return issue.issues.map((inner) => `${name}: ${inner.message}`);
   if (issue.code === "invalid_union") {

@@ -5,21 +5,38 @@
  * components/host/aws/args.ts) and nowhere else;
  * `npm run schema` makes `schema/stack.json` from it, which editors check the stack files with.
  */
-import { posix } from "node:path";
-import * as pulumi from "@pulumi/pulumi";
+import { existsSync, readFileSync } from "node:fs";
+import { join, posix } from "node:path";
 import { z } from "zod";
 import { CATALOGUE, type CatalogueEntry } from "./catalogue.ts";
 import { awsHostArgs } from "./components/host/aws/args.ts";
 import { sshFile } from "./components/host/ssh-file.ts";
-import { describeIssue, type KeySchema } from "./config-errors.ts";
+import {
+  ConfigError,
+  describeIssue,
+  KEYS,
+  type KeySchema,
+  keyProblem,
+  NAMESPACE,
+  TOP_KEYS,
+} from "./config-errors.ts";
 
-const NAMESPACE = "gpubox";
+export { ConfigError } from "./config-errors.ts";
+
+/** Folder on the host that holds `code/` and `data/` where none is named. */
+export const DEFAULT_ROOT = "~/docker_mount";
+
+/** What Docker's `SOURCE:TARGET` cannot carry. */
+const noColon = (path: string) => !path.includes(":");
+const NO_COLON = "must not contain a colon, by which Docker tells the two sides of a volume apart";
 
 /** A folder on the host: absolute, or below the home folder of the person (`~/…`). */
 const hostPath = z
   .string()
   .regex(/^(~$|~\/|\/)/, "must be absolute, or start with ~/")
-  .refine((path) => !path.split("/").includes(".."), "must not contain ..");
+  .refine((path) => !path.split("/").includes(".."), "must not contain ..")
+  .refine(noColon, NO_COLON)
+  .refine((path) => !/\p{Cc}/u.test(path), "must not contain a line break or another control character");
 
 /** A folder directly below `code/` or `data/`: one that cannot lead out of it, nor collide with our own. */
 const folder = z
@@ -67,11 +84,13 @@ function isReserved(target: string): boolean {
 const volume = z.strictObject({
   source: z
     .string()
-    .regex(/^\/[^:]*$/, "must be an absolute path on the host")
+    .regex(/^\//, "must be an absolute path on the host")
+    .refine(noColon, NO_COLON)
     .describe("Folder on the host; must exist."),
   target: z
     .string()
-    .regex(/^\/[^:]*$/, "must be an absolute path in the container")
+    .regex(/^\//, "must be an absolute path in the container")
+    .refine(noColon, NO_COLON)
     .refine((path) => !isReserved(path), `must not be one of ${RESERVED_TARGETS.join(", ")}`)
     .describe("Where the container sees it."),
   readOnly: z.boolean().default(false).describe("Whether the container may only read it."),
@@ -80,7 +99,12 @@ const volume = z.strictObject({
 const notebook = z.strictObject({
   name: z
     .string()
-    .regex(/^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,62}$/, "must be a container name: letters, digits, _ . -")
+    .regex(/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/, {
+      error: "must be a container name: a letter or a digit, then letters, digits, _ . -",
+      abort: true,
+    })
+    // Docker wants two at least, and it is the container's host name as well, which takes 63.
+    .refine(({ length }) => length >= 2 && length <= 63, "must have 2 to 63 characters")
     .describe("Name of the container, as in `docker exec -it NAME bash`."),
   gpus: gpus
     .default("auto")
@@ -200,7 +224,10 @@ const code = z.strictObject({
     .describe("Git repository."),
   ref: z
     .string()
-    .regex(/^[A-Za-z0-9][A-Za-z0-9._/-]*$/)
+    .regex(
+      /^[A-Za-z0-9][A-Za-z0-9._/-]*$/,
+      "must be a commit, a tag or a branch: a letter or a digit, then letters, digits, . _ / -",
+    )
     .describe(
       "Commit, tag or branch to check out. A branch stays at the commit it was first put at: `npm run update` moves it.",
     ),
@@ -446,7 +473,7 @@ const schema = z
   .strictObject({
     host: host.default({ kind: "local" }).describe("Where the stack lands."),
     root: hostPath
-      .default("~/docker_mount")
+      .default(DEFAULT_ROOT)
       .describe("Folder on the host that holds code/ and data/, the notebooks' /code and /data."),
     image: image.describe("The notebooks' image: built from docker/ (the default), or one to pull."),
     code: z
@@ -473,7 +500,7 @@ const schema = z
       .regex(/^[A-Za-z0-9]{8,64}$/, "must be the label gpubox.owner of what is taken over")
       .optional()
       .describe("Set by `npm run adopt`, for a stack whose earlier state is lost. Default: one is made."),
-  })
+  } satisfies Record<(typeof KEYS)[number], z.ZodType>)
   .superRefine((config, context) => {
     const problems = [
       ...rootProblem(config),
@@ -506,8 +533,19 @@ export type DatasetConfig = Config["data"][number];
 export type NotebookConfig = Config["notebooks"][number];
 export type GpuSelection = NotebookConfig["gpus"];
 
-/** Thrown for a configuration that cannot be used; the message lists every bad key. */
-export class ConfigError extends pulumi.RunError {}
+/**
+ * Checks a configuration and fills in the defaults.
+ *
+ * @param raw the keys of the namespace `gpubox`, without their prefix
+ */
+export function checkConfig(
+  raw: Record<string, unknown>,
+): { config: Config; problems?: undefined } | { config?: undefined; problems: string[] } {
+  const result = schema.safeParse(raw);
+  if (result.success) return { config: result.data };
+  const about = { raw, schema: keySchema() };
+  return { problems: result.error.issues.flatMap((issue) => describeIssue(about, issue)) };
+}
 
 /**
  * Checks a configuration and fills in the defaults.
@@ -517,47 +555,68 @@ export class ConfigError extends pulumi.RunError {}
  * @throws ConfigError naming every bad key at once
  */
 export function parseConfig(raw: Record<string, unknown>, stack: string): Config {
-  const result = schema.safeParse(raw);
-  if (result.success) return result.data;
-  const about = { raw, schema: keySchema(), namespace: NAMESPACE };
-  const lines = result.error.issues.flatMap((issue) => describeIssue(about, issue));
-  throw new ConfigError(
-    [
-      `the configuration of stack ${stack} has ${lines.length === 1 ? "a problem" : `${lines.length} problems`}; nothing was created:`,
-      ...lines.map((line) => `  ${line}`),
-      `Mend ${lines.length === 1 ? "it" : "them"} in Pulumi.${stack}.yaml; docs/configuration.md has the table of keys.`,
-    ].join("\n"),
-  );
+  const { config, problems } = checkConfig(raw);
+  if (config) return config;
+  throw new ConfigError(stack, problems);
 }
 
 /**
- * Checks the part of a configuration that says where the stack lands, for those who need no more of it.
- *
- * @throws ConfigError naming every bad key
+ * The keys of the namespace `gpubox`, from what the engine hands a program: structured values as JSON, and of a plain one its text
+ * alone, so that 4 and "4" are the same. What can be either is a text.
  */
-export function parseHost(raw: unknown, stack: string): HostConfig {
-  return parseConfig({ ...(raw === undefined ? {} : { host: raw }) }, stack).host;
+export function fromEngine(all: Record<string, string>): Record<string, unknown> {
+  const prefix = `${NAMESPACE}:`;
+  return Object.fromEntries(
+    Object.entries(all).flatMap(([key, text]) =>
+      key.startsWith(prefix) ? [[key.slice(prefix.length), decode(key.slice(prefix.length), text)]] : [],
+    ),
+  );
 }
 
-/** Structured values reach a program as JSON, plain strings as they are. */
-function decode(text: string): unknown {
-  if (!/^[[{]/.test(text)) return text;
+function decode(key: string, text: string): unknown {
+  const value = parseJson(text);
+  if (value === undefined || typeof value === "string") return text;
+  const known = KEYS.find((each) => each === key);
+  const isText =
+    typeof value !== "object" && known !== undefined && schema.shape[known].safeParse(text).success;
+  return isText ? text : value;
+}
+
+function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    return text;
+    return undefined;
   }
 }
 
-/** The configuration of the stack that is being run. @throws ConfigError */
-export function loadConfig(): Config {
-  const prefix = `${NAMESPACE}:`;
-  const raw = Object.fromEntries(
-    Object.entries(pulumi.runtime.allConfig())
-      .filter(([key]) => key.startsWith(prefix))
-      .map(([key, text]) => [key.slice(prefix.length), decode(text)]),
-  );
-  return parseConfig(raw, pulumi.getStack());
+/** The configuration of the stack that is being run. @throws pulumi.RunError naming everything that is wrong with it */
+export async function loadConfig(): Promise<Config> {
+  // Loaded here: the commands read stack files without Pulumi's SDK, which takes longer to load than they take in all.
+  const pulumi = await import("@pulumi/pulumi");
+  const stack = pulumi.getStack();
+  const all = pulumi.runtime.allConfig();
+  try {
+    const foreign = Object.keys(all).flatMap((key) => keyProblem(key) ?? []);
+    if (foreign.length > 0) throw new ConfigError(stack, foreign);
+    const raw = fromEngine(all);
+    if (Object.keys(raw).length === 0) await checkFile(stack);
+    return parseConfig(raw, stack);
+  } catch (error) {
+    throw error instanceof ConfigError ? new pulumi.RunError(error.message) : error;
+  }
+}
+
+/**
+ * A stack without a key of ours may be one whose file says `confg:`, of which the engine says nothing. The commands have looked
+ * before; this is for plain `pulumi up`.
+ */
+async function checkFile(stack: string): Promise<void> {
+  const file = join(import.meta.dirname, `Pulumi.${stack}.yaml`);
+  if (!existsSync(file)) return;
+  const { readConfigFile } = await import("./config-file.ts");
+  const { problems } = readConfigFile(readFileSync(file), stack);
+  if (problems.length > 0) throw new ConfigError(stack, problems);
 }
 
 let keys: (KeySchema & Record<string, unknown>) | undefined;
@@ -578,14 +637,17 @@ export function stackJsonSchema(): object {
     description: "Pulumi.<stack>.yaml of gpubox. Generated by `npm run schema`; do not edit.",
     type: "object",
     properties: {
+      ...Object.fromEntries(TOP_KEYS.map((key) => [key, {}])),
       config: {
         ...rest,
+        type: ["object", "null"],
         properties: Object.fromEntries(
           Object.entries(properties ?? {}).map(([key, value]) => [`${NAMESPACE}:${key}`, value]),
         ),
         // Other namespaces (docker:host, pulumi:tags …) are theirs to check.
-        patternProperties: { [`^(?!${NAMESPACE}:)`]: {} },
+        patternProperties: { [`^(?!${NAMESPACE}:)[^:]+:`]: {} },
       },
     },
+    additionalProperties: false,
   };
 }

@@ -8,7 +8,7 @@ import { hostNeeds } from "./components/workspace/needs.ts";
 import { Workspace } from "./components/workspace/workspace.ts";
 import { loadConfig } from "./config.ts";
 
-const settings = loadConfig();
+const settings = await loadConfig();
 const { host: hostConfig, root, ...config } = settings;
 const stack = `${pulumi.getProject()}/${pulumi.getStack()}`;
 

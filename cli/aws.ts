@@ -1,6 +1,5 @@
 /** The machine of a stack whose host is of kind `aws`, as the commands see it. */
 
-import { readFileSync } from "node:fs";
 import {
   DescribeInstancesCommand,
   DescribeVolumesCommand,
@@ -10,7 +9,6 @@ import {
   waitUntilInstanceRunning,
   waitUntilInstanceStopped,
 } from "@aws-sdk/client-ec2";
-import { parseDocument } from "yaml";
 import { ROLE_TAG, STACK_TAG } from "../components/host/aws/tags.ts";
 import { scriptText } from "../components/host/host.ts";
 import { loginCommand, type SshConnection } from "../components/host/ssh-command.ts";
@@ -20,7 +18,7 @@ import { readOutputs } from "./outputs.ts";
 import { capture } from "./run.ts";
 import { Problem, say, step } from "./say.ts";
 import { runEngine, type Session } from "./session.ts";
-import { stackFile } from "./setup/stack.ts";
+import { readStackFile } from "./setup/stack.ts";
 import type { State, StateResource } from "./state.ts";
 
 /** Longest waits, in seconds. */
@@ -35,8 +33,7 @@ interface RawHost {
 }
 
 export function rawHost({ context, stack }: Session): RawHost {
-  const document = parseDocument(readFileSync(stackFile(context.root, stack), "utf8"));
-  return document.toJS()?.config?.["gpubox:host"] ?? {};
+  return (readStackFile(context.root, stack).raw.host ?? {}) as RawHost;
 }
 
 /** The instance of a stack, as AWS knows it. */

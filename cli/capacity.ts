@@ -1,7 +1,4 @@
 /** Where a type has no capacity in a zone, the next one is tried. */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { z } from "zod";
 import { rawHost } from "./aws.ts";
 import { say } from "./say.ts";
@@ -102,27 +99,20 @@ async function dropEmptyVolume(session: Session, since: number): Promise<void> {
  * @returns the engine's exit status
  */
 export async function upWithCapacity(session: Session, args: string[]): Promise<number> {
-  const folder = mkdtempSync(join(tmpdir(), "gpubox-events-"));
-  // The engine offers its log of events only to those who debug it.
-  const observed = { ...session, env: { ...session.env, PULUMI_DEBUG_COMMANDS: "true" } };
   const host = rawHost(session);
   const unavailable = [...(host.unavailable ?? [])];
   const began = Date.now();
-  try {
-    for (let attempt = 1; ; attempt++) {
-      const log = join(folder, String(attempt));
-      // The run's own copy of the stack's file takes it: the file itself stays as it is, and so does the next run's order.
-      const without =
-        attempt === 1 ? [] : ["--config", `gpubox:host=${JSON.stringify({ ...host, unavailable })}`];
-      const code = await runEngine(observed, "up", [...args, "--event-log", log, ...without]);
-      // An engine that gave up before it began has written nothing.
-      const failed = code === 0 || !existsSync(log) ? undefined : failedLaunch(readFileSync(log, "utf8"));
-      if (!failed) return code;
-      say(`attempt ${attempt}: no capacity for ${failed.placement} (${failed.code}); trying what comes next`);
-      unavailable.push(failed.placement);
-      await dropEmptyVolume(session, began);
-    }
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
+  for (let attempt = 1; ; attempt++) {
+    let failed: FailedLaunch | undefined;
+    // The run's own copy of the stack's file takes it: the file itself stays as it is, and so does the next run's order.
+    const without =
+      attempt === 1 ? [] : ["--config", `gpubox:host=${JSON.stringify({ ...host, unavailable })}`];
+    const code = await runEngine(session, "up", [...args, ...without], (events) => {
+      failed = failedLaunch(events);
+    });
+    if (!failed) return code;
+    say(`attempt ${attempt}: no capacity for ${failed.placement} (${failed.code}); trying what comes next`);
+    unavailable.push(failed.placement);
+    await dropEmptyVolume(session, began);
   }
 }

@@ -8,6 +8,7 @@ import { furtherFolders, type HostNeeds, hostChecks } from "../components/host/p
 import { hostNeeds } from "../components/workspace/needs.ts";
 import type { Config } from "../config.ts";
 import type { Context } from "./context.ts";
+import { credentialChecks } from "./credential-helpers.ts";
 import { Problem } from "./say.ts";
 import { readConfig } from "./setup/config.ts";
 import { daemonProblem, dockerAddress, pingDocker } from "./setup/daemon.ts";
@@ -33,7 +34,8 @@ export async function findChecks(context: Context, stack: string): Promise<Check
     return [check("configuration", { ...about, found: "not right" }, error.message)];
   }
   const read = check("configuration", { ...about, found: stackFile(".", stack) });
-  return [read, ...(await hostOf(context, stack, config))];
+  const passwords = credentialChecks(config.image, context.env);
+  return [read, ...passwords, ...(await hostOf(context, stack, config))];
 }
 
 async function hostOf(context: Context, stack: string, config: Config): Promise<Check[]> {

@@ -1,6 +1,6 @@
 /** The text of a new stack's file, from what its person answered. Pure. */
-import { parseDocument } from "yaml";
-import { type Config, parseConfig } from "../config.ts";
+import { type Config, DEFAULT_ROOT } from "../config.ts";
+import { parseConfigFile } from "./setup/config.ts";
 
 /** What a person says of a new stack; what is left out is at its default. */
 export interface Answers {
@@ -72,7 +72,7 @@ function hostLines(answers: Answers): string[] {
 
 /** The file of a stack. */
 export function stackText(name: string, answers: Answers): string {
-  const { root = "~/docker_mount", target = "full", gpus = "auto", data = [] } = answers;
+  const { root = DEFAULT_ROOT, target = "full", gpus = "auto", data = [] } = answers;
   const where = { local: "this machine", ssh: "a machine reached by SSH", aws: "a GPU instance on AWS" };
   return `${[
     "# yaml-language-server: $schema=./schema/stack.json",
@@ -103,7 +103,5 @@ export function stackText(name: string, answers: Answers): string {
 
 /** What the program makes of a stack's file. @throws ConfigError naming every bad key */
 export function readBack(text: string, name: string): Config {
-  const config: Record<string, unknown> = parseDocument(text).toJS().config;
-  const raw = Object.entries(config).map(([key, of]) => [key.replace("gpubox:", ""), of]);
-  return parseConfig(Object.fromEntries(raw), name);
+  return parseConfigFile(Buffer.from(text), name);
 }

@@ -1,19 +1,18 @@
 /** The machine of a stack that is not on this one, above all where its host is of kind `ssh`, as the commands see it. */
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { RunError } from "@pulumi/pulumi";
-import { parseDocument } from "yaml";
 import { dialStdio } from "../components/host/dial-stdio.ts";
 import { reachSshMachine } from "../components/host/inspect-ssh.ts";
 import { type SshConnection, sshCommand } from "../components/host/ssh-command.ts";
-import { parseHost } from "../config.ts";
 import type { Context } from "./context.ts";
 import { Problem, step } from "./say.ts";
+import { readConfig } from "./setup/config.ts";
 import type { DockerAddress } from "./setup/daemon.ts";
-import { readStack, shortName, stackFile, stackOption } from "./setup/stack.ts";
+import { readStack, shortName, stackOption } from "./setup/stack.ts";
 
 /** A machine that answered. */
 export interface Remote {
@@ -22,12 +21,12 @@ export interface Remote {
   docker: DockerAddress;
 }
 
-/** What a stack's file says of the machine, checked. @throws Problem when that is wrong, or it is none of kind ssh */
+/** What a stack's file says of the machine, and of the folder on it. @throws Problem when that is none of kind ssh */
 export function readMachine(root: string, stack: string): { connection: SshConnection; folder: string } {
-  const { config = {} } = parseDocument(readFileSync(stackFile(root, stack), "utf8")).toJS() ?? {};
-  const { kind, ...connection } = told(() => parseHost(config["gpubox:host"], shortName(stack)));
-  if (kind !== "ssh") throw new Problem(`stack ${stack} is not on a machine that is reached by SSH`);
-  return { connection: connection as SshConnection, folder: String(config["gpubox:root"] ?? "~") };
+  const { host, root: folder } = readConfig(root, stack);
+  if (host.kind !== "ssh") throw new Problem(`stack ${stack} is not on a machine that is reached by SSH`);
+  const { kind: _, ...connection } = host;
+  return { connection, folder };
 }
 
 /**
@@ -45,7 +44,7 @@ export async function openRemote(root: string, stack: string): Promise<Remote> {
 export async function reach(root: string, stack: string): Promise<SshConnection> {
   const { connection, folder } = readMachine(root, stack);
   await step(`${connection.address}: looking it over by SSH`, () =>
-    toldLater(reachSshMachine(connection, { root: folder }, shortName(stack))),
+    told(reachSshMachine(connection, { root: folder }, shortName(stack))),
   );
   return connection;
 }
@@ -78,21 +77,9 @@ async function findWayOnAws(context: Context, stack: string): Promise<SshConnect
 }
 
 /** What the program says of a host is for the person as it is. */
-function asProblem(error: unknown): unknown {
-  return error instanceof RunError ? new Problem(error.message) : error;
-}
-
-function told<T>(action: () => T): T {
-  try {
-    return action();
-  } catch (error) {
-    throw asProblem(error);
-  }
-}
-
-async function toldLater<T>(result: Promise<T>): Promise<T> {
+async function told<T>(result: Promise<T>): Promise<T> {
   return await result.catch((error) => {
-    throw asProblem(error);
+    throw error instanceof RunError ? new Problem(error.message) : error;
   });
 }
 

@@ -1,9 +1,12 @@
 /** The set-up of a command, put together: everything the engine needs, and the environment it runs in. */
-import { existsSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { type Context, ensureFolder } from "./context.ts";
+import { type About, errorsOf, explain } from "./foreign-errors.ts";
 import { mendBackend } from "./recover.ts";
 import { type Captured, capture, type Env, handOver, mustRun } from "./run.ts";
+import { Problem, say } from "./say.ts";
 import { type Backend, prepareBackend } from "./setup/backend.ts";
 import { type DockerAddress, dockerAddress } from "./setup/daemon.ts";
 import { type Engine, prepareEngine } from "./setup/engine.ts";
@@ -71,8 +74,15 @@ export interface Session extends Toolchain {
   rest: string[];
 }
 
-/** The engine with a backend and the name of a stack; the stack need not be there. */
+/** The engine with a backend and the name of a stack; the stack need not be there. @throws Problem where its file is wrong */
 export async function openSession(context: Context, args: string[]): Promise<Session> {
+  const { stack } = parseStackArgs(args, context.env);
+  const settings = existsSync(stackFile(context.root, stack)) ? readStack(context.root, stack) : undefined;
+  return { ...(await openEngine(context, args)), settings };
+}
+
+/** The same without a look at the stack's file, which an engine's command may be about to mend. */
+export async function openEngine(context: Context, args: string[]): Promise<Omit<Session, "settings">> {
   const { stack, rest } = parseStackArgs(args, context.env);
   const toolchain = await prepareToolchain(context);
   const { backend, env } = prepareBackend(context);
@@ -95,7 +105,6 @@ export async function openSession(context: Context, args: string[]): Promise<Ses
     stack,
     place,
     label: stackLabel(context.root, stack),
-    settings: existsSync(stackFile(context.root, stack)) ? readStack(context.root, stack) : undefined,
     docker,
     rest,
     additions,
@@ -106,7 +115,9 @@ export async function openSession(context: Context, args: string[]): Promise<Ses
 /** Everything that `pulumi up` needs: a stack that is there, on a host that is ready for it. */
 export async function prepareStack(context: Context, args: string[]): Promise<Session> {
   const { stack } = parseStackArgs(args, context.env);
-  // Before anything is downloaded or built.
+  // Before anything is downloaded, built or started.
+  const { readConfig } = await import("./setup/config.ts");
+  readConfig(context.root, stack);
   const settings = readStack(context.root, stack);
   const session = await openSession(context, args);
   sayStandIns(session);
@@ -163,13 +174,49 @@ export async function requireStack(session: Session): Promise<void> {
 }
 
 /**
- * Runs the engine on the person's terminal, on a copy of the stack's file, and gives its exit status. Where the command asks, it asks:
- * a variable that somebody set for other stacks is no yes.
+ * Runs the engine on the person's terminal, on a copy of the stack's file. Where it fails, what it said is explained as far as that is
+ * known. Where a command asks, it asks: a variable that somebody set for other stacks is no yes.
+ *
+ * @param command one that works on resources: `up`, `preview`, `refresh` or `destroy`
+ * @param onFailure is given what the engine did, as a JSON object a line; nothing where it gave up before it began
+ * @returns its exit status
  */
-export function runEngine(session: Session, command: string, args: string[]): Promise<number> {
+export async function runEngine(
+  session: Session,
+  command: string,
+  args: string[],
+  onFailure: (events: string) => void = () => {},
+): Promise<number> {
+  const folder = mkdtempSync(join(tmpdir(), "gpubox-events-"));
+  const log = join(folder, "events");
+  const words = onCopy(session, command, [...args, "--event-log", log]);
   const { env, cwd } = inCheckout(session);
-  const asking = { ...env, PULUMI_SKIP_CONFIRMATIONS: undefined };
-  return handOver(session.engine.file, onCopy(session, command, args), { env: asking, cwd });
+  try {
+    // The engine offers its log of events only to those who debug it.
+    const code = await handOver(session.engine.file, words, {
+      env: { ...env, PULUMI_DEBUG_COMMANDS: "true", PULUMI_SKIP_CONFIRMATIONS: undefined },
+      cwd,
+    });
+    if (code === 0) return code;
+    const events = existsSync(log) ? readFileSync(log, "utf8") : "";
+    for (const line of explain(errorsOf(events) || (await saidQuietly(session)), about(session))) say(line);
+    onFailure(events);
+    return code;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** What keeps the engine from beginning, which it has told the person alone: it says the same again of a question about the stack. */
+async function saidQuietly(session: Session): Promise<string> {
+  const { code, stderr } = await tryEngine(session, ["stack", "output", "--show-secrets"]);
+  return code === 0 ? "" : stderr;
+}
+
+function about({ stack, env, engine }: Session): About {
+  const { PULUMI_CONFIG_PASSPHRASE: given, PULUMI_CONFIG_PASSPHRASE_FILE: file } = env;
+  const passphrase = given !== undefined || !file ? "PULUMI_CONFIG_PASSPHRASE" : file;
+  return { stack, passphrase, engine: engine.file };
 }
 
 /** What the engine would do, as it tells programs. A failure is an answer. */
@@ -189,8 +236,11 @@ function onCopy(session: Session, command: string, args: string[]): string[] {
 }
 
 /** Asks the engine something; what it prints is collected. @throws Problem when it fails */
-export function askEngine(session: Session, args: string[]): Promise<string> {
-  return mustRun(session.engine.file, [...args, "--non-interactive"], inCheckout(session));
+export async function askEngine(session: Session, args: string[]): Promise<string> {
+  const asked = mustRun(session.engine.file, [...args, "--non-interactive"], inCheckout(session));
+  return await asked.catch((error: Problem) => {
+    throw new Problem([error.message, ...explain(error.message, about(session))].join("\n"));
+  });
 }
 
 /** Like `askEngine`, where a failure is an answer. */

@@ -66,23 +66,33 @@ give_up_on_container() {
   say "the last lines of its log:"
   # Jupyter logs its address together with its token.
   docker_briefly logs --tail 20 "$CONTAINER" 2>&1 | sed -e 's/token=[^ &"]*/token=.../g' -e 's/^/  | /' >&2
+  if [ "$killed" = true ]; then give_up_for_memory; fi
   fail 1 "container $CONTAINER $1, so $URL will not answer" "  the whole log:  docker logs $CONTAINER"
+}
+
+give_up_for_memory() {
+  if [ "$limit" -gt 0 ]; then
+    fail 1 "container $CONTAINER was killed for want of memory, so $URL will not answer" \
+      "  its limit is $((limit / 1048576)) MB: raise its \`memory\` in gpubox:notebooks, or leave it out"
+  fi
+  fail 1 "container $CONTAINER was killed for want of memory, so $URL will not answer" \
+    "  the machine has no more: close other programs there, or add swap"
 }
 
 # The daemon's number of restarts only says something compared with an earlier look.
 restarts=
 look_at_container() {
   found=$(docker_briefly inspect --type container \
-    --format '{{.State.Status}} {{.State.ExitCode}} {{.RestartCount}}' "$CONTAINER" 2>&1) || {
+    --format '{{.State.Status}} {{.State.ExitCode}} {{.RestartCount}} {{.State.OOMKilled}} {{.HostConfig.Memory}}' \
+    "$CONTAINER" 2>&1) || {
     case $found in
       *'No such container'*) fail 1 "there is no container $CONTAINER, so $URL will not answer" ;;
     esac
     return 0
   }
-  status=${found%% *}
-  code=${found#* }
-  count=${code#* }
-  code=${code% *}
+  # shellcheck disable=SC2086 # its words
+  set -- $found
+  status=$1 code=$2 count=$3 killed=${4-} limit=${5-0}
   case $status in
     exited | dead) give_up_on_container "has stopped with exit code $code" ;;
     restarting) give_up_on_container "keeps stopping with exit code $code" ;;

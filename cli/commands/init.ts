@@ -1,7 +1,7 @@
 /** `npm run init`: asks a few questions, or takes flags, and writes a new stack's file. */
 import { existsSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { ConfigError } from "../../config.ts";
+import { ConfigError, DEFAULT_ROOT } from "../../config.ts";
 import type { Context } from "../context.ts";
 import { type Answers, REQUIRED, readBack, stackText } from "../init.ts";
 import { Problem, say } from "../say.ts";
@@ -108,7 +108,7 @@ async function ask(flags: Flags): Promise<Answers & Flags> {
               .map((each) => each.trim()),
           }
         : {};
-  const root = await required("Folder there for code and data:", "~/docker_mount");
+  const root = await required("Folder there for code and data:", DEFAULT_ROOT);
   const target = await select<"full" | "lab">({
     message: "What is in the image?",
     choices: [

@@ -4,6 +4,7 @@ import type { Context } from "../context.ts";
 import { runHostScript } from "../host-scripts.ts";
 import { findWay } from "../remote.ts";
 import { Problem, say } from "../say.ts";
+import { readConfig } from "../setup/config.ts";
 import { confirm } from "../setup/packages.ts";
 import { parseStackArgs, shortName, stackOption } from "../setup/stack.ts";
 
@@ -26,7 +27,7 @@ export async function purge(context: Context, args: string[]): Promise<number> {
   const names = rest.filter((arg) => !/^(-y|--yes)$/.test(arg));
   const option = names.find((name) => name.startsWith("-"));
   if (option) throw new Problem(`there is no option ${option}; it takes names like data/pets, and --yes`);
-  const { root, entries: configured } = await readConfigured(context, stack);
+  const { root, entries: configured } = readConfigured(context, stack);
   const connection = await findWay(context, stack);
   const entries = chooseEntries(await putEntries(context, root, connection), names);
   if (entries.length === 0) {
@@ -51,9 +52,7 @@ export async function purge(context: Context, args: string[]): Promise<number> {
 const nameOf = ({ kind, folder }: PutEntry) => `${kind}/${folder}`;
 
 /** The root of a stack, as its file has it, and its entries by their names. @throws Problem when the file cannot be used */
-async function readConfigured(context: Context, stack: string): Promise<{ root: string; entries: string[] }> {
-  // Loads Pulumi's SDK, which other commands need not wait for.
-  const { readConfig } = await import("../setup/config.ts");
+function readConfigured(context: Context, stack: string): { root: string; entries: string[] } {
   const config = readConfig(context.root, stack);
   const entries = KINDS.flatMap((kind) => config[kind].map(({ folder }) => `${kind}/${folder}`));
   return { root: config.root, entries };

@@ -4,7 +4,7 @@ import type { Context } from "../context.ts";
 import { containersOf, nameOf } from "../reconcile.ts";
 import { Problem, say } from "../say.ts";
 import { openSession, requireStack, type Session } from "../session.ts";
-import { daemonsWord, dockerAddress, dockerClient, pingDocker } from "../setup/daemon.ts";
+import { daemonsWord, dockerAddress, dockerClient, howToBeAllowed, pingDocker } from "../setup/daemon.ts";
 import { parseStackArgs, readStack } from "../setup/stack.ts";
 import { readState, type State } from "../state.ts";
 import { findPlaces, isStackFileThere, readStateFile } from "../state-file.ts";
@@ -21,7 +21,9 @@ export async function stop(context: Context, args: string[]): Promise<number> {
   if (host === "aws") return await stopOnAws(context, args, names);
   if (host === "ssh") return await stopBySsh(context, args, names);
   const address = dockerAddress(context.env);
-  if ((await pingDocker(address.host)) !== "ok") {
+  const ping = await pingDocker(address.host);
+  if (ping === "denied") throw new Problem(howToBeAllowed(address.host));
+  if (ping !== "ok") {
     say(`no Docker daemon answers at ${address.host}, so no notebook of stack ${stack} runs on it`);
     return 0;
   }

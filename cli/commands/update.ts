@@ -5,6 +5,7 @@ import type { Context } from "../context.ts";
 import { runHostScript } from "../host-scripts.ts";
 import { findWay } from "../remote.ts";
 import { Problem, say } from "../say.ts";
+import { readConfig } from "../setup/config.ts";
 import { notUp, parseStackArgs, shortName } from "../setup/stack.ts";
 import { findPlaces, isStackFileThere } from "../state-file.ts";
 
@@ -25,8 +26,7 @@ export async function update(context: Context, args: string[]): Promise<number> 
 
 /** The `code` entries of a stack's file. @throws Problem when that cannot be used */
 async function codeEntries(context: Context, stack: string): Promise<CodeParameters[]> {
-  // Both load Pulumi's SDK, which other commands need not wait for.
-  const { readConfig } = await import("../setup/config.ts");
+  // Loads Pulumi's SDK, which other commands need not wait for.
   const { codeParameters } = await import("../../components/workspace/code.ts");
   const { code, root } = readConfig(context.root, stack);
   return code.map((entry) => ({ ROOT: root, ...codeParameters(entry) }));

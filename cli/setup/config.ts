@@ -1,43 +1,41 @@
-/** A stack's whole configuration, checked as the program checks it. Loads Pulumi's SDK: for those who can wait. */
-import { readFileSync } from "node:fs";
-import { parseDocument } from "yaml";
-import { type Config, ConfigError, parseConfig } from "../../config.ts";
-import { Problem } from "../say.ts";
-import { noSuchFile, shortName, stackFile } from "./stack.ts";
+/** A stack's whole configuration, checked as the program checks it. Loads the schema: for those who can wait. */
+import { type Config, ConfigError, checkConfig, fromEngine } from "../../config.ts";
+import { NAMESPACE } from "../../config-errors.ts";
+import { type ConfigFile, readConfigFile } from "../../config-file.ts";
+import { readStackFile, shortName, told } from "./stack.ts";
 
-/** What makes a value one that only the engine can read. */
-const isSecret = (value: unknown): boolean =>
-  typeof value === "object" &&
-  value !== null &&
-  ("secure" in value ? typeof value.secure === "string" : Object.values(value).some(isSecret));
-
-/** @throws Problem when there is no such file, it is no YAML, or the program would refuse it */
+/** @throws Problem when there is no such file, or naming everything that is wrong with it */
 export function readConfig(root: string, stack: string): Config {
-  const file = stackFile(root, stack);
-  let text: string;
-  try {
-    text = readFileSync(file, "utf8");
-  } catch {
-    throw noSuchFile(root, stack, file);
-  }
-  const document = parseDocument(text);
-  const [error] = document.errors;
-  if (error) throw new Problem(`${file} is not valid YAML: ${error.message}`);
-  const entries = Object.entries((document.toJS()?.config ?? {}) as Record<string, unknown>);
-  const raw = entries.flatMap(([key, value]) =>
-    key.startsWith("gpubox:") ? [[key.slice("gpubox:".length), clear(value)]] : [],
-  );
-  try {
-    return parseConfig(Object.fromEntries(raw), shortName(stack));
-  } catch (problem) {
-    throw problem instanceof ConfigError ? new Problem(problem.message) : problem;
-  }
+  const file = readStackFile(root, stack);
+  return told(() => judge(file, shortName(stack)));
 }
 
-/** A secret is some text, which is all that is to be known of it here. */
-function clear(value: unknown): unknown {
-  if (!isSecret(value)) return value;
-  if (typeof (value as { secure?: unknown }).secure === "string") return "";
-  if (Array.isArray(value)) return value.map(clear);
-  return Object.fromEntries(Object.entries(value as object).map(([key, inner]) => [key, clear(inner)]));
+/** What the program makes of the text of a stack's file. @throws ConfigError naming everything that is wrong with it */
+export function parseConfigFile(bytes: Uint8Array, stack: string): Config {
+  return judge(readConfigFile(bytes, stack), stack);
+}
+
+function judge({ raw, secrets, problems }: ConfigFile, stack: string): Config {
+  const checked = checkConfig(fromEngine(handedOver(raw)));
+  const all = [...problems, ...(checked.problems ?? []).map((line) => ofSecret(line, secrets))];
+  if (all.length > 0 || !checked.config) throw new ConfigError(stack, all);
+  return checked.config;
+}
+
+/** What the engine hands a program of a configuration: a text for each key. */
+function handedOver(raw: Record<string, unknown>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(raw).map(([key, value]) => [
+      `${NAMESPACE}:${key}`,
+      typeof value === "string" ? value : JSON.stringify(value),
+    ]),
+  );
+}
+
+/** What is wrong with a secret is that it is one. */
+function ofSecret(line: string, secrets: string[]): string {
+  const secret = secrets.find((at) => line.startsWith(`${at}: `));
+  return secret === undefined
+    ? line
+    : `${secret}: cannot be a secret; the values of a notebook's \`environment\` can`;
 }

@@ -3,11 +3,21 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { askDocker, DEFAULT_DOCKER_HOST } from "../../components/host/docker-api.ts";
+import {
+  askDocker,
+  DEFAULT_DOCKER_HOST,
+  howToBeAllowed,
+  isDenied,
+} from "../../components/host/docker-api.ts";
 import type { Env } from "../run.ts";
 import { Problem } from "../say.ts";
 
-export { askDocker, DEFAULT_DOCKER_HOST, dockerClient } from "../../components/host/docker-api.ts";
+export {
+  askDocker,
+  DEFAULT_DOCKER_HOST,
+  dockerClient,
+  howToBeAllowed,
+} from "../../components/host/docker-api.ts";
 
 /** Where a daemon is looked for. */
 export interface DockerAddress {
@@ -51,18 +61,13 @@ export async function pingDocker(host: string, patience = 5_000): Promise<Ping> 
     await askDocker(host, "/_ping", patience);
     return "ok";
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EACCES" ? "denied" : "silent";
+    return isDenied(error) ? "denied" : "silent";
   }
-}
-
-/** How a person gets to be allowed to use a daemon. */
-export function howToBeAllowed(host: string): string {
-  return `you may not use the Docker daemon at ${host}: run \`sudo usermod -aG docker $USER\`, log out and in again, and run the same again`;
 }
 
 /** What to tell the person when a question to a daemon failed. */
 export function daemonProblem(host: string, error: unknown): Problem {
-  if ((error as NodeJS.ErrnoException).code === "EACCES") return new Problem(howToBeAllowed(host));
+  if (isDenied(error)) return new Problem(howToBeAllowed(host));
   const reason = error instanceof Error ? error.message : String(error);
   return new Problem(
     `no Docker daemon answers at ${host} (${reason}): run \`npm start\`, which starts it or says what to do`,

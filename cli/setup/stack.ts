@@ -14,6 +14,9 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseDocument } from "yaml";
+import type { HostConfig } from "../../config.ts";
+import { ConfigError, KEYS, NAMESPACE, nearest } from "../../config-errors.ts";
+import { type ConfigFile, readConfigFile } from "../../config-file.ts";
 import type { Context } from "../context.ts";
 import { mustRun, type RunOptions } from "../run.ts";
 import { Problem, step } from "../say.ts";
@@ -80,37 +83,76 @@ export function stackLabel(root: string, stack: string): string {
   return `${projectName(root)}/${shortName(stack)}`;
 }
 
-/** What the set-up needs to know of a stack's configuration; the program checks all of it. */
+/** What the set-up needs to know of a stack's configuration; `readConfig` checks all of it. */
 export interface StackSettings {
   /** Kind of host, `local` by default. */
-  host: string;
+  host: HostConfig["kind"];
   image: unknown;
   /** Names of the notebooks; none where the file leaves them to the defaults, or has them wrong. */
   notebooks: string[];
 }
 
 /**
- * Reads a stack's file.
+ * Reads a stack's file: the only way in which a command learns what is in it.
  *
- * @throws Problem when there is no such file, or it is no YAML
+ * @throws Problem when there is no such file, or it is nothing that has keys
  */
-export function readStack(root: string, stack: string): StackSettings {
+export function readStackFile(root: string, stack: string): ConfigFile {
   const file = stackFile(root, stack);
   if (!existsSync(file)) throw noSuchFile(root, stack, file);
-  const document = parseDocument(readFileSync(file, "utf8"));
-  const [error] = document.errors;
-  if (error) throw new Problem(`${file} is not valid YAML: ${error.message}`);
-  const config = document.toJS()?.config ?? {};
-  const notebooks = config["gpubox:notebooks"];
+  return told(() => readConfigFile(contents(file), shortName(stack)));
+}
+
+function contents(file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    throw new Problem(`${file} cannot be read: ${(error as Error).message}`);
+  }
+}
+
+/** Reads a configuration; what is wrong with it is for the person. */
+export function told<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw error instanceof ConfigError ? new Problem(error.message) : error;
+  }
+}
+
+const KINDS: Record<HostConfig["kind"], true> = { local: true, ssh: true, aws: true };
+
+/**
+ * Reads what decides where a stack is, without the values of the notebooks and their like: those may be wrong while it is stopped, say.
+ *
+ * @throws Problem when there is no such file, or a key in it is misspelt, or the kind of host
+ */
+export function readStack(root: string, stack: string): StackSettings {
+  const { raw, problems } = readStackFile(root, stack);
+  const host = raw.host === undefined ? "local" : (raw.host as { kind?: unknown } | null)?.kind;
+  const unknown = Object.keys(raw).filter((key) => !KEYS.some((each) => each === key));
+  const all = [
+    ...problems,
+    ...unknown.map((key) => {
+      const meant = nearest(key, KEYS);
+      const instead = meant === undefined ? `there is ${KEYS.join(", ")}` : `did you mean "${meant}"?`;
+      return `${NAMESPACE}:${key}: there is no such key; ${instead}`;
+    }),
+    ...(Object.hasOwn(KINDS, String(host)) ? [] : [`${NAMESPACE}:host.kind: must be ${KIND_WORDS}`]),
+  ];
+  if (all.length > 0) throw new Problem(new ConfigError(shortName(stack), all).message);
+  const { image, notebooks } = raw;
   return {
-    host: config["gpubox:host"]?.kind ?? "local",
-    image: config["gpubox:image"],
+    host: host as HostConfig["kind"],
+    image,
     notebooks: Array.isArray(notebooks) ? notebooks.map((each) => each?.name) : [],
   };
 }
 
+const KIND_WORDS = '"local", "ssh" or "aws"';
+
 /** That there is no such stack. */
-export function noSuchFile(root: string, stack: string, file: string): Problem {
+function noSuchFile(root: string, stack: string, file: string): Problem {
   const names = readdirSync(root).flatMap((entry) => /^Pulumi\.(.+)\.yaml$/.exec(entry)?.[1] ?? []);
   return new Problem(
     `there is no stack ${stack}: ${file} does not exist. There is ${names.join(", ")}; for a new one: \`npm run init -- -s ${shortName(stack)}\``,
@@ -120,7 +162,8 @@ export function noSuchFile(root: string, stack: string, file: string): Problem {
 /**
  * A copy of a stack's file for the engine to work with: it adds a line of its own (`encryptionsalt`) and
  * formats the whole anew, which is not wanted in a file that is under version control. The salt it needs is in
- * the state as well.
+ * the state as well. The copy is JSON, which is YAML: the engine's YAML takes `2024-05-01` for a time and `010` for
+ * eight, and is to see what was read here.
  *
  * @returns the arguments that make the engine use the copy; none where there is no file, or the person names one
  */
@@ -132,9 +175,13 @@ export function useCopy(context: Context, stack: string, args: string[]): string
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const copy = stackFile(folder, stack);
   const next = `${copy}.${process.pid}`;
-  writeFileSync(next, readFileSync(file), { mode: 0o600 });
+  writeCopy(context.root, stack, next);
   renameSync(next, copy);
   return ["--config-file", copy];
+}
+
+function writeCopy(root: string, stack: string, file: string): void {
+  writeFileSync(file, `${JSON.stringify(readStackFile(root, stack).whole, null, 2)}\n`, { mode: 0o600 });
 }
 
 /** Makes a stack in the backend. Done on copies, as the engine would write into the stack's file. */
@@ -147,7 +194,7 @@ export async function createStack(
   const folder = mkdtempSync(join(tmpdir(), "gpubox-stack-"));
   try {
     copyFileSync(join(root, "Pulumi.yaml"), join(folder, "Pulumi.yaml"));
-    copyFileSync(stackFile(root, stack), stackFile(folder, stack));
+    writeCopy(root, stack, stackFile(folder, stack));
     await step(`stack ${stack}: making it`, () =>
       mustRun(engine, ["stack", "init", "--stack", stack, "--no-select", "--non-interactive"], {
         ...options,

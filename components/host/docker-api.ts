@@ -30,6 +30,16 @@ export function ownDockerHost(): string {
   return sockets.find((host) => existsSync(host.slice(SOCKET.length))) ?? DEFAULT_DOCKER_HOST;
 }
 
+/** How a person gets to be allowed to use a daemon. */
+export function howToBeAllowed(host: string): string {
+  return `you may not use the Docker daemon at ${host}: run \`sudo usermod -aG docker $USER\`, log out and in again, and run the same again`;
+}
+
+/** Whether a question to a daemon failed because it is not to be asked by this person. */
+export function isDenied(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === "EACCES";
+}
+
 /** A client of the daemon at an address, as in DOCKER_HOST; `timeout` in milliseconds, none by default. */
 export function dockerClient(host: string, timeout?: number): Docker {
   // Loaded here: it brings clients of gRPC and SSH with it, and most commands need none of it.

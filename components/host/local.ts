@@ -11,7 +11,7 @@ import * as command from "@pulumi/command";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import type Docker from "dockerode";
-import { askDocker, ownDockerHost } from "./docker-api.ts";
+import { askDocker, howToBeAllowed, isDenied, ownDockerHost } from "./docker-api.ts";
 import { type GpuFindings, gpuInventory, NVIDIA_DETAIL_ARGS, NVIDIA_SMI_ARGS } from "./gpus.ts";
 import type { DockerHost, GpuInventory, HostRun, HostScriptArgs } from "./host.ts";
 import { lastLine, scriptCommand, scriptText } from "./host.ts";
@@ -105,7 +105,9 @@ export class LocalHost extends pulumi.ComponentResource implements DockerHost {
  * @throws pulumi.RunError naming everything that keeps it from serving the stack
  */
 export async function inspectLocalMachine(needs: HostNeeds, root: string): Promise<Machine> {
-  const { info, facts } = await lookAtLocalMachine(needs, root).catch((error: Error) => {
+  const daemon = ownDockerHost();
+  const { info, facts } = await lookAtLocalMachine(needs, root, daemon).catch((error: Error) => {
+    if (isDenied(error)) throw new pulumi.RunError(howToBeAllowed(daemon));
     throw new pulumi.RunError(
       `no Docker daemon answers on this machine (${error.message}); nothing was created. Run \`npm start\`, which installs or starts one, or start it yourself: \`sudo systemctl start docker\``,
     );
@@ -131,7 +133,7 @@ export async function inspectLocalMachine(needs: HostNeeds, root: string): Promi
 export async function lookAtLocalMachine(
   needs: HostNeeds,
   root: string,
-  daemon: string = ownDockerHost(),
+  daemon: string,
 ): Promise<{ info: DaemonInfo; facts: HostFacts }> {
   const [info, containers, networks, volumes, driver, toolkitHook, listenErrors] = await Promise.all([
     askInfo(daemon),

@@ -138,7 +138,7 @@ function sources(): string {
   const folders = ["cli", "components", "host-scripts"].flatMap((folder) =>
     readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" }).map((path) => join(folder, path)),
   );
-  return ["config.ts", "config-errors.ts", ...folders]
+  return ["config.ts", "config-errors.ts", "config-file.ts", ...folders]
     .filter((path) => /\.(ts|mjs|sh|py)$/.test(path))
     .map((path) => readFileSync(join(ROOT, path), "utf8").replace(/\$\{[^{}]*\}|\$\([^()]*\)|\$\w+/g, "…"))
     .join("\n");

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { parse } from "yaml";
 import { createContext } from "../../../../cli/context.ts";
 import { neededBase } from "../../../../cli/setup/base-image.ts";
 import { parseStackArgs, readStack, shortName, useCopy } from "../../../../cli/setup/stack.ts";
@@ -74,8 +75,8 @@ describe("a stack's file", () => {
     expect(readStack(root, "lab").notebooks).toEqual([]);
   });
 
-  it("is local by default, also when it is empty", () => {
-    write("");
+  it("is local by default", () => {
+    write("config: {}\n");
     expect(readStack(root, "acme/gpubox/lab")).toEqual({ host: "local", image: undefined, notebooks: [] });
   });
 
@@ -96,9 +97,21 @@ describe("a stack's file", () => {
     const context = createContext({ GPUBOX_CACHE: join(root, "cache") }, root);
     const [option, copy] = useCopy(context, "lab", ["--yes"]);
     expect(option).toBe("--config-file");
-    expect(readFileSync(copy as string, "utf8")).toBe("config: {}  # mine\n");
+    expect(parse(readFileSync(copy as string, "utf8"))).toEqual({ config: {} });
     writeFileSync(copy as string, "encryptionsalt: abc\n");
     expect(readFileSync(join(root, "Pulumi.lab.yaml"), "utf8")).toBe("config: {}  # mine\n");
+  });
+
+  it("is copied as it was read here, whatever the engine's own YAML makes of it", () => {
+    write(
+      "encryptionsalt: v1:abc\nconfig:\n  aws:region: 2024-05-01\n  gpubox:notebooks: [{name: yes, port: 010}]\n",
+    );
+    const context = createContext({ GPUBOX_CACHE: join(root, "cache") }, root);
+    const [, copy] = useCopy(context, "lab", []);
+    expect(JSON.parse(readFileSync(copy as string, "utf8"))).toEqual({
+      encryptionsalt: "v1:abc",
+      config: { "aws:region": "2024-05-01", "gpubox:notebooks": [{ name: "yes", port: 10 }] },
+    });
   });
 
   it("is not copied when the person names another", () => {

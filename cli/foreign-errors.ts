@@ -1,0 +1,84 @@
+/**
+ * What the engine, its plugins, Docker or ssh say when something is wrong that they alone can see, in words of ours with what mends it:
+ * one table. docs/troubleshooting.md has a row for each.
+ */
+import { z } from "zod";
+
+/** What an explanation may have to name. */
+export interface About {
+  stack: string;
+  /** Where the passphrase comes from, in words. */
+  passphrase: string;
+  /** The engine that is used. */
+  engine: string;
+}
+
+/** An error of somebody else's. */
+interface ForeignError {
+  said: RegExp;
+  /** What is wrong, and what mends it. */
+  explain(match: RegExpExecArray, about: About): string;
+}
+
+const TABLE: ForeignError[] = [
+  {
+    said: /docker-credential-([\w.-]+)\W+(?:executable file not found|resolves to executable|no such file)/,
+    explain: ([, helper]) => missingHelper(helper as string),
+  },
+  {
+    said: /could not find an available, non-overlapping IPv4 address pool|all predefined address pools have been fully subnetted/,
+    explain: () =>
+      "Docker has no address left for another network: `docker network prune` removes those that nothing uses; more addresses come from `default-address-pools` in /etc/docker/daemon.json",
+  },
+  {
+    said: /OOM-killed|[Mm]inimum memory limit allowed is/,
+    explain: () =>
+      "the container's `memory` in gpubox:notebooks is too little for it to start: raise it, or leave it out",
+  },
+  {
+    said: /incorrect passphrase/,
+    explain: (_, { stack, passphrase }) =>
+      `the passphrase is not the one that protects the secrets of stack ${stack}; it comes from ${passphrase}: put the right one there. docs/troubleshooting.md says what to do where it is gone for good`,
+  },
+  {
+    said: /is newer than what this version of the Pulumi CLI understands|uses features that are not supported by this version of the Pulumi CLI/,
+    explain: (_, { stack, engine }) =>
+      `the state of stack ${stack} was written by a newer Pulumi than this one (${engine}), and was not touched: update gpubox with \`git pull\`, or the \`pulumi\` on your PATH`,
+  },
+];
+
+/** What to do about a program that Docker asks for the passwords of registries, and that is not there. */
+export function missingHelper(helper: string): string {
+  return `the credential helper docker-credential-${helper}, which Docker's config.json (in ~/.docker, or DOCKER_CONFIG) names, is not on PATH: install it, or take its name out of \`credsStore\` or \`credHelpers\` there`;
+}
+
+/** What there is to say about errors, each once; nothing for those that nobody knows. */
+export function explain(said: string, about: About): string[] {
+  return TABLE.flatMap((each) => {
+    const match = each.said.exec(said);
+    return match ? [each.explain(match, about)] : [];
+  });
+}
+
+const event = z.object({
+  diagnosticEvent: z.object({ message: z.string(), severity: z.string() }).optional(),
+});
+
+/** The errors in what the engine did, one JSON object a line; a killed one has not ended its last line. */
+export function errorsOf(events: string): string {
+  return events
+    .split("\n")
+    .flatMap((line) => {
+      const { diagnosticEvent } = event.safeParse(parse(line)).data ?? {};
+      return diagnosticEvent?.severity === "error" ? [diagnosticEvent.message] : [];
+    })
+    .join("\n");
+}
+
+function parse(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,144 @@
+/** Reading a stack's file, `Pulumi.<stack>.yaml`: strict about the whole of it, so that nothing in it goes unseen. Pure. */
+import { isMap, isScalar, LineCounter, type Node, parseDocument } from "yaml";
+import { ConfigError, KEYS, keyProblem, NAMESPACE, nearest, TOP_KEYS } from "./config-errors.ts";
+
+/** A stack's file, its values not checked yet. */
+export interface ConfigFile {
+  /** All of it as plain values, secrets as they are encrypted: for the engine, which then reads what was read here. */
+  whole: Record<string, unknown>;
+  /** What it says of our keys, without their namespace. Secrets are empty texts. */
+  raw: Record<string, unknown>;
+  /** The places of secrets, as messages name them. */
+  secrets: string[];
+  /** What is wrong with it apart from the values of our keys, a line each. */
+  problems: string[];
+}
+
+type Values = Record<string, unknown>;
+
+const isValues = (value: unknown): value is Values =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** What a value is, for people. */
+function kindOf(value: unknown): string {
+  if (Array.isArray(value)) return "a list";
+  return typeof value === "object" ? "nothing" : `only ${JSON.stringify(String(value).slice(0, 40))}`;
+}
+
+/**
+ * Reads a stack's file.
+ *
+ * @param bytes what is in it
+ * @param stack name of the stack, without its organization
+ * @throws ConfigError where it is nothing that has keys
+ */
+export function readConfigFile(bytes: Uint8Array, stack: string): ConfigFile {
+  const name = `Pulumi.${stack}.yaml`;
+  const refuse = (...problems: string[]) => new ConfigError(stack, problems);
+  const lines = new LineCounter();
+  const document = parseDocument(decode(bytes) ?? throwing(refuse(`${name}:1: is no text in UTF-8`)), {
+    lineCounter: lines,
+    prettyErrors: false,
+  });
+  const lineOf = (offset: number | undefined) => lines.linePos(offset ?? 0).line || 1;
+  // A warning is of a tag that nobody here knows, whose value would be a guess.
+  const [fault] = [...document.errors, ...document.warnings];
+  if (fault) throw refuse(`${name} is not valid YAML: line ${lineOf(fault.pos[0])}: ${explain(fault)}`);
+
+  const whole = plain(() => document.toJS());
+  if (whole === undefined)
+    throw refuse(`${name} is not valid YAML: an alias, as in *name, leads nowhere or to itself`);
+  if (whole === null) {
+    throw refuse(
+      `${name}:1: is empty: \`npm run init\` writes one; for the defaults alone, write "config: {}"`,
+    );
+  }
+  if (!isValues(whole)) throw refuse(`${name}:1: must begin with "config:", and holds ${kindOf(whole)}`);
+
+  /** Where a key is, from the top. */
+  const at = (...path: string[]) => `${name}:${lineOf(keyOffset(document.contents, path))}: `;
+  const { config = {} } = whole;
+  const keys = isValues(config) ? Object.keys(config) : [];
+  const secrets: string[] = [];
+  const problems = [
+    ...Object.keys(whole).flatMap((key) => topProblem(key, whole[key]).map((problem) => at(key) + problem)),
+    ...keys.flatMap((key) => {
+      const problem = keyProblem(key);
+      return problem === undefined ? [] : [at("config", key) + problem];
+    }),
+  ];
+  const prefix = `${NAMESPACE}:`;
+  const own = keys.filter((key) => key.startsWith(prefix) && keyProblem(key) === undefined);
+  const values = config as Values;
+  const raw = Object.fromEntries(
+    own.map((key) => [key.slice(prefix.length), withoutSecrets(values[key], key, secrets)]),
+  );
+  return { whole, raw, secrets, problems };
+}
+
+function throwing(error: Error): never {
+  throw error;
+}
+
+function decode(bytes: Uint8Array): string | undefined {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+function explain({ code, message }: { code: string; message: string }): string {
+  return code === "MULTIPLE_DOCS" ? "there is one document in a stack's file, and none after `---`" : message;
+}
+
+/** Plain values as JSON can hold them, which is what the engine is given; undefined for what it cannot. */
+function plain(read: () => unknown): unknown {
+  try {
+    return JSON.parse(JSON.stringify(read()));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Where the key at the end of a path is in the text. */
+function keyOffset(node: unknown, [first, ...rest]: string[]): number | undefined {
+  if (!isMap(node)) return undefined;
+  const pair = node.items.find(({ key }) => (isScalar(key) ? String(key.value) : String(key)) === first);
+  if (pair === undefined) return undefined;
+  return rest.length > 0 ? keyOffset(pair.value, rest) : (pair.key as Node).range?.[0];
+}
+
+/** What is wrong with a key at the top of the file. */
+function topProblem(key: string, value: unknown): string[] {
+  if (!TOP_KEYS.includes(key)) {
+    const meant = key.includes(":") ? undefined : nearest(key, TOP_KEYS);
+    if (meant !== undefined) return [`${key}: there is no such key; did you mean "${meant}"?`];
+    const below = key.startsWith(`${NAMESPACE}:`) || KEYS.some((each) => each === key);
+    return [
+      below
+        ? `${key}: belongs below "config:", indented`
+        : `${key}: there is no such key; there is ${TOP_KEYS.join(", ")}`,
+    ];
+  }
+  if (key === "config" && value !== null && !isValues(value))
+    return [`config: must hold keys like "${NAMESPACE}:root", and holds ${kindOf(value)}`];
+  if (!["config", "environment"].includes(key) && typeof value !== "string")
+    return [`${key}: must be a text, as Pulumi wrote it`];
+  return [];
+}
+
+/** A secret is some text, which is all that is to be known of it here. Their places are added to `secrets`. */
+function withoutSecrets(value: unknown, at: string, secrets: string[]): unknown {
+  if (Array.isArray(value))
+    return value.map((each, index) => withoutSecrets(each, `${at}[${index}]`, secrets));
+  if (!isValues(value)) return value;
+  const entries = Object.entries(value);
+  if (entries.length === 1 && typeof value.secure === "string") {
+    secrets.push(at);
+    return "";
+  }
+  return Object.fromEntries(
+    entries.map(([key, inner]) => [key, withoutSecrets(inner, `${at}.${key}`, secrets)]),
+  );
+}
