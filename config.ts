@@ -5,8 +5,7 @@
  * components/host/aws/args.ts) and nowhere else;
  * `npm run schema` makes `schema/stack.json` from it, which editors check the stack files with.
  */
-import { existsSync, readFileSync } from "node:fs";
-import { join, posix } from "node:path";
+import { posix } from "node:path";
 import { z } from "zod";
 import { CATALOGUE, type CatalogueEntry } from "./catalogue.ts";
 import { awsHostArgs } from "./components/host/aws/args.ts";
@@ -600,23 +599,13 @@ export async function loadConfig(): Promise<Config> {
     const foreign = Object.keys(all).flatMap((key) => keyProblem(key) ?? []);
     if (foreign.length > 0) throw new ConfigError(stack, foreign);
     const raw = fromEngine(all);
-    if (Object.keys(raw).length === 0) await checkFile(stack);
+    // The engine leaves out what is below another key than `config:` and says nothing; the commands have looked before.
+    if (Object.keys(raw).length === 0)
+      pulumi.log.warn(`stack ${stack} sets no key of gpubox, so it is made with the defaults`);
     return parseConfig(raw, stack);
   } catch (error) {
     throw error instanceof ConfigError ? new pulumi.RunError(error.message) : error;
   }
-}
-
-/**
- * A stack without a key of ours may be one whose file says `confg:`, of which the engine says nothing. The commands have looked
- * before; this is for plain `pulumi up`.
- */
-async function checkFile(stack: string): Promise<void> {
-  const file = join(import.meta.dirname, `Pulumi.${stack}.yaml`);
-  if (!existsSync(file)) return;
-  const { readConfigFile } = await import("./config-file.ts");
-  const { problems } = readConfigFile(readFileSync(file), stack);
-  if (problems.length > 0) throw new ConfigError(stack, problems);
 }
 
 let keys: (KeySchema & Record<string, unknown>) | undefined;

@@ -3,6 +3,7 @@
  * one table. docs/troubleshooting.md has a row for each.
  */
 import { z } from "zod";
+import { socketProblem } from "../components/host/ssh-command.ts";
 
 /** What an explanation may have to name. */
 export interface About {
@@ -11,6 +12,8 @@ export interface About {
   passphrase: string;
   /** The engine that is used. */
   engine: string;
+  /** HOME. */
+  home: string;
 }
 
 /** An error of somebody else's. */
@@ -33,7 +36,7 @@ const TABLE: ForeignError[] = [
   {
     said: /OOM-killed|[Mm]inimum memory limit allowed is/,
     explain: () =>
-      "the container's `memory` in gpubox:notebooks is too little for it to start: raise it, or leave it out",
+      "the memory that gpubox:notebooks gives the container is too little for it to start: raise `memory`, or leave it out",
   },
   {
     said: /incorrect passphrase/,
@@ -41,9 +44,14 @@ const TABLE: ForeignError[] = [
       `the passphrase is not the one that protects the secrets of stack ${stack}; it comes from ${passphrase}: put the right one there. docs/troubleshooting.md says what to do where it is gone for good`,
   },
   {
-    said: /is newer than what this version of the Pulumi CLI understands|uses features that are not supported by this version of the Pulumi CLI/,
+    said: /unsupported checkpoint version|needs support for the following features|is newer than what this version of the Pulumi CLI understands|features that are not supported by this version of the Pulumi CLI/,
     explain: (_, { stack, engine }) =>
       `the state of stack ${stack} was written by a newer Pulumi than this one (${engine}), and was not touched: update gpubox with \`git pull\`, or the \`pulumi\` on your PATH`,
+  },
+  {
+    said: /ControlPath too long|too long for Unix domain socket/,
+    explain: (_, { home }) =>
+      socketProblem(home) ?? "the path of ssh's socket is too long: a shorter TMPDIR or HOME mends it",
   },
 ];
 

@@ -76,14 +76,8 @@ export interface Session extends Toolchain {
 
 /** The engine with a backend and the name of a stack; the stack need not be there. @throws Problem where its file is wrong */
 export async function openSession(context: Context, args: string[]): Promise<Session> {
-  const { stack } = parseStackArgs(args, context.env);
-  const settings = existsSync(stackFile(context.root, stack)) ? readStack(context.root, stack) : undefined;
-  return { ...(await openEngine(context, args)), settings };
-}
-
-/** The same without a look at the stack's file, which an engine's command may be about to mend. */
-export async function openEngine(context: Context, args: string[]): Promise<Omit<Session, "settings">> {
   const { stack, rest } = parseStackArgs(args, context.env);
+  const settings = existsSync(stackFile(context.root, stack)) ? readStack(context.root, stack) : undefined;
   const toolchain = await prepareToolchain(context);
   const { backend, env } = prepareBackend(context);
   const place = findPlaces(context, stack);
@@ -105,6 +99,7 @@ export async function openEngine(context: Context, args: string[]): Promise<Omit
     stack,
     place,
     label: stackLabel(context.root, stack),
+    settings,
     docker,
     rest,
     additions,
@@ -216,7 +211,7 @@ async function saidQuietly(session: Session): Promise<string> {
 function about({ stack, env, engine }: Session): About {
   const { PULUMI_CONFIG_PASSPHRASE: given, PULUMI_CONFIG_PASSPHRASE_FILE: file } = env;
   const passphrase = given !== undefined || !file ? "PULUMI_CONFIG_PASSPHRASE" : file;
-  return { stack, passphrase, engine: engine.file };
+  return { stack, passphrase, engine: engine.file, home: env.HOME ?? "" };
 }
 
 /** What the engine would do, as it tells programs. A failure is an answer. */
@@ -239,7 +234,7 @@ function onCopy(session: Session, command: string, args: string[]): string[] {
 export async function askEngine(session: Session, args: string[]): Promise<string> {
   const asked = mustRun(session.engine.file, [...args, "--non-interactive"], inCheckout(session));
   return await asked.catch((error: Problem) => {
-    throw new Problem([error.message, ...explain(error.message, about(session))].join("\n"));
+    throw new Problem([...explain(error.message, about(session)), error.message].join("\n"));
   });
 }
 

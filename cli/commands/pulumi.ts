@@ -1,9 +1,9 @@
 /** `npm run pulumi -- ARGS`: any command of the engine, with the set-up of the others. */
 import type { Context } from "../context.ts";
 import { handOver } from "../run.ts";
-import { openEngine } from "../session.ts";
+import { openSession } from "../session.ts";
 
 export async function pulumi(context: Context, args: string[]): Promise<number> {
-  const { engine, env } = await openEngine(context, args);
+  const { engine, env } = await openSession(context, args);
   return await handOver(engine.file, args, { env, cwd: context.root });
 }

@@ -9,7 +9,13 @@ import { INSPECT_ARGS } from "./gpus.ts";
 import { type HostScript, lastLine, selfContained } from "./host.ts";
 import { dockerProblem, factsOf, type Inspection, type Machine, machineOf } from "./inspection.ts";
 import { furtherFolders, type HostNeeds, preflightProblems, refuse } from "./preflight.ts";
-import { keyscanCommand, remoteScript, type SshConnection, sshCommand } from "./ssh-command.ts";
+import {
+  keyscanCommand,
+  remoteScript,
+  type SshConnection,
+  socketProblem,
+  sshCommand,
+} from "./ssh-command.ts";
 import { explainHostKey, explainSsh, unreachable } from "./ssh-failure.ts";
 
 /** What a program that was run to its end left behind. */
@@ -52,6 +58,8 @@ export async function runOnMachine(
   stack: string,
   patience: number = PATIENCE,
 ): Promise<string> {
+  const socket = socketProblem(process.env.HOME ?? "");
+  if (socket !== undefined) throw new pulumi.RunError(unreachable(connection, "ssh itself", [socket]));
   const line = remoteScript(connection);
   const text = selfContained(script, environment);
   const ended = await runToEnd(["/bin/sh", "-c", line], text, patience);

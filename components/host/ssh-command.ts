@@ -28,6 +28,31 @@ const CONTROL_FOLDER = "${HOME}/.gpubox/ssh";
 /** Shell command that makes the folder of the sockets, for the person alone: ssh fails without it, and uses what others put there. */
 const MAKE_CONTROL_FOLDER = `(umask 077 && mkdir -p "${CONTROL_FOLDER}" && chmod go-rwx "${CONTROL_FOLDER}" "${CONTROL_FOLDER}/..")`;
 
+/** What follows the folder in the path of a socket: a name of our own, and what ssh puts behind it while it makes one. */
+const NAME_LENGTH = 12;
+const SSH_SUFFIX = ".0123456789abcdef";
+
+/** Bytes that the path of a unix socket may have. */
+const socketLimit = (platform: NodeJS.Platform) => (platform === "darwin" ? 103 : 107);
+
+/**
+ * Why ssh cannot share connections where the home folder is this one; undefined where it can.
+ *
+ * @param home what HOME says, which ssh goes by
+ */
+export function socketProblem(
+  home: string,
+  platform: NodeJS.Platform = process.platform,
+): string | undefined {
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: for ssh
+  const rest = CONTROL_FOLDER.replace("${HOME}", "").length + "/".length + NAME_LENGTH + SSH_SUFFIX.length;
+  const limit = socketLimit(platform) - rest;
+  const length = Buffer.byteLength(home);
+  return length <= limit
+    ? undefined
+    : `the path of your home folder is too long for ssh's sockets in it: it has ${length} bytes, and may have ${limit}. Give it a shorter name beside its own, \`sudo ln -s "$HOME" /home/g\`, and run the same with \`HOME=/home/g\` before it`;
+}
+
 /** Seconds until an attempt to connect is given up. */
 const CONNECT_TIMEOUT = 15;
 
@@ -77,7 +102,7 @@ export function sshOptions(connection: SshConnection): string[] {
   const name = createHash("sha256")
     .update(JSON.stringify([address, user, port, key, hostKey, knownHosts]))
     .digest("hex")
-    .slice(0, 12);
+    .slice(0, NAME_LENGTH);
   return [
     // There is nobody to answer a question.
     ...option("BatchMode", "yes"),

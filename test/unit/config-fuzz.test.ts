@@ -67,6 +67,10 @@ const tree = fc.letrec((tie) => ({
 /** As it comes from a file: an object is an object of JavaScript's, whatever its keys are called. */
 const nested = tree.map((value) => JSON.parse(JSON.stringify(value)) as unknown);
 
+/** Words of the library that checks, and regular expressions. */
+const PROGRAMMERS =
+  /: (Invalid|Too (small|big))\b|expected (string|array|number|object)|match pattern|\[A-Za/;
+
 describe("any configuration", () => {
   it("is used or refused, and never anything else", () => {
     fc.assert(
@@ -75,6 +79,9 @@ describe("any configuration", () => {
         // A person must see what to mend: at least one line that starts with a key.
         if ("lines" in result)
           expect(result.lines.filter((line) => /^ {2}gpubox:/.test(line))).not.toEqual([]);
+        // What was found is the person's own text; the rest is ours, and nothing that only programmers read.
+        const words = "lines" in result ? result.lines.map((line) => line.replace(/\(found .*/, "")) : [];
+        expect(words.filter((line) => PROGRAMMERS.test(line))).toEqual([]);
       }),
       { numRuns: 2000 },
     );
@@ -94,6 +101,8 @@ describe("any configuration", () => {
         const result = outcome(config);
         if ("config" in result) return;
         expect(result.lines.filter((line) => line.startsWith(`  ${path}${name}`))).not.toEqual([]);
+        const words = result.lines.map((line) => line.replace(/\(found .*/, ""));
+        expect(words.filter((line) => PROGRAMMERS.test(line))).toEqual([]);
       }),
       { numRuns: 2000 },
     );

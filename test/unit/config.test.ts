@@ -426,9 +426,51 @@ describe("refusals", () => {
       { data: [{ url: "https://example.org/get", name: ".." }] },
       "gpubox:data[0].name: cannot be the name of the file",
     ],
-  ])("%s", (_what, raw, message) => {
-    expect(refusal(raw)).toContain(message);
-  });
+    [
+      "a root that Docker's volumes cannot carry",
+      { root: "/srv/a:b" },
+      'gpubox:root: must not contain a colon, by which Docker tells the two sides of a volume apart (found "/srv/a:b")',
+    ],
+    ["a root of two lines", { root: "/srv\n/x" }, "gpubox:root: must not contain a line break"],
+    [
+      "a folder that Docker's volumes cannot carry",
+      notebook({ volumes: [{ source: "/a:b", target: "/c:ro" }] }),
+      "gpubox:notebooks[0].volumes[0].target: must not contain a colon",
+    ],
+    [
+      "a name that is too long for a host name",
+      { notebooks: [{ name: "n".repeat(64) }] },
+      "gpubox:notebooks[0].name: must have 2 to 63 characters",
+    ],
+    [
+      "a name that is too short for Docker",
+      { notebooks: [{ name: "n" }] },
+      "gpubox:notebooks[0].name: must have 2 to 63 characters",
+    ],
+    [
+      "a name with a blank",
+      { notebooks: [{ name: "my notebook" }] },
+      "gpubox:notebooks[0].name: must be a container name: a letter or a digit, then letters, digits, _ . -",
+    ],
+    [
+      "a ref with a blank",
+      { code: [{ url: "https://x/y", ref: "my branch" }] },
+      'gpubox:code[0].ref: must be a commit, a tag or a branch: a letter or a digit, then letters, digits, . _ / - (found "my branch")',
+    ],
+    [
+      "a ref that YAML takes for a number",
+      { code: [{ url: "https://x/y", ref: 1.1 }] },
+      'gpubox:code[0].ref: must be a text: write it in quotes, as in "1.10" (found 1.1)',
+    ],
+    ["an empty command", { image: { pull: "x", command: [] } }, "gpubox:image.command: must not be empty"],
+    ["an empty image", { image: { pull: "" } }, "gpubox:image.pull: must not be empty"],
+  ])("%s", (_what, raw, message) =>
+  expect(refusal(raw)).toContain(message);
+  )
+
+  it("a name of 63 characters is not", () =>
+  expect(parseConfig({ notebooks: [{ name: "n".repeat(63) }] }, "dev").notebooks).toHaveLength(1);
+  )
 
   it("come all at once, and say where to mend them", () => {
     const message = refusal({ root: "x", notebooks: [{ name: "-", port: 1 }] });

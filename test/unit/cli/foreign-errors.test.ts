@@ -1,0 +1,93 @@
+/** Errors that are other programs' words. The samples are what they said, each produced for real. */
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { type About, errorsOf, explain } from "../../../cli/foreign-errors.ts";
+
+const about: About = {
+  stack: "lab",
+  passphrase: "/home/ada/.gpubox/passphrase",
+  engine: "/home/ada/.cache/gpubox/engine/3.259.0/pulumi",
+  home: `/home/${"a".repeat(60)}`,
+};
+
+/** What was said, the program that said it, and what mends it. */
+const SAMPLES: [program: string, said: string, mended: RegExp][] = [
+  [
+    "the engine, of a wrong passphrase",
+    "error: getting stack configuration: get stack secrets manager: failed to decrypt: incorrect passphrase, please set PULUMI_CONFIG_PASSPHRASE to the correct passphrase or set PULUMI_CONFIG_PASSPHRASE_FILE to a file containing the passphrase",
+    /passphrase is not the one that protects the secrets of stack lab; it comes from \/home\/ada\/\.gpubox\/passphrase: put the right one there/,
+  ],
+  [
+    "the engine, of a state of a newer version",
+    "error: failed to load checkpoint: unsupported checkpoint version 5",
+    /state of stack lab was written by a newer Pulumi.*engine\/3\.259\.0\/pulumi.*not touched.*`git pull`/,
+  ],
+  [
+    "the engine, of a state with a feature that it does not know",
+    "error: failed to load checkpoint: this stack's deployment needs support for the following features: future",
+    /written by a newer Pulumi/,
+  ],
+  [
+    "dockerd 20.10, of exhausted address pools",
+    "creating network gpubox-dev: could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network",
+    /no address left for another network: `docker network prune`/,
+  ],
+  [
+    "dockerd, of a limit below its own minimum",
+    "creating container container1: Minimum memory limit allowed is 6MB",
+    /memory that gpubox:notebooks gives the container is too little/,
+  ],
+  [
+    "ssh, of a home folder that leaves no room for its socket",
+    `ControlPath too long ('${about.home}/.gpubox/ssh/0123456789ab' >= 108 bytes)`,
+    /has 66 bytes, and may have 65\..*HOME=/,
+  ],
+  [
+    "ssh, of one that leaves room for the path and not for what it makes of it",
+    `unix_listener: path "${about.home}/.gpubox/ssh/0123456789ab.nH31kvHb7Hm1zjSK" too long for Unix domain socket`,
+    /has 66 bytes, and may have 65\./,
+  ],
+];
+
+describe("an error of another program's", () => {
+  it.each(SAMPLES)("(%s) is said in words of ours, with what mends it", (_, said, mended) => {
+    const told = explain(`before\n${said}\nafter`, about);
+    expect(told).toEqual([expect.stringMatching(mended)]);
+  });
+
+  it("that nobody knows is left as it is", () => {
+    expect(explain("error: update failed\nerror: the flux capacitor is empty", about)).toEqual([]);
+  });
+
+  it("has a row in troubleshooting, each of them", () => {
+    const page = readFileSync(new URL("../../../docs/troubleshooting.md", import.meta.url), "utf8");
+    const rows = page.split("\n").flatMap((line) => /^\| `([^`]+)`/.exec(line)?.[1] ?? []);
+    for (const [, said] of SAMPLES) {
+      const [told = ""] = explain(said, about);
+      const patterns = rows.map((row) => new RegExp(row.split("…").map(literally).join(".*")));
+      expect(
+        patterns.filter((row) => row.test(told)),
+        told,
+      ).not.toEqual([]);
+    }
+  });
+});
+
+const literally = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+
+describe("what the engine did", () => {
+  const line = (severity: string, message: string) =>
+    JSON.stringify({ diagnosticEvent: { severity, message } });
+
+  it("is searched for errors alone, also where its last line is cut short", () => {
+    const events = [
+      line("warning", "incorrect passphrase"),
+      JSON.stringify({ sequence: 1, preludeEvent: { config: {} } }),
+      line("error", "Minimum memory limit allowed is 6MB"),
+      line("error", "update failed"),
+      '{"diagnosticEvent":{"sever',
+    ].join("\n");
+    expect(errorsOf(events)).toBe("Minimum memory limit allowed is 6MB\nupdate failed");
+    expect(errorsOf("")).toBe("");
+  });
+});
