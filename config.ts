@@ -129,7 +129,10 @@ const notebook = z.strictObject({
     .describe(
       'Upper limit of shared memory, which the workers of a DataLoader pass batches through. Default "8g".',
     ),
-  memory: memory.optional().describe('Upper limit of memory, e.g. "16g". Default: none.'),
+  memory: memory
+    .refine((megabytes) => megabytes >= 6, 'must be at least "6m", by a rule of Docker\'s')
+    .optional()
+    .describe('Upper limit of memory, e.g. "16g". Default: none.'),
   volumes: z.array(volume).default([]).describe("Further folders of the host, beside /code and /data."),
   environment: z
     .record(

@@ -66,7 +66,8 @@ give_up_on_container() {
   say "the last lines of its log:"
   # Jupyter logs its address together with its token.
   docker_briefly logs --tail 20 "$CONTAINER" 2>&1 | sed -e 's/token=[^ &"]*/token=.../g' -e 's/^/  | /' >&2
-  if [ "$killed" = true ]; then give_up_for_memory; fi
+  # Some daemons never learn that it was the kernel, whose signal (137) is all that there is to go by.
+  if [ "$killed" = true ] || { [ "$code" = 137 ] && [ "$limit" -gt 0 ]; }; then give_up_for_memory; fi
   fail 1 "container $CONTAINER $1, so $URL will not answer" "  the whole log:  docker logs $CONTAINER"
 }
 
@@ -77,6 +78,12 @@ give_up_for_memory() {
   fi
   fail 1 "container $CONTAINER was killed for want of memory, so $URL will not answer" \
     "  the machine has no more: close other programs there, or add swap"
+}
+
+# What a container that runs again ended with last.
+last_exit() {
+  docker_briefly events --since "$started" --until "$(date +%s)" --filter "container=$CONTAINER" --filter event=die \
+    --format '{{.Actor.Attributes.exitCode}}' 2>/dev/null | tail -n 1
 }
 
 # The daemon's number of restarts only says something compared with an earlier look.
@@ -98,7 +105,10 @@ look_at_container() {
     restarting) give_up_on_container "keeps stopping with exit code $code" ;;
     paused) give_up_on_container "is paused" ;;
   esac
-  if [ "$count" -gt "${restarts:-$count}" ]; then give_up_on_container "stops and is started again and again"; fi
+  if [ "$count" -gt "${restarts:-$count}" ]; then
+    code=$(last_exit)
+    give_up_on_container "stops and is started again and again"
+  fi
   restarts=$count
 }
 

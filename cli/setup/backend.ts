@@ -81,7 +81,7 @@ function ensurePassphrase(context: Context, backend: Backend, folder: string): s
     // Stacks that the person made have the person's passphrase, which the engine asks for.
     if (backend.from !== "gpubox") return undefined;
     throw new Problem(
-      `the state in ${folder} is there, but not the passphrase that its secrets need: restore ${path} from a backup, or give it as PULUMI_CONFIG_PASSPHRASE_FILE`,
+      `the state in ${folder} is there, but not the passphrase that its secrets need: restore ${path} from a backup, or give it as PULUMI_CONFIG_PASSPHRASE_FILE. docs/troubleshooting.md says what to do where it is gone for good`,
     );
   }
   ensureFolder(context.home, "the passphrase of your stacks; keep it");

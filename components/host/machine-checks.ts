@@ -12,6 +12,8 @@ const MINIMUM_DISK = 2048;
 const IMAGE_DISK = { full: 15_000, lab: MINIMUM_DISK };
 /** Less is killed in the middle of a training, in MB: fastai with its data loaders takes some 3 GB. */
 const MEMORY = { full: 4000, lab: 1000 };
+/** JupyterLab was seen to start with so much and to be killed with 64, in MB; a kernel comes on top. */
+const JUPYTER_MEMORY = 80;
 /** A clock that is off by more makes certificates invalid and package lists "not valid yet", in seconds. */
 const CLOCK = 120;
 
@@ -29,6 +31,7 @@ export function machineChecks(needs: HostNeeds, facts: HostFacts): Check[] {
     ...folders(needs, facts),
     ...disks(needs, facts),
     ...memory(needs, facts),
+    ...limits(needs),
     ...clock(facts),
   ];
 }
@@ -105,6 +108,19 @@ function memory({ target }: HostNeeds, { memory: found }: HostFacts): Check[] {
       ? `gpubox:host: ${found} MB of memory are little for this image, and a kernel that runs out is killed: close other programs, or add swap`
       : undefined;
   return [check("memory", { found: `${found} MB`, needed: `${needed} MB` }, problem, "warn")];
+}
+
+/** What a pulled image needs is not known. */
+function limits({ target, notebooks }: HostNeeds): Check[] {
+  return notebooks.flatMap(({ name, memory: limit }, index) => {
+    if (limit === undefined || target === undefined) return [];
+    const problem =
+      limit < JUPYTER_MEMORY
+        ? `gpubox:notebooks[${index}].memory: JupyterLab alone is killed with ${limit} MB: raise it, or leave it out`
+        : undefined;
+    const about = { found: `${limit} MB`, needed: `${JUPYTER_MEMORY} MB` };
+    return [check(`memory limit of ${name}`, about, problem, "warn")];
+  });
 }
 
 function clock({ clockAhead }: HostFacts): Check[] {

@@ -30,6 +30,8 @@ export interface HostNeeds {
     volume?: string;
     /** Paths of the host that it is given beside the root's. */
     volumes?: MountedPath[];
+    /** Upper limit of its memory in MB. */
+    memory?: number | undefined;
   }[];
   /** Which image it builds; undefined where it pulls one. */
   target?: "full" | "lab";

@@ -121,6 +121,7 @@ case $1 in
     case $look in Error*) echo "$look" >&2; exit 1 ;; esac
     echo "$look"
     ;;
+  events) echo 1; echo 137 ;;
   logs)
     [ "$*" = "logs --tail 20 container1" ] || exit 9
     echo "Serving at http://127.0.0.1:8888/lab?token=canary" >&2
@@ -157,6 +158,37 @@ describe.concurrent("wait-for-notebook.sh beside a container that does not run",
     expect(run.stderr).toContain("  | OSError: no space left");
     expect(run.stderr).toContain("token=...");
     expect(run.stderr).not.toContain("canary");
+  });
+
+  it.for([
+    // As daemons said it: with the kernel's word for it, without, and of one that runs again already.
+    { name: "oom", looks: ["exited 137 0 true 10485760"], mend: "its limit is 10 MB: raise its `memory`" },
+    {
+      name: "limit",
+      looks: ["restarting 137 7 false 41943040"],
+      mend: "its limit is 40 MB: raise its `memory`",
+    },
+    {
+      name: "again",
+      looks: ["running 0 0 false 10485760", "running 0 3 false 10485760"],
+      mend: "its limit is 10 MB",
+    },
+    { name: "machine", looks: ["exited 137 0 true 0"], mend: "the machine has no more" },
+  ])("says of one that ran out of memory ($name) what mends it", async ({ name, looks, mend }, {
+    server,
+    expect,
+  }) => {
+    const run = await wait(server, {}, { path: dockerSaying(name, ...looks) });
+    expect(run).toMatchObject({ code: 1, stdout: "" });
+    expect(run.stderr).toContain(`container container1 was killed for want of memory, so ${server.url("/")}`);
+    expect(run.stderr).toContain(mend);
+  });
+
+  it("does not say so of one that stops by itself", async ({ server, expect }) => {
+    const looks = ["running 0 0 false 0", "running 0 1 false 0"];
+    const run = await wait(server, {}, { path: dockerSaying("itself", ...looks) });
+    expect(run.stderr).toContain("stops and is started again and again");
+    expect(run.stderr).not.toContain("memory");
   });
 
   it("gives up on one that is not there", async ({ server, expect }) => {

@@ -464,13 +464,13 @@ describe("refusals", () => {
     ],
     ["an empty command", { image: { pull: "x", command: [] } }, "gpubox:image.command: must not be empty"],
     ["an empty image", { image: { pull: "" } }, "gpubox:image.pull: must not be empty"],
-  ])("%s", (_what, raw, message) =>
-  expect(refusal(raw)).toContain(message);
-  )
+  ])("%s", (_what, raw, message) => {
+    expect(refusal(raw)).toContain(message);
+  });
 
-  it("a name of 63 characters is not", () =>
-  expect(parseConfig({ notebooks: [{ name: "n".repeat(63) }] }, "dev").notebooks).toHaveLength(1);
-  )
+  it("a name of 63 characters is not", () => {
+    expect(parseConfig({ notebooks: [{ name: "n".repeat(63) }] }, "dev").notebooks).toHaveLength(1);
+  });
 
   it("come all at once, and say where to mend them", () => {
     const message = refusal({ root: "x", notebooks: [{ name: "-", port: 1 }] });

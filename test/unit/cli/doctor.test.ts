@@ -1,5 +1,5 @@
 /** The checks before anything is made: each fails for what it is there for, and for nothing else. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -173,6 +173,20 @@ describe("a host", () => {
     expect(bad({ freeForRoot: 13_000 }, { data })).toEqual([]);
   });
 
+  it("is told of a memory limit that JupyterLab does not fit into", () => {
+    const limited = (memory: string) => ({ notebooks: [{ name: "container1", gpus: "all", memory }] });
+    expect(bad({}, limited("64m"))).toEqual([
+      [
+        "memory limit of container1",
+        "warn",
+        expect.stringMatching(/notebooks\[0\]\.memory: .*64 MB: raise it/),
+      ],
+    ]);
+    expect(bad({}, limited("80m"))).toEqual([]);
+    // What a pulled image needs is not known.
+    expect(bad({}, { ...limited("10m"), image: "some/image" })).toEqual([]);
+  });
+
   it("needs no GPU where none is asked for, and may lack one where the CPU will do", () => {
     const none = gpuInventory({ driver: { missing: true }, toolkit: false, cdi: false });
     expect(bad({ gpus: none }, { notebooks: [{ name: "container1", gpus: "none" }] })).toEqual([]);
@@ -232,6 +246,32 @@ describe("npm run doctor", () => {
       { check: "configuration", status: "fail", problem: expect.stringContaining('did you mean "aws"?') },
     ]);
     expect(await findChecks(context(), "none")).toMatchObject([{ status: "fail" }]);
+  });
+
+  it("tells of a credential helper that is named and not there, for the images that ask it", async () => {
+    const socket = { DOCKER_HOST: `unix://${join(root, "none.sock")}`, DOCKER_CONFIG: join(root, "docker") };
+    mkdirSync(socket.DOCKER_CONFIG, { recursive: true });
+    const named = { credsStore: "nosuch", credHelpers: { "ghcr.io": "there", "quay.io": "gone" } };
+    writeFileSync(join(socket.DOCKER_CONFIG, "config.json"), JSON.stringify(named));
+    const bin = join(root, "bin");
+    mkdirSync(bin);
+    writeFileSync(join(bin, "docker-credential-there"), "#!/bin/sh\n", { mode: 0o755 });
+    const told = async (image: string) => {
+      writeFileSync(join(root, "Pulumi.helper.yaml"), `config:\n  gpubox:image: ${image}\n`);
+      const checks = await findChecks(context({ ...socket, PATH: `${bin}:${process.env.PATH}` }), "helper");
+      return checks
+        .filter(({ check }) => check === "passwords of registries")
+        .map(({ status, needed, problem }) => [status, needed, problem?.includes("is not on PATH")]);
+    };
+    const gone = ["warn", "docker-credential-gone", true];
+    const there = ["ok", "docker-credential-there", undefined];
+    const store = ["warn", "docker-credential-nosuch", true];
+    expect(await told("{target: lab}")).toEqual([store, there, gone]);
+    expect(await told("ghcr.io/a/b:c")).toEqual([there]);
+    expect(await told("quay.io/a/b")).toEqual([gone]);
+    expect(await told("someone/image")).toEqual([store]);
+    writeFileSync(join(socket.DOCKER_CONFIG, "config.json"), "{");
+    expect(await told("{target: lab}")).toEqual([]);
   });
 
   it.concurrent("takes no longer than ten seconds over a daemon that says nothing", async () => {

@@ -41,6 +41,19 @@ describe("the machine of a stack", () => {
   });
 });
 
+describe("a home folder with a path too long for ssh's sockets", () => {
+  it("is told before anything is connected, with the way round", async () => {
+    process.env.HOME = join(root, "h".repeat(80));
+    writeFileSync(
+      join(root, "Pulumi.lab.yaml"),
+      "config:\n  gpubox:host: {kind: ssh, address: 127.0.0.1, port: 1}\n",
+    );
+    await expect(openRemote(root, "lab")).rejects.toThrow(
+      /step that failed: ssh itself[\s\S]*home folder is too long for ssh's sockets[\s\S]*HOME=\/home\/g/,
+    );
+  });
+});
+
 describe("the tunnel", () => {
   it("is for what listens on the loopback, or everywhere", () => {
     expect(

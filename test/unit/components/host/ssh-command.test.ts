@@ -12,6 +12,7 @@ import {
   remoteScript,
   type SshConnection,
   scriptOnMachine,
+  socketProblem,
   sshCommand,
   sshConfig,
   sshOptions,
@@ -24,6 +25,23 @@ const gpu: SshConnection = { address: "gpu.example.org", user: "ada", port: 2222
 /** The value of an option; ssh takes the first one. */
 const optionValue = (words: string[], name: string) =>
   words.find((word) => word.startsWith(`${name}=`))?.slice(name.length + 1);
+
+describe("the socket of a connection", () => {
+  const home = (bytes: number) => `/home/${"a".repeat(bytes - 6)}`;
+
+  it("fits into home folders as long as OpenSSH 9.2 takes, with what it puts behind the path", () => {
+    expect(socketProblem(home(65), "linux")).toBeUndefined();
+    expect(socketProblem(home(66), "linux")).toMatch(/has 66 bytes, and may have 65\..*HOME=/);
+    expect(socketProblem(home(62), "darwin")).toMatch(/may have 61/);
+    // Bytes count, not letters.
+    expect(socketProblem(`/home/${"ä".repeat(30)}`, "linux")).toMatch(/has 66 bytes/);
+  });
+
+  it("is where that was counted", () => {
+    const path = optionValue(sshOptions(gpu), "ControlPath")?.replace(/^[^/]*/, home(65)) ?? "";
+    expect(Buffer.byteLength(`${path}.0123456789abcdef`)).toBe(107);
+  });
+});
 
 describe("a connection", () => {
   it.each([
