@@ -193,8 +193,10 @@ export async function runEngine(
       cwd,
     });
     if (code === 0) return code;
-    const events = existsSync(log) ? readFileSync(log, "utf8") : "";
-    for (const line of explain(errorsOf(events) || (await saidQuietly(session)), about(session))) say(line);
+    const began = existsSync(log);
+    const events = began ? readFileSync(log, "utf8") : "";
+    const said = began ? errorsOf(events) : await saidQuietly(session);
+    for (const line of explain(said, about(session))) say(line);
     onFailure(events);
     return code;
   } finally {
