@@ -38,7 +38,7 @@ case ${URL-} in
 esac
 if has_credentials "$URL"; then
   fail 2 "url: it has credentials in it, which would end up in logs and in .git/config" \
-    "  write it without them, and let git ask a helper on this machine:  git config --global credential.helper store"
+    "  write it without them, and let git ask a helper on $(uname -n):  git config --global credential.helper store"
 fi
 case ${UPDATE:=0}${SHALLOW:=1}${SUBMODULES:=0}${LFS:=0} in
   [01][01][01][01]) ;;
@@ -105,10 +105,18 @@ said() { grep -Eq "$1" "$state/git.log"; }
 # cannot_fetch WHAT
 cannot_fetch() {
   sed 's/^/  git: /' "$state/git.log" >&2
-  say "cannot fetch $1"
+  if [ -n "${SSH_CONNECTION-}" ]; then
+    # What a person types on their own machine does not help this one.
+    say "cannot fetch $1; it is $(uname -n) that fetches it, so this is about what is there"
+  else
+    say "cannot fetch $1"
+  fi
   if said 'prompts disabled|could not read (Username|Password)|Authentication failed|(error:|HTTP) 40[13]'; then
     stop 1 "  it wants a login; type it once in your terminal, and git keeps it in memory for a day:" \
       "    git config --global credential.helper 'cache --timeout=86400' && git ls-remote $(quoted "$URL")"
+  elif said 'Permission denied \(' && [ -n "${SSH_CONNECTION-}" ]; then
+    stop 1 "  it takes none of the keys of $(id -un) on $(uname -n). Put one there, or lend it those of your own agent:" \
+      "    \`ForwardAgent yes\` below the \`Host\` of $(uname -n) in your own ~/.ssh/config, and \`ssh-add\` on your own machine"
   elif said 'Permission denied \(' && [ -n "${SSH_AUTH_SOCK-}" ]; then
     stop 1 "  it takes none of your keys; those that your ssh agent has:  ssh-add -l"
   elif said 'Permission denied \('; then

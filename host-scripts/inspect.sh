@@ -34,9 +34,23 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 errors=$scratch/errors
 
+# Where the docker command is, outside the PATH that a command over SSH has: as the person's login shell finds it, or in the
+# folders that packages put it into.
+docker_elsewhere() {
+  found=$(briefly "${SHELL:-sh}" -lc 'command -v docker' </dev/null 2>/dev/null | sed -n '/^\//h; $ { g; p; }' || :)
+  for path in "$found" /usr/local/bin/docker /usr/bin/docker /snap/bin/docker /opt/*/bin/docker /opt/*/docker \
+    ~/bin/docker ~/.local/bin/docker ~/.docker/bin/docker ~/.nix-profile/bin/docker /run/current-system/sw/bin/docker; do
+    if [ -f "$path" ] && [ -x "$path" ]; then
+      printf '%s' "$path" | json_string
+      return
+    fi
+  done
+  printf null
+}
+
 docker_facts() {
   if ! have docker; then
-    printf '{"missing":true}'
+    printf '{"missing":true,"elsewhere":%s}' "$(docker_elsewhere)"
     return
   fi
   # Older clients end well without a daemon, and say so inside what they print.
@@ -134,6 +148,6 @@ disk_facts() {
     "$(free_megabytes "$ROOT")"
 }
 
-printf '{"user":"%s:%s","home":%s,"docker":%s,"driver":%s,"toolkitHook":%s,"listening":%s,"addresses":%s,"folders":%s,"free":%s,"time":%s}\n' \
-  "$(id -u)" "$(id -g)" "$(printf '%s' "${HOME-}" | json_string)" "$(docker_facts)" "$(driver_facts)" "$(toolkit_hook)" \
-  "$(listening)" "$(addresses)" "$(folder_facts)" "$(disk_facts)" "$(date +%s)"
+printf '{"user":"%s:%s","home":%s,"shell":%s,"docker":%s,"driver":%s,"toolkitHook":%s,"listening":%s,"addresses":%s,"folders":%s,"free":%s,"time":%s}\n' \
+  "$(id -u)" "$(id -g)" "$(printf '%s' "${HOME-}" | json_string)" "$(printf '%s' "${SHELL-}" | json_string)" "$(docker_facts)" \
+  "$(driver_facts)" "$(toolkit_hook)" "$(listening)" "$(addresses)" "$(folder_facts)" "$(disk_facts)" "$(date +%s)"

@@ -10,13 +10,21 @@ import { type HostScript, lastLine, selfContained } from "./host.ts";
 import { dockerProblem, factsOf, type Inspection, type Machine, machineOf } from "./inspection.ts";
 import { furtherFolders, type HostNeeds, preflightProblems, refuse } from "./preflight.ts";
 import {
+  inspectionScript,
   keyscanCommand,
-  remoteScript,
+  ownOutput,
   type SshConnection,
   socketProblem,
   sshCommand,
 } from "./ssh-command.ts";
-import { explainHostKey, explainSsh, unreachable } from "./ssh-failure.ts";
+import {
+  explainHostKey,
+  explainPrinting,
+  explainSilence,
+  explainSsh,
+  type SshFailure,
+  unreachable,
+} from "./ssh-failure.ts";
 
 /** What a program that was run to its end left behind. */
 interface Ended {
@@ -58,24 +66,47 @@ export async function runOnMachine(
   stack: string,
   patience: number = PATIENCE,
 ): Promise<string> {
+  return (await runScript(connection, script, environment, stack, patience)).printed;
+}
+
+/** Exit status of ssh itself; no script of ours ends with it. */
+const SSH_FAILED = 255;
+
+/** Like `runOnMachine`, and gives what the login shell printed before as well. */
+async function runScript(
+  connection: SshConnection,
+  script: HostScript,
+  environment: Record<string, string>,
+  stack: string,
+  patience: number,
+): Promise<{ before: string; printed: string }> {
   const socket = socketProblem(process.env.HOME ?? "");
   if (socket !== undefined) throw new pulumi.RunError(unreachable(connection, "ssh itself", [socket]));
-  const line = remoteScript(connection);
+  const line = inspectionScript(connection);
   const text = selfContained(script, environment);
   const ended = await runToEnd(["/bin/sh", "-c", line], text, patience);
-  if (ended.code === 0) return ended.stdout;
-  const failure =
-    ended.code === null
-      ? {
-          step: "connect",
-          tell: [`it said nothing for ${patience / 1000} s`, ...ended.stderr.trim().split("\n")],
-        }
-      : explainSsh(connection, ended.stderr);
+  const own = ownOutput(ended.stdout);
+  if (ended.code === 0 && own) return own;
+  const failure = failureOf(connection, ended, own !== undefined, patience);
   const tell =
     failure.step === "host key"
       ? explainHostKey(connection, failure, await offeredKey(connection), `Pulumi.${stack}.yaml`)
       : failure.tell;
   throw new pulumi.RunError(unreachable(connection, failure.step, tell));
+}
+
+function failureOf(
+  connection: SshConnection,
+  { code, stdout, stderr }: Ended,
+  hasBegun: boolean,
+  patience: number,
+): SshFailure {
+  const lines = stderr.trim().split("\n").filter(Boolean);
+  if (code === null) return { step: "connect", tell: [`it said nothing for ${patience / 1000} s`, ...lines] };
+  if (hasBegun && code !== SSH_FAILED) return { step: "script", tell: lines.slice(-5) };
+  const failure = explainSsh(connection, stderr);
+  const isSilent = failure.step === "login shell" && !hasBegun && code !== SSH_FAILED;
+  return isSilent ? explainSilence(connection, stdout || stderr) : failure;
 }
 
 /** The key that a machine shows, as its configuration would have it; undefined where it shows none. */
@@ -119,9 +150,12 @@ export async function reachSshMachine(
   patience: number = PATIENCE,
 ): Promise<Inspection> {
   const environment = { ROOT: root, FOLDERS: further.join("\n"), ...INSPECT_ARGS };
-  const printed = await runOnMachine(connection, "inspect.sh", environment, stack, patience);
-  // A login shell may print a greeting first.
+  const { before, printed } = await runScript(connection, "inspect.sh", environment, stack, patience);
   const inspection: Inspection = JSON.parse(lastLine(printed));
+  if (before.trim() !== "") {
+    const { step, tell } = explainPrinting(connection, before, inspection.shell);
+    throw new pulumi.RunError(unreachable(connection, step, tell));
+  }
   const problem = dockerProblem(inspection);
   if (problem === undefined) return inspection;
   // Membership of a group counts from the next login on.

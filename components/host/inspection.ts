@@ -3,6 +3,7 @@ import { type GpuFindings, gpuInventory } from "./gpus.ts";
 import type { GpuInventory } from "./host.ts";
 import { type Existing, existing, MADE_BY_LABEL, OWNER_LABEL, STACK_LABEL } from "./owner.ts";
 import type { ExistingContainer, HostFacts, HostNeeds } from "./preflight.ts";
+import { howToFind } from "./ssh-failure.ts";
 
 /** What was found out about a machine that can serve a stack. */
 export interface Machine {
@@ -52,8 +53,10 @@ export interface Inspection {
   user: string;
   /** Home folder of the person. */
   home?: string;
-  docker:
-    | { missing: true }
+  /** Path of the person's login shell. */
+  shell?: string;
+  docker: /** `elsewhere` is where the command is, outside the PATH that a command over SSH has. */
+    | { missing: true; elsewhere?: string | null }
     | {
         info: DockerInfo | null;
         containers: ListedContainer[];
@@ -77,8 +80,14 @@ export interface Inspection {
 }
 
 /** Why the Docker daemon of an inspected machine cannot be used, with the step that failed; undefined when it can. */
-export function dockerProblem({ docker }: Inspection): { step: string; tell: string } | undefined {
+export function dockerProblem({ docker, shell }: Inspection): { step: string; tell: string } | undefined {
   if ("missing" in docker) {
+    if (docker.elsewhere) {
+      return {
+        step: "Docker not there",
+        tell: `its \`docker\` is ${docker.elsewhere}, where a command over SSH does not look; ${howToFind(docker.elsewhere, shell)}`,
+      };
+    }
     return {
       step: "Docker not there",
       tell: "there is no `docker` command on it: install Docker Engine there, on Debian and Ubuntu with `sudo apt-get install docker.io`",

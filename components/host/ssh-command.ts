@@ -142,6 +142,26 @@ export function dockerUrl({ address, user, port }: SshConnection): string {
 /** Remote command line that runs the script on its standard input, whatever the login shell is. */
 const RUN_STDIN = `sh -c 'eval "$(cat)"'`;
 
+/** Lines between which a script's own output is: the person's login shell may print before it, and after. */
+const [BEGIN, END] = ["--- gpubox: begin ---", "--- gpubox: end ---"];
+
+/** Like `RUN_STDIN`, with those lines. */
+const RUN_STDIN_BETWEEN = `sh -c 'echo "${BEGIN}"; (eval "$(cat)"); status=$?; printf "\\n%s\\n" "${END}"; exit $status'`;
+
+/** Shell line that runs the script on its standard input on the machine, for `ownOutput` to read. */
+export function inspectionScript(connection: SshConnection): string {
+  return `${MAKE_CONTROL_FOLDER} && exec ${shellLine(sshCommand(connection, RUN_STDIN_BETWEEN))}`;
+}
+
+/** What a script printed, and what the login shell had printed `before`; undefined where the script did not begin. */
+export function ownOutput(stdout: string): { before: string; printed: string } | undefined {
+  const begin = stdout.indexOf(`${BEGIN}\n`);
+  if (begin < 0) return undefined;
+  const rest = stdout.slice(begin + BEGIN.length + 1);
+  const end = rest.lastIndexOf(`\n${END}\n`);
+  return { before: stdout.slice(0, begin), printed: end < 0 ? rest : rest.slice(0, end) };
+}
+
 /** Shell line that runs the script on its standard input on the machine. */
 export function remoteScript(connection: SshConnection): string {
   return `${MAKE_CONTROL_FOLDER} && exec ${shellLine(sshCommand(connection, RUN_STDIN))}`;

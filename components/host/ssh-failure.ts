@@ -4,7 +4,7 @@ import { personCommand, type SshConnection } from "./ssh-command.ts";
 
 /** A step of reaching a machine that failed. */
 export interface SshFailure {
-  step: "ssh itself" | "resolve" | "connect" | "host key" | "authentication" | "login shell";
+  step: "ssh itself" | "resolve" | "connect" | "host key" | "authentication" | "login shell" | "script";
   /** What is wrong and what mends it, a line each. */
   tell: string[];
 }
@@ -25,6 +25,26 @@ export function explainSsh(connection: SshConnection, stderr: string): SshFailur
   const first = (pattern: RegExp) => said.find((line) => pattern.test(line));
   const who = `${user ?? "you"} on ${address}`;
 
+  const missing = first(/\bssh: (command )?not found$/);
+  if (missing) {
+    return {
+      step: "ssh itself",
+      tell: [
+        missing,
+        "there is no `ssh` on this machine: on Debian and Ubuntu `sudo apt-get install openssh-client`",
+      ],
+    };
+  }
+  const noFolder = first(/^mkdir: /);
+  if (noFolder) {
+    return {
+      step: "ssh itself",
+      tell: [
+        noFolder,
+        "the sockets of shared connections are in ~/.gpubox/ssh on this machine: make it yours to write",
+      ],
+    };
+  }
   const bad = first(/Bad configuration option|command-line line/i);
   if (bad) return { step: "ssh itself", tell: [bad, "gpubox needs OpenSSH 8.5 or newer here: see `ssh -V`"] };
   const unresolved = first(/Could not resolve hostname/);
@@ -66,6 +86,81 @@ export function explainSsh(connection: SshConnection, stderr: string): SshFailur
     };
   }
   return { step: "login shell", tell: said.length > 0 ? said.slice(-5) : ["it ended without a word"] };
+}
+
+/** What each login shell reads before any command, and the line with which it leaves off there where nobody is to read. */
+const STARTUP: Record<string, { file: string; guard: string; path: (folder: string) => string }> = {
+  bash: {
+    file: "~/.bashrc",
+    guard: "case $- in *i*) ;; *) return ;; esac",
+    path: (folder) => `export PATH="$PATH:${folder}"`,
+  },
+  zsh: {
+    file: "~/.zshenv",
+    guard: "[[ -o interactive ]] || return",
+    path: (folder) => `export PATH="$PATH:${folder}"`,
+  },
+  fish: {
+    file: "~/.config/fish/config.fish",
+    guard: "status is-interactive; or return",
+    path: (folder) => `fish_add_path ${folder}`,
+  },
+  tcsh: {
+    file: "~/.tcshrc or ~/.cshrc",
+    guard: "if (! $?prompt) exit",
+    path: (folder) => `set path = ($path ${folder})`,
+  },
+};
+
+const startupOf = (shell = "") => STARTUP[shell.split("/").at(-1) ?? ""];
+
+/** The first of what was printed, for a message. */
+function glimpse(text: string): string {
+  const [line = ""] = text.trim().split("\n");
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: what a terminal would obey
+  return line.replace(/[\u0000-\u001f\u007f]/g, " ").slice(0, 120);
+}
+
+/**
+ * What to say of a login shell that prints before each command: Docker's clients take what the command `docker system dial-stdio`
+ * prints for the daemon's own words.
+ *
+ * @param printed what it printed
+ * @param shell its path there, where that is known
+ */
+export function explainPrinting({ user }: SshConnection, printed: string, shell?: string): SshFailure {
+  const { file, guard } = startupOf(shell) ?? {};
+  return {
+    step: "login shell",
+    tell: [
+      `the login shell of ${user ?? "yours"} there prints before each command, and Docker's clients take that for the daemon's answer: ${glimpse(printed)}`,
+      file
+        ? `have ${file} there (or a file that it reads) print for people alone; with this line at its top it does: ${guard}`
+        : "have what it reads at its start there (~/.ssh/rc is such a file) print nothing to its standard output",
+    ],
+  };
+}
+
+/** What to say of a login shell that ran no command. `printed` is all that came of it. */
+export function explainSilence({ user }: SshConnection, printed: string): SshFailure {
+  const said = glimpse(printed);
+  const files = Object.values(STARTUP).map(({ file }) => file);
+  return {
+    step: "login shell",
+    tell: [
+      `the login shell of ${user ?? "yours"} there ended before it ran a command${said ? `: ${said}` : ""}`,
+      `look for \`exit\` and \`exec\` in what it reads at its start: ${files.join(", ")}; or it is none that runs commands (\`getent passwd ${user ?? "$USER"}\` there names it)`,
+    ],
+  };
+}
+
+/** How to have a command over SSH find a program that is there, outside the PATH that such a command has. */
+export function howToFind(program: string, shell?: string): string {
+  const folder = program.replace(/\/[^/]*$/, "");
+  const { file, path } = startupOf(shell) ?? {};
+  return file && path
+    ? `put at the top of ${file} there: ${path(folder)}`
+    : `run there: sudo ln -s ${program} /usr/bin/`;
 }
 
 /** What to say of a host key that is not trusted. `offered` is the key that the machine shows, where that was found out. */

@@ -1,7 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { type AddressInfo, connect, createServer } from "node:net";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { behindLogin, gitAs } from "../support/git-server.ts";
@@ -15,6 +15,7 @@ import {
   temporaryPath,
 } from "../support/host-script.ts";
 import { gitHandler, type LoopbackServer, startLoopbackServer } from "../support/loopback-server.ts";
+import { freePort, greets } from "../support/ports.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
@@ -85,6 +86,12 @@ describe("code.sh and a repository that wants a password", () => {
     expect(putThere()).toBe(false);
   });
 
+  it("names the machine that wants it, where that is reached by ssh", async () => {
+    const run = await checkOut(url(), { SSH_CONNECTION: "192.0.2.1 50000 192.0.2.2 22" });
+    expect(run.stderr).toContain(`it is ${hostname()} that fetches it`);
+    expect(run.stderr).toContain("credential.helper");
+  });
+
   it("uses the person's credential helper, and keeps nothing of what it says", async () => {
     const run = await checkOut(url(), { HOME: homeWithHelper("canary") });
     expect(run).toMatchObject({ code: 0 });
@@ -143,7 +150,7 @@ describe.skipIf(noSsh)("code.sh and a repository behind ssh", () => {
     if (process.getuid?.() === 0) mkdirSync("/run/sshd", { recursive: true });
     processes.push(spawn(findServer() as string, ["-D", "-f", "/dev/null", ...options], { stdio: "ignore" }));
     processes.push(spawn("ssh-agent", ["-D", "-a", agentSocket], { stdio: "ignore" }));
-    await vi.waitUntil(() => existsSync(agentSocket) && answers(port), { timeout: 10_000 });
+    await vi.waitUntil(() => existsSync(agentSocket) && greets(port), { timeout: 10_000 });
     execFileSync("ssh-add", ["-q", join(keys, "mine")], {
       env: { ...process.env, SSH_AUTH_SOCK: agentSocket },
     });
@@ -171,6 +178,16 @@ describe.skipIf(noSsh)("code.sh and a repository behind ssh", () => {
     expect(run).toMatchObject({ code: 0, stdout: `${join(root, "code", "course")}\n` });
   });
 
+  it("names the machine that lacks the key, where that is reached by ssh, and how to lend it one", async () => {
+    const run = await checkOut(url, { ...ssh("known"), SSH_CONNECTION: "192.0.2.1 50000 192.0.2.2 22" });
+    expect(run).toMatchObject({ code: 1, stdout: "" });
+    expect(run.stderr).toContain(`it is ${hostname()} that fetches it`);
+    expect(run.stderr).toContain(
+      `\`ForwardAgent yes\` below the \`Host\` of ${hostname()} in your own ~/.ssh/config`,
+    );
+    expect(run.stderr).not.toContain('eval "$(ssh-agent)"');
+  });
+
   it("says what to do without an agent, with one that lacks the key, and at an unknown server", async () => {
     const without = await checkOut(url, ssh("known"));
     expect(without).toMatchObject({ code: 1, stdout: "" });
@@ -186,19 +203,3 @@ describe.skipIf(noSsh)("code.sh and a repository behind ssh", () => {
     expect(putThere()).toBe(false);
   });
 });
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => probe.once("listening", resolve));
-  const { port } = probe.address() as AddressInfo;
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
-}
-
-function answers(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, "127.0.0.1");
-    socket.once("data", () => resolve(true)).once("error", () => resolve(false));
-    socket.once("data", () => socket.destroy());
-  });
-}

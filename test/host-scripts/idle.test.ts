@@ -2,7 +2,6 @@
 import { execFile, execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { createServer as createHttpServer } from "node:http";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
@@ -14,6 +13,7 @@ import {
   runScript,
   temporaryPath,
 } from "../support/host-script.ts";
+import { freePort } from "../support/ports.ts";
 import { pythonPackages } from "../support/python.ts";
 
 const CHECK = new URL("../../host-scripts/idle-check.py", import.meta.url).pathname;
@@ -35,14 +35,6 @@ const api = async (path: string, method = "GET"): Promise<any> => {
   const response = await fetch(`http://127.0.0.1:${port}/api/${path}`, { method, headers });
   return response.status === 204 ? undefined : await response.json();
 };
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  const found = (server.address() as { port: number }).port;
-  await new Promise((resolve) => server.close(resolve));
-  return found;
-}
 
 async function until(what: () => Promise<boolean>): Promise<void> {
   for (let tries = 0; tries < 240; tries++) {

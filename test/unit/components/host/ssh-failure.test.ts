@@ -53,6 +53,13 @@ describe("what ssh says", () => {
     [CHANGED, "host key", "Offending"],
     [UNKNOWN, "host key", "No ED25519 host key is known"],
     ["command-line line 0: Bad configuration option: knownhostscommand", "ssh itself", "OpenSSH 8.5"],
+    ["/bin/sh: 1: exec: ssh: not found", "ssh itself", "apt-get install openssh-client"],
+    ["/bin/sh: line 1: exec: ssh: command not found", "ssh itself", "apt-get install openssh-client"],
+    [
+      "mkdir: cannot create directory '/home/ada/.gpubox': Read-only file system",
+      "ssh itself",
+      "~/.gpubox/ssh",
+    ],
     ["sh: 1: Syntax error", "login shell", "Syntax error"],
     ["", "login shell", "without a word"],
   ])("%j is a failure to %s", (stderr, step, mend) => {
