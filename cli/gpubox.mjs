@@ -8,9 +8,10 @@ import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
 import module from "node:module";
-import { homedir } from "node:os";
+import { constants, homedir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { explain, guard } from "./failure.mjs";
 import { withLock } from "./lock.mjs";
 import { makePrivate } from "./private.mjs";
 
@@ -27,9 +28,17 @@ const bin = join(modules, ".bin");
 /** Written last, and inside the folder that `npm ci` empties first: it is there only after a whole install. */
 const marker = join(modules, ".gpubox-installed");
 
-function fail(message) {
-  process.stderr.write(`gpubox: ${message}\n`);
-  process.exit(1);
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"];
+
+/** An error for the person to read as it is; see failure.mjs. */
+function problem(message, status = 1) {
+  return Object.assign(new Error(message), { forPerson: true, status });
+}
+
+function fail(error) {
+  const { status, tell } = explain(error);
+  process.stderr.write(`gpubox: ${tell}\n`);
+  process.exit(status);
 }
 
 /** What the installed dependencies depend on; a change makes them out of date. */
@@ -44,17 +53,36 @@ function isInstalled() {
   return existsSync(marker) && readFileSync(marker, "utf8") === wanted();
 }
 
-/** Runs npm quietly; its output is for the person only when it fails. */
+/** Runs npm quietly; its output is for the person only when it fails. It ends with this process. */
 function npm(args) {
   // npm names itself to the scripts it starts; another package manager does so too, but has no `ci`.
   const cli = process.env.npm_execpath ?? "";
   const [command, ...first] = /npm-cli\.[cm]?js$/.test(cli) ? [process.execPath, cli] : ["npm"];
   return new Promise((resolve, reject) => {
-    const child = spawn(command, [...first, ...args], { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+    // A process group of its own: what npm itself started ends with it, and Ctrl-C reaches it by us alone.
+    const child = spawn(command, [...first, ...args], {
+      cwd: root,
+      stdio: ["ignore", "pipe", "pipe"],
+      detached: true,
+    });
+    let stopped;
+    const stop = (signal) => {
+      stopped = signal;
+      // npm goes on after a gentler one; what it leaves half made, the next run removes.
+      process.kill(-child.pid, "SIGKILL");
+    };
+    for (const signal of SIGNALS) process.on(signal, stop);
     let output = "";
     for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (output += chunk));
     child.on("error", reject);
+    child.on("exit", () => {
+      for (const signal of SIGNALS) process.off(signal, stop);
+    });
     child.on("close", (code) => {
+      if (stopped) {
+        const status = 128 + constants.signals[stopped];
+        return reject(problem("stopped; the next run installs the dependencies anew", status));
+      }
       if (code === 0) return resolve();
       // npm goes on to list its options; what is wrong comes first.
       const [said] = output.trim().split("\nnpm error Usage:");
@@ -81,7 +109,8 @@ async function install() {
   } catch (error) {
     clearInterval(ticker);
     process.stderr.write("failed\n");
-    throw new Error(
+    if (error.forPerson) throw error;
+    throw problem(
       `\`npm ci\` failed in ${root}; mend what it says and run the same again:\n${error.message}`,
     );
   }
@@ -106,7 +135,7 @@ function runtime() {
   const own = join(modules, "node", "bin", "node");
   if (existsSync(own)) return own;
   if (Number.parseInt(process.versions.node, 10) >= TYPESCRIPT_NODE) return process.execPath;
-  return fail(
+  throw problem(
     `npm did not install Node ${TYPESCRIPT_NODE} (ignore-scripts is set?): run \`npm rebuild node --ignore-scripts=false\` in ${root}`,
   );
 }
@@ -155,8 +184,8 @@ function start(node, additions) {
     // Ctrl-C on a terminal reaches every process by itself; a second one would make the engine give up at once.
     if (signal !== "SIGINT" || !process.stdin.isTTY) child.kill(signal);
   };
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, passOn);
-  child.on("error", (error) => fail(error.message));
+  for (const signal of SIGNALS) process.on(signal, passOn);
+  child.on("error", fail);
   child.on("exit", (code, signal) => {
     if (signal === null) process.exit(code);
     process.removeAllListeners(signal);
@@ -164,14 +193,16 @@ function start(node, additions) {
   });
 }
 
-if (Number.parseInt(process.versions.node, 10) < OLDEST_NODE) {
-  fail(
-    `Node ${process.versions.node} is too old; install Node ${OLDEST_NODE} or newer (https://nodejs.org/en/download) and run the same again`,
-  );
-}
-try {
+async function run() {
+  if (Number.parseInt(process.versions.node, 10) < OLDEST_NODE) {
+    throw problem(
+      `Node ${process.versions.node} is too old; install Node ${OLDEST_NODE} or newer (https://nodejs.org/en/download) and run the same again`,
+    );
+  }
   await ensureInstalled();
-} catch (error) {
-  fail(error.message);
+  await handOver();
 }
-await handOver();
+
+guard(fail);
+// Not awaited at the top, where Node itself warns of a wait that has no end.
+run().catch(fail);

@@ -1,6 +1,7 @@
 /** The commands behind `npm start`, `npm test` and `npm run …`. */
 import { type Context, createContext } from "./context.ts";
-import { Problem, say } from "./say.ts";
+import { explain, guard } from "./failure.mjs";
+import { say } from "./say.ts";
 
 type Command = (context: Context, args: string[]) => Promise<number>;
 
@@ -39,14 +40,27 @@ async function main([name = "", ...args]: string[]): Promise<number> {
     say(`gpubox: there is no command ${name || "given"}; there are ${Object.keys(COMMANDS).join(", ")}`);
     return 2;
   }
-  try {
-    const command = await load();
-    return await command(createContext(), args);
-  } catch (error) {
-    if (!(error instanceof Problem)) throw error;
-    say(`gpubox: ${error.message}`);
-    return 1;
-  }
+  const command = await load();
+  return await command(createContext(), args);
 }
 
-process.exitCode = await main(process.argv.slice(2));
+/** Says what is wrong. @returns the exit status */
+function fail(error: unknown): number {
+  const { status, tell } = explain(error);
+  say(`gpubox: ${tell}`);
+  return status;
+}
+
+guard((error) => process.exit(fail(error)));
+process.on("exit", () => {
+  if (process.exitCode !== undefined) return;
+  // Ctrl-D closed what a question reads from: nothing is left to wait for, and nobody has answered.
+  say("gpubox: stopped: there was no answer");
+  process.exitCode = 1;
+});
+// Not awaited at the top, where Node itself warns of a wait that has no end.
+main(process.argv.slice(2))
+  .catch(fail)
+  .then((status) => {
+    process.exitCode = status;
+  });

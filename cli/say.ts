@@ -1,7 +1,10 @@
 /** What the person reads while something is done. It goes to stderr: stdout is for results. */
 
-/** An error made for the person: its message says what is wrong and what mends it, so no stack trace is shown. */
-export class Problem extends Error {}
+/** An error made for the person: its message says what is wrong and what mends it, so no more of it is shown. */
+export class Problem extends Error {
+  /** What tells it where there are no types; see failure.mjs. */
+  readonly forPerson = true;
+}
 
 let lineIsOpen = false;
 

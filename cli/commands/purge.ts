@@ -45,7 +45,10 @@ export async function purge(context: Context, args: string[]): Promise<number> {
   if (!confirmed && !context.interactive) {
     throw new Problem("there is no terminal to ask at: confirm with `npm run purge -- --yes`");
   }
-  if (!confirmed && !(await confirm("remove these, but no file that you changed or added?"))) return 1;
+  if (!confirmed && !(await confirm("remove these, but no file that you changed or added?"))) {
+    say("nothing was removed");
+    return 1;
+  }
   return await purgeEntries(context, root, entries, connection);
 }
 

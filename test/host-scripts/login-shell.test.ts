@@ -51,7 +51,7 @@ describe.skipIf(skip)("a login shell over ssh", () => {
     ...{ address: "127.0.0.1", user: shell, port, hostKey },
     key: join(scratch, "key"),
   });
-  const reach = (shell: Shell) => reachSshMachine(connection(shell), "~/docker_mount", "lab");
+  const reach = (shell: Shell) => reachSshMachine(connection(shell), { root: "~/docker_mount" }, "lab");
 
   beforeAll(async () => {
     mkdirSync(scratch);

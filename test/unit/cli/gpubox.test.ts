@@ -1,6 +1,8 @@
-import { spawn, spawnSync } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import {
   chmodSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -9,10 +11,14 @@ import {
   rmSync,
   statSync,
   utimesSync,
+  writeFileSync,
 } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { text } from "node:stream/consumers";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { withLock } from "../../../cli/lock.mjs";
 
 const root = join(import.meta.dirname, "../../..");
@@ -24,12 +30,12 @@ afterEach(() => rmSync(folder, { recursive: true }));
 
 describe("the first stage", () => {
   it("runs on old Nodes: no syntax that they cannot read, nothing to install", () => {
-    for (const file of ["gpubox.mjs", "lock.mjs", "private.mjs"]) {
+    for (const file of ["gpubox.mjs", "lock.mjs", "private.mjs", "failure.mjs"]) {
       const imports = [...readFileSync(join(root, "cli", file), "utf8").matchAll(/ from "([^"]+)"/g)];
       expect(
         imports
           .map(([, name]) => name)
-          .filter((name) => !/^(node:|\.\/(lock|private)\.mjs$)/.test(name ?? "")),
+          .filter((name) => !/^(node:|\.\/(lock|private|failure)\.mjs$)/.test(name ?? "")),
       ).toEqual([]);
     }
   });
@@ -108,6 +114,72 @@ describe("what is made", () => {
       expect(stderr).toContain(`sudo chown 65534 '${ours}' && chmod go-rwx '${ours}'`);
     },
   );
+});
+
+describe("the installation", () => {
+  /** A checkout whose one dependency comes from a server, which holds it back until `deliver` is true. */
+  async function checkout() {
+    const registry = {
+      deliver: false,
+      asked: Promise.withResolvers<void>(),
+      left: Promise.withResolvers<void>(),
+    };
+    const packed = join(folder, "package");
+    mkdirSync(packed);
+    writeFileSync(join(packed, "package.json"), '{"name":"late","version":"1.0.0"}');
+    execFileSync("tar", ["-czf", join(folder, "late.tgz"), "-C", folder, "package"]);
+    const server = createServer((_, response) => {
+      if (registry.deliver) return response.end(readFileSync(join(folder, "late.tgz")));
+      response.on("close", () => registry.left.resolve());
+      registry.asked.resolve();
+    }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    onTestFinished(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    const { port } = server.address() as AddressInfo;
+    const dependencies = { late: "1.0.0" };
+    const late = { version: "1.0.0", resolved: `http://127.0.0.1:${port}/late.tgz` };
+    const write = (name: string, content: unknown) =>
+      writeFileSync(join(folder, name), JSON.stringify({ name: "x", version: "1.0.0", ...Object(content) }));
+    write("package.json", { type: "module", dependencies });
+    write("package-lock.json", {
+      lockfileVersion: 3,
+      packages: { "": { dependencies }, "node_modules/late": late },
+    });
+    cpSync(join(root, "cli"), join(folder, "cli"), { recursive: true });
+    return registry;
+  }
+
+  const start = () =>
+    spawn(process.execPath, [join(folder, "cli", "gpubox.mjs"), "upp"], {
+      env: { ...process.env, npm_execpath: undefined, npm_config_cache: join(folder, "npm") },
+      stdio: ["ignore", "ignore", "pipe"],
+      // A group of its own, which a terminal's Ctrl-C reaches as a whole.
+      detached: true,
+    });
+
+  it("is ended by Ctrl-C, npm and all, and the next run does it anew at once", async () => {
+    const registry = await checkout();
+    const stopped = start();
+    const said = text(stopped.stderr);
+    await registry.asked.promise;
+    mkdirSync(join(folder, "node_modules", "half"), { recursive: true });
+    process.kill(-Number(stopped.pid), "SIGINT");
+    const [code] = await once(stopped, "exit");
+    await registry.left.promise;
+    expect(code).toBe(130);
+    expect(await said).toMatch(/failed\ngpubox: stopped; the next run installs the dependencies anew\n$/);
+    expect(existsSync(join(folder, ".gpubox", "install.lock"))).toBe(false);
+    registry.deliver = true;
+    const next = start();
+    const [saidNext] = await Promise.all([text(next.stderr), once(next, "exit")]);
+    expect(saidNext).toMatch(/^dependencies: installing with npm ci … done/);
+    expect(saidNext).toContain("there is no command upp");
+    expect(existsSync(join(folder, "node_modules", "late", "package.json"))).toBe(true);
+    expect(existsSync(join(folder, "node_modules", "half"))).toBe(false);
+  }, 60_000);
 });
 
 describe("a lock", () => {

@@ -214,7 +214,7 @@ describe("the image", () => {
     expect(only(resources, "docker:index/image:Image").inputs).toMatchObject({
       imageName: "gpubox-dev",
       skipPush: true,
-      build: { context: "docker", target: "lab", args: { BASE: "x" }, platform: "linux/amd64" },
+      build: { context: "../docker", target: "lab", args: { BASE: "x" }, platform: "linux/amd64" },
     });
     expect(only(resources, CONTAINER).inputs.image).toBe("sha256:built");
     expect(result.image).toBe("gpubox-dev");
