@@ -70,7 +70,7 @@ async function defaultSettings(bench: Bench, person: Person): Promise<{ asWeRunI
   await execa("cp", ["-Rn", `${join(tools, "node_modules")}/.`, modules]);
 
   const settings = join(project, "Pulumi.yaml");
-  writeFileSync(settings, stringify({ name: "gpubox", main: "index.ts", runtime: "nodejs" }));
+  writeFileSync(settings, stringify({ name: "gpubox", main: "program/main.mjs", runtime: "nodejs" }));
   // ts-node writes JavaScript, if only in memory: imports that end in .ts have to be rewritten.
   const file = join(project, "tsconfig.json");
   const { compilerOptions } = JSON.parse(readFileSync(file, "utf8"));

@@ -37,8 +37,9 @@ export class NotebookImage extends pulumi.ComponentResource {
           imageName: args.tag,
           skipPush: true,
           build: {
-            context: "docker",
-            dockerfile: "docker/Dockerfile",
+            // The engine's plugins work in the folder of the program's first file.
+            context: "../docker",
+            dockerfile: "../docker/Dockerfile",
             target: image.target,
             args: image.args,
             platform: host.platform,

@@ -135,7 +135,7 @@ it("every message that is explained is one that can be printed", () => {
 
 /** Everything that prints something, with the holes of its templates as `…`. */
 function sources(): string {
-  const folders = ["cli", "components", "host-scripts"].flatMap((folder) =>
+  const folders = ["cli", "components", "host-scripts", "program"].flatMap((folder) =>
     readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" }).map((path) => join(folder, path)),
   );
   return ["config.ts", "config-errors.ts", "config-file.ts", ...folders]

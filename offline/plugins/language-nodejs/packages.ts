@@ -1,6 +1,6 @@
-import { readFile } from "node:fs/promises";
+import { readdir, readFile, realpath } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 
 /** What this plugin reads of a package.json. */
 interface Manifest {
@@ -20,16 +20,50 @@ export interface RequiredPlugin {
   server?: string;
 }
 
-/** The provider plugins that the program's dependencies say they need. */
+/** What makes a folder a policy pack: the plugins of its packages are none of the program's. */
+const POLICY_PACK = /^PulumiPolicy\.(ya?ml|json)$/;
+
+/**
+ * The provider plugins of every package that is installed anywhere below the program's folder, as the official plugin has it:
+ * whether the program depends on it or not. What cannot be read is left out.
+ */
 export async function requiredPlugins(folder: string): Promise<RequiredPlugin[]> {
-  const manifests = await installed(folder);
-  return manifests
-    .filter(({ pulumi }) => pulumi?.resource)
-    .map(({ name, version, pulumi }) => ({
-      name: pulumi?.name ?? name.replace(/^@pulumi\//, ""),
-      version: `v${(pulumi?.version ?? version).replace(/^v/, "")}`,
-      server: pulumi?.server,
-    }));
+  const found = await pluginsBelow(folder, false, new Set());
+  return [...new Map(found.map((plugin) => [`${plugin.name} ${plugin.version}`, plugin])).values()];
+}
+
+async function pluginsBelow(
+  folder: string,
+  isInPackages: boolean,
+  seen: Set<string>,
+): Promise<RequiredPlugin[]> {
+  // Links lead to where others have been.
+  const real = await realpath(folder).catch(() => undefined);
+  if (real === undefined || seen.has(real)) return [];
+  seen.add(real);
+  const entries = await readdir(real, { withFileTypes: true }).catch(() => []);
+  if (entries.some(({ name }) => POLICY_PACK.test(name)) && seen.size > 1) return [];
+  const arePackages = isInPackages || basename(real) === "node_modules";
+  const found: RequiredPlugin[] = [];
+  for (const entry of entries) {
+    const path = join(real, entry.name);
+    if (entry.isDirectory() || entry.isSymbolicLink())
+      found.push(...(await pluginsBelow(path, arePackages, seen)));
+    else if (isInPackages && entry.name === "package.json") found.push(...(await pluginOf(real)));
+  }
+  return found;
+}
+
+async function pluginOf(folder: string): Promise<RequiredPlugin[]> {
+  const { name, version, pulumi } = (await manifest(folder).catch(() => undefined)) ?? {};
+  if (!pulumi?.resource || !(pulumi.name ?? name?.startsWith("@pulumi/"))) return [];
+  return [
+    {
+      name: pulumi.name ?? (name as string).replace(/^@pulumi\//, ""),
+      version: `v${(pulumi.version ?? version ?? "").replace(/^v/, "")}`,
+      server: pulumi.server,
+    },
+  ];
 }
 
 /** Name and version of the packages that the program depends on, or, with `transitive`, of all that are installed. */

@@ -1,6 +1,15 @@
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import grpc from "@grpc/grpc-js";
 import engineServices from "@pulumi/pulumi/proto/engine_grpc_pb.js";
@@ -12,8 +21,12 @@ import messages from "@pulumi/pulumi/proto/language_pb.js";
 import monitorServices from "@pulumi/pulumi/proto/resource_grpc_pb.js";
 import type * as monitorPb from "@pulumi/pulumi/proto/resource_pb.d.ts";
 import monitorMessages from "@pulumi/pulumi/proto/resource_pb.js";
+import { execa } from "execa";
 import emptyMessages from "google-protobuf/google/protobuf/empty_pb.js";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
+import { parse } from "yaml";
+import { ROOT } from "../../../../cli/context.ts";
+import { commandLine } from "../../../../offline/plugins/language-nodejs/program.ts";
 import {
   call,
   isRunning,
@@ -28,6 +41,8 @@ const seconds = 1_000;
 let folder: string;
 let engine: Awaited<ReturnType<typeof serveLoopback>>;
 let logged: string[];
+/** Of it, what is an error. */
+let errors: string[];
 let monitor: Awaited<ReturnType<typeof serveLoopback>>;
 let outputs: Record<string, unknown> | undefined;
 let plugin: RunningPlugin;
@@ -54,6 +69,8 @@ beforeAll(async () => {
   engine = await serveLoopback(engineServices.EngineService, {
     log(request: grpc.ServerUnaryCall<enginePb.LogRequest, unknown>, done: grpc.sendUnaryData<unknown>) {
       logged.push(request.request.getMessage());
+      if (request.request.getSeverity() === engineMessages.LogSeverity.ERROR)
+        errors.push(request.request.getMessage());
       done(null, new emptyMessages.Empty());
     },
     getRootResource: (_call: unknown, done: grpc.sendUnaryData<enginePb.GetRootResourceResponse>) =>
@@ -61,7 +78,10 @@ beforeAll(async () => {
     setRootResource: (_call: unknown, done: grpc.sendUnaryData<enginePb.SetRootResourceResponse>) =>
       done(null, new engineMessages.SetRootResourceResponse()),
   });
-  plugin = await startPlugin("language-nodejs", { engine: engine.address });
+  plugin = await startPlugin("language-nodejs", {
+    engine: engine.address,
+    env: { GPUBOX_HOME: join(folder, "home") },
+  });
   client = connect(plugin);
 });
 
@@ -76,6 +96,7 @@ afterAll(async () => {
 beforeEach(() => {
   outputs = undefined;
   logged = [];
+  errors = [];
 });
 
 function connect({ address }: RunningPlugin): grpc.Client {
@@ -105,7 +126,10 @@ function info(path: string, options: Record<string, unknown> = { typescript: fal
     .setOptions(struct(options));
 }
 
-async function run(path: string, { options = { typescript: false }, on = client, dryRun = false } = {}) {
+async function run(
+  path: string,
+  { options = { typescript: false }, on = client, dryRun = false, entry = "index.ts" } = {},
+) {
   const request = new messages.RunRequest()
     .setProject("gpubox")
     .setStack("dev")
@@ -114,7 +138,7 @@ async function run(path: string, { options = { typescript: false }, on = client,
     .setParallel(4)
     .setMonitorAddress(monitor.address)
     .setConfigsecretkeysList(["gpubox:token"])
-    .setInfo(info(path, options));
+    .setInfo(info(path, options).setEntryPoint(entry));
   request.getConfigMap().set("gpubox:root", "/srv").set("gpubox:token", "canary");
   const response = await call<pb.RunResponse>(on, "run", request);
   return { error: response.getError(), bail: response.getBail() };
@@ -177,6 +201,98 @@ describe("running a program", () => {
   });
 });
 
+describe("gpubox's own program", () => {
+  /** What runs index.ts, with another in its place. @returns where it is */
+  function around(program: string): string {
+    const path = project(program, { name: "around" });
+    for (const file of ["program/main.mjs", "cli/failure.mjs"]) cpSync(join(ROOT, file), join(path, file));
+    return join(path, "program");
+  }
+  const runAround = (program: string) => run(around(program), { entry: "main.mjs" });
+
+  beforeEach(() => rmSync(join(folder, "home"), { recursive: true, force: true }));
+
+  it(
+    "gives what index.ts exports",
+    async () => {
+      expect(await runAround("export default { folder: process.cwd() };")).toEqual({
+        error: "",
+        bail: false,
+      });
+      expect(outputs).toEqual({ folder: join(folder, "around", "program") });
+    },
+    20 * seconds,
+  );
+
+  it.each([
+    ["at once", 'throw new RunError("port 1 is taken");'],
+    ["later", 'setTimeout(() => { throw new RunError("port 1 is taken"); }, 1);'],
+  ])(
+    "tells what is for the person as it is, %s",
+    async (_, line) => {
+      const program = `import { RunError } from "@pulumi/pulumi"; ${line}`;
+      expect(await runAround(program)).toEqual({ error: "", bail: true });
+      expect(errors).toEqual(["port 1 is taken"]);
+      expect(existsSync(join(folder, "home"))).toBe(false);
+    },
+    20 * seconds,
+  );
+
+  it.each([
+    ["while it is read", 'throw new Error("boom");'],
+    [
+      "in what is computed later",
+      'import { output } from "@pulumi/pulumi"; output(1).apply(() => { throw new Error("boom"); });',
+    ],
+    ["in what nobody waits for", 'setTimeout(() => { throw new Error("boom"); }, 1);'],
+  ])(
+    "tells an error %s in words, and keeps the rest in a file",
+    async (_, program) => {
+      expect(await runAround(program)).toEqual({ error: "", bail: true });
+      expect(errors).toHaveLength(1);
+      expect(errors[0]).toMatch(/^an error that gpubox did not expect: boom\n/);
+      expect(errors[0]).not.toMatch(/^\s+at /m);
+      const file = /its details: (.+)/.exec(errors[0] ?? "")?.[1] as string;
+      expect(file).toMatch(join(folder, "home"));
+      expect(readFileSync(file, "utf8")).toMatch(/^\s+at /m);
+    },
+    20 * seconds,
+  );
+
+  it(
+    "says which Node it needs where `node` is one that runs no TypeScript, as an older one does not",
+    async () => {
+      const programDirectory = around("export default {};");
+      const runner = join(ROOT, "node_modules", "@pulumi", "pulumi", "cmd", "run");
+      const about = { project: "gpubox", stack: "dev", organization: "organization", programDirectory };
+      const words = commandLine(runner, {
+        ...about,
+        monitorAddress: monitor.address,
+        engineAddress: engine.address,
+        rootDirectory: dirname(programDirectory),
+        entryPoint: "main.mjs",
+        dryRun: false,
+        parallel: 4,
+        tracing: undefined,
+        args: [],
+        config: new Map(),
+        configSecretKeys: [],
+        options: { typescript: false },
+      });
+      const { exitCode } = await execa(process.execPath, ["--no-experimental-strip-types", ...words], {
+        reject: false,
+      });
+      expect(exitCode).toBe(32);
+      expect(errors).toEqual([
+        expect.stringMatching(/^gpubox needs Node 24, and the first `node` on PATH is v\d+/),
+      ]);
+      expect(errors[0]).toContain("npm run pulumi -- up");
+      expect(errors[0]).toContain('eval "$(npm run -s env)"');
+    },
+    20 * seconds,
+  );
+});
+
 describe.each([
   [
     "the run is cancelled",
@@ -212,25 +328,41 @@ describe.each([
 });
 
 describe("what it says about a project", () => {
-  it("names the plugins of the packages that it depends on", async () => {
-    const dependencies = {
-      "@pulumi/docker": "*",
-      "@pulumi/random": "*",
-      "@pulumi/pulumi": "*",
-      zod: "*",
-      gone: "*",
-    };
-    const request = new messages.GetRequiredPackagesRequest().setInfo(
-      info(project("", { manifest: { dependencies } })),
-    );
+  /** The plugins of which it says that the engine needs them before a run. */
+  const required = async (path: string) => {
+    const request = new messages.GetRequiredPackagesRequest().setInfo(info(path));
     const response = await call<pb.GetRequiredPackagesResponse>(client, "getRequiredPackages", request);
-    const packages = response
+    return response
       .getPackagesList()
-      .map((each) => [each.getKind(), each.getName(), each.getVersion()]);
-    expect(packages).toEqual([
-      ["resource", "docker", "v5.2.0"],
-      ["resource", "random", "v4.21.2"],
+      .map((each) => `${each.getKind()} ${each.getName()} ${each.getVersion()}`);
+  };
+
+  it("names the plugins of all packages below its folder, but for those of policy packs", async () => {
+    const path = project("");
+    const install = (below: string, manifest: object) => {
+      const at = join(path, below, "node_modules", "x");
+      mkdirSync(at, { recursive: true });
+      writeFileSync(join(at, "package.json"), JSON.stringify({ version: "1.0.0", ...manifest }));
+    };
+    install("deep/er", { name: "@pulumi/deep", pulumi: { resource: true } });
+    install("named", { name: "third", pulumi: { resource: true, name: "of-others", version: "v2.0.0" } });
+    install("plain", { name: "@pulumi/plain" });
+    install("policy", { name: "@pulumi/policys", pulumi: { resource: true } });
+    writeFileSync(join(path, "policy", "PulumiPolicy.yaml"), "runtime: nodejs\n");
+    writeFileSync(join(path, "plain", "node_modules", "x", "index.js"), "");
+    expect((await required(path)).sort()).toEqual([
+      "resource aws v7.48.0",
+      "resource command v1.2.1",
+      "resource deep v1.0.0",
+      "resource docker v5.2.0",
+      "resource of-others v2.0.0",
+      "resource random v4.21.2",
     ]);
+  });
+
+  it("names none for gpubox itself, so that each is wanted by a resource alone: that of AWS by a stack on AWS", async () => {
+    const { main } = parse(readFileSync(join(ROOT, "Pulumi.yaml"), "utf8"));
+    expect(await required(dirname(join(ROOT, main)))).toEqual([]);
   });
 
   it("knows its own version: the SDK's", async () => {
