@@ -11,7 +11,7 @@ import type { Context } from "./context.ts";
 import { credentialChecks } from "./credential-helpers.ts";
 import { Problem } from "./say.ts";
 import { readConfig } from "./setup/config.ts";
-import { daemonProblem, dockerAddress, pingDocker } from "./setup/daemon.ts";
+import { type DockerAddress, daemonProblem, dockerAddress, pingDocker } from "./setup/daemon.ts";
 import { installedParts, planDocker } from "./setup/docker.ts";
 import { inspectMachine } from "./setup/packages.ts";
 import { shortName, stackFile, stackLabel } from "./setup/stack.ts";
@@ -63,7 +63,13 @@ async function hostOf(context: Context, stack: string, config: Config): Promise<
 }
 
 async function localChecks(context: Context, root: string, needs: HostNeeds): Promise<Check[]> {
-  const address = dockerAddress(context.env);
+  let address: DockerAddress;
+  try {
+    address = dockerAddress(context.env);
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    return [check("Docker", { ...noDaemon(""), found: "none to use" }, error.message)];
+  }
   const ping = await pingDocker(address.host, PING_PATIENCE);
   if (ping === "ok") {
     try {

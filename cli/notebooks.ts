@@ -66,9 +66,9 @@ export async function lookAtStack(context: Context, stack: string): Promise<Loca
 
   const outputs = plain(resources.find(({ type }) => type === STACK)?.outputs);
   const containers = resources.filter((resource) => resource.type === CONTAINER && !resource.delete);
-  const { host } = dockerAddress(context.env);
   let problem: Problem | undefined;
   const look = async (resource: StateResource) => {
+    const { host } = dockerAddress(context.env);
     try {
       const container = await askDocker<Container>(host, `/containers/${resource.id}/json`, PATIENCE);
       return describe(resource, outputs, container ?? "gone");

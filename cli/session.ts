@@ -8,7 +8,7 @@ import { mendBackend } from "./recover.ts";
 import { type Captured, capture, type Env, handOver, mustRun } from "./run.ts";
 import { Problem, say } from "./say.ts";
 import { type Backend, prepareBackend } from "./setup/backend.ts";
-import { type DockerAddress, dockerAddress } from "./setup/daemon.ts";
+import { DEFAULT_DOCKER_HOST, type DockerAddress, dockerAddress } from "./setup/daemon.ts";
 import { type Engine, prepareEngine } from "./setup/engine.ts";
 import { preparePlugins, sayStandIns } from "./setup/plugins.ts";
 import {
@@ -46,6 +46,8 @@ export async function prepareToolchain(context: Context): Promise<Toolchain> {
     PATH: [engine.folder, join(context.root, "node_modules", ".bin"), ...folders].join(delimiter),
     NODE_COMPILE_CACHE: context.env.NODE_COMPILE_CACHE || join(context.cache, "compile-cache"),
     PULUMI_SKIP_UPDATE_CHECK: "true",
+    // By itself the engine looks in the home that /etc/passwd has, whatever HOME says.
+    PULUMI_HOME: context.pulumiHome,
     // Where a plugin is stood in for, its download has failed already: fail at once, not after a long wait.
     ...(standIns.length > 0 ? { PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true" } : {}),
   };
@@ -74,6 +76,9 @@ export interface Session extends Toolchain {
   rest: string[];
 }
 
+/** The daemon of a stack elsewhere, as long as there is no way to it: this machine's is not asked, whatever it is. */
+const NOT_HERE: DockerAddress = { host: DEFAULT_DOCKER_HOST, from: "default" };
+
 /** The engine with a backend and the name of a stack; the stack need not be there. @throws Problem where its file is wrong */
 export async function openSession(context: Context, args: string[]): Promise<Session> {
   const { stack, rest } = parseStackArgs(args, context.env);
@@ -82,7 +87,7 @@ export async function openSession(context: Context, args: string[]): Promise<Ses
   const { backend, env } = prepareBackend(context);
   const place = findPlaces(context, stack);
   mendBackend(place);
-  const docker = dockerAddress(context.env);
+  const docker = isLocal(settings) ? dockerAddress(context.env) : NOT_HERE;
   const additions = {
     ...toolchain.additions,
     ...env,

@@ -1,11 +1,12 @@
 /** Where the Docker daemon is, and whether it is there. */
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import {
   askDocker,
   DEFAULT_DOCKER_HOST,
+  elsewhere,
   howToBeAllowed,
   isDenied,
 } from "../../components/host/docker-api.ts";
@@ -30,8 +31,21 @@ export interface DockerAddress {
 /** What a daemon says when it is asked whether it is there. */
 export type Ping = "ok" | "denied" | "silent";
 
-/** Where the daemon is, by the rules of Docker's own client: DOCKER_HOST, the context, the default socket. */
-export function dockerAddress(env: Env, readContext = readContextFile): DockerAddress {
+/**
+ * Where the daemon of a stack on this machine is, by the rules of Docker's own client: DOCKER_HOST, the context, the default socket.
+ *
+ * @throws Problem when the context is none that is there, or the daemon is another machine's
+ */
+export function dockerAddress(env: Env): DockerAddress {
+  const address = findAddress(env);
+  const from = address.from === "context" ? "your Docker context" : address.from;
+  const problem = elsewhere(address.host, from, "Pulumi.<stack>.yaml");
+  if (problem === undefined) return address;
+  const instead = address.from === "context" ? "run `docker context use default`" : "unset DOCKER_HOST";
+  throw new Problem(`${problem}\nFor one on this machine, ${instead}.`);
+}
+
+function findAddress(env: Env): DockerAddress {
   if (env.DOCKER_HOST) return { host: env.DOCKER_HOST, from: "DOCKER_HOST" };
   const host = readContext(env);
   if (host && host !== DEFAULT_DOCKER_HOST) return { host, from: "context" };
@@ -39,12 +53,24 @@ export function dockerAddress(env: Env, readContext = readContextFile): DockerAd
 }
 
 /** Endpoint of the current context of Docker's client, or undefined for the default one. */
-function readContextFile(env: Env): string | undefined {
+function readContext(env: Env): string | undefined {
   const folder = env.DOCKER_CONFIG || join(env.HOME || homedir(), ".docker");
-  const name = env.DOCKER_CONTEXT || readJson(join(folder, "config.json"))?.currentContext;
+  const settings = join(folder, "config.json");
+  const name = env.DOCKER_CONTEXT || readJson(settings)?.currentContext;
   if (typeof name !== "string" || name === "" || name === "default") return undefined;
-  const id = createHash("sha256").update(name).digest("hex");
-  return readJson(join(folder, "contexts", "meta", id, "meta.json"))?.Endpoints?.docker?.Host;
+  const contexts = join(folder, "contexts", "meta");
+  const read = (id: string) => readJson(join(contexts, id, "meta.json"));
+  const context = read(createHash("sha256").update(name).digest("hex"));
+  if (context) return context.Endpoints?.docker?.Host;
+  const ids = existsSync(contexts) ? readdirSync(contexts) : [];
+  const names = ["default", ...ids.flatMap((id) => read(id)?.Name ?? [])];
+  throw new Problem(
+    `there is no Docker context ${name}, which ${env.DOCKER_CONTEXT ? "DOCKER_CONTEXT" : settings} names; there is ${names.join(", ")}: ${
+      env.DOCKER_CONTEXT
+        ? "unset DOCKER_CONTEXT, or have it name one of them"
+        : "run `docker context use` with one of them"
+    }, and run the same again`,
+  );
 }
 
 function readJson(path: string) {

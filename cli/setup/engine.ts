@@ -7,7 +7,7 @@ import { withLock } from "../lock.mjs";
 import { findProgram, isExecutable } from "../path.ts";
 import { capture, handOver, mustRun } from "../run.ts";
 import { Problem, say, step } from "../say.ts";
-import { canDownloadOfficial, rememberNoDownloads } from "./official.ts";
+import { canDownloadOfficial, downloadEnv, rememberNoDownloads } from "./official.ts";
 
 /** From this release on Go fetches the toolchain that a go.mod asks for. */
 const OLDEST_GO = [1, 21] as const;
@@ -98,7 +98,7 @@ function shim(context: Context, file: string): string {
 async function download(context: Context, file: string): Promise<boolean> {
   say("engine: downloading the official Pulumi CLI");
   await handOver(join(context.root, "node_modules", ".bin", "pulumi"), ["version"], {
-    env: { ...context.env, PULUMI_SKIP_UPDATE_CHECK: "true" },
+    env: downloadEnv(context),
     quietStdout: true,
   });
   if (isExecutable(file)) return true;

@@ -1,11 +1,17 @@
 /** Whether the official downloads can be had from here. */
 import type { Context } from "../context.ts";
+import type { Env } from "../run.ts";
 import { step } from "../say.ts";
 
 const DOWNLOADS = "https://get.pulumi.com/install.sh";
 /** Long enough for a slow line to answer, short enough to wait for once a day. */
 const PATIENCE = 5_000;
 const KEY = "official downloads";
+
+/** The environment in which something official is downloaded, to where it is looked for. */
+export function downloadEnv({ env, pulumiHome }: Pick<Context, "env" | "pulumiHome">): Env {
+  return { ...env, PULUMI_HOME: pulumiHome, PULUMI_SKIP_UPDATE_CHECK: "true" };
+}
 
 /** Asks the download server, at most once a day. */
 export async function canDownloadOfficial(

@@ -6,7 +6,7 @@ import { findProgram, isExecutable } from "../path.ts";
 import { capture } from "../run.ts";
 import { Problem, say, step } from "../say.ts";
 import type { Engine } from "./engine.ts";
-import { canDownloadOfficial, rememberNoDownloads } from "./official.ts";
+import { canDownloadOfficial, downloadEnv, rememberNoDownloads } from "./official.ts";
 
 /** A plugin that the program needs. */
 export interface Plugin {
@@ -105,7 +105,7 @@ async function download(context: Context, engine: Engine, plugins: Plugin[]): Pr
   for (const { kind, name, version } of plugins) {
     await step(`plugin ${name} ${version}: downloading`, () =>
       capture(engine.file, ["plugin", "install", kind, name, version], {
-        env: { ...context.env, PULUMI_SKIP_UPDATE_CHECK: "true" },
+        env: downloadEnv(context),
       }),
     );
   }

@@ -40,6 +40,22 @@ export function isDenied(error: unknown): boolean {
   return (error as NodeJS.ErrnoException).code === "EACCES";
 }
 
+/** What to tell a person whose DOCKER_HOST, or Docker context, is another machine's by ssh; undefined where it is not. */
+export function elsewhere(host: string, from: string, stackFile: string): string | undefined {
+  if (!host.startsWith("ssh://")) return undefined;
+  // `[` and `]` are around an address of IPv6's.
+  const { user, address, port } =
+    /^ssh:\/\/((?<user>[^@/]*)@)?\[?(?<address>[^\]/]*?)\]?(:(?<port>\d+))?(\/|$)/.exec(host)?.groups ?? {};
+  const keys = { kind: "ssh", address, user, port };
+  return [
+    `${from} names ${host}, the Docker daemon of another machine, and this stack has its code and data on this one (kind: local).`,
+    `For a stack on that machine, have in ${stackFile}:`,
+    "  config:",
+    "    gpubox:host:",
+    ...Object.entries(keys).flatMap(([key, value]) => (value ? [`      ${key}: ${value}`] : [])),
+  ].join("\n");
+}
+
 /** A client of the daemon at an address, as in DOCKER_HOST; `timeout` in milliseconds, none by default. */
 export function dockerClient(host: string, timeout?: number): Docker {
   // Loaded here: it brings clients of gRPC and SSH with it, and most commands need none of it.

@@ -11,7 +11,7 @@ import * as command from "@pulumi/command";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import type Docker from "dockerode";
-import { askDocker, howToBeAllowed, isDenied, ownDockerHost } from "./docker-api.ts";
+import { askDocker, elsewhere, howToBeAllowed, isDenied, ownDockerHost } from "./docker-api.ts";
 import { type GpuFindings, gpuInventory, NVIDIA_DETAIL_ARGS, NVIDIA_SMI_ARGS } from "./gpus.ts";
 import type { DockerHost, GpuInventory, HostRun, HostScriptArgs } from "./host.ts";
 import { lastLine, scriptCommand, scriptText } from "./host.ts";
@@ -106,6 +106,8 @@ export class LocalHost extends pulumi.ComponentResource implements DockerHost {
  */
 export async function inspectLocalMachine(needs: HostNeeds, root: string): Promise<Machine> {
   const daemon = ownDockerHost();
+  const problem = elsewhere(daemon, "DOCKER_HOST", `Pulumi.${needs.stack.split("/").at(-1)}.yaml`);
+  if (problem) throw new pulumi.RunError(problem);
   const { info, facts } = await lookAtLocalMachine(needs, root, daemon).catch((error: Error) => {
     if (isDenied(error)) throw new pulumi.RunError(howToBeAllowed(daemon));
     throw new pulumi.RunError(

@@ -274,6 +274,21 @@ describe("npm run doctor", () => {
     expect(await told("{target: lab}")).toEqual([]);
   });
 
+  it("says that a Docker context is none that is there, or another machine's", async () => {
+    stack("dev", "{kind: local}");
+    const found = async (env: Record<string, string>) => (await findChecks(context(env), "dev")).at(-1);
+    expect(await found({ DOCKER_CONTEXT: "nosuch" })).toMatchObject({
+      check: "Docker",
+      status: "fail",
+      problem: expect.stringContaining("there is no Docker context nosuch"),
+    });
+    expect(await found({ DOCKER_HOST: "ssh://ada@lab" })).toMatchObject({
+      check: "Docker",
+      status: "fail",
+      problem: expect.stringContaining("address: lab"),
+    });
+  });
+
   it.concurrent("takes no longer than ten seconds over a daemon that says nothing", async () => {
     stack("dev", "{kind: local}");
     const socket = join(root, "docker.sock");

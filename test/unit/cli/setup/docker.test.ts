@@ -4,9 +4,12 @@ import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { Problem } from "../../../../cli/say.ts";
 import { dockerAddress, pingDocker } from "../../../../cli/setup/daemon.ts";
 import { type DockerPlan, planDocker } from "../../../../cli/setup/docker.ts";
 import { type Machine, parseFamily } from "../../../../cli/setup/packages.ts";
+import { parseConfig } from "../../../../config.ts";
 
 let folder: string;
 beforeEach(() => {
@@ -37,6 +40,43 @@ describe("the address of Docker", () => {
       from: "context",
     });
     expect(dockerAddress({ HOME: folder, DOCKER_CONTEXT: "default" })).toEqual(byDefault);
+  });
+  it("is none where the context is none that is there, and those that are there are named", () => {
+    useContext("desktop-linux", "unix:///x");
+    const named = () => dockerAddress({ HOME: folder, DOCKER_CONTEXT: "nosuch" });
+    expect(named).toThrow(
+      /^there is no Docker context nosuch, which DOCKER_CONTEXT names; there is default, desktop-linux: unset/,
+    );
+    expect(named).toThrow(Problem);
+    writeFileSync(join(folder, ".docker", "config.json"), JSON.stringify({ currentContext: "gone" }));
+    expect(() => dockerAddress({ HOME: folder })).toThrow(
+      `no Docker context gone, which ${join(folder, ".docker", "config.json")} names; there is default, desktop-linux: run \`docker context use\``,
+    );
+  });
+  it.each([
+    ["ssh://ada@gpu.example.org:2222", { address: "gpu.example.org", user: "ada", port: 2222 }],
+    ["ssh://lab", { address: "lab" }],
+    ["ssh://ada@[fd00::2]", { address: "fd00::2", user: "ada" }],
+  ])("is not another machine's, whose configuration it says: %s", (host, keys) => {
+    const problems = [() => dockerAddress({ HOME: folder, DOCKER_HOST: host })];
+    useContext("elsewhere", host);
+    problems.push(() => dockerAddress({ HOME: folder }));
+    const told = problems.map((problem) => {
+      expect(problem).toThrow(Problem);
+      try {
+        return String(problem());
+      } catch (error) {
+        return (error as Error).message;
+      }
+    });
+    for (const tell of told) {
+      const lines = tell.slice(tell.indexOf("  config:"), tell.indexOf("\nFor one on this machine"));
+      const { config } = parse(lines);
+      expect(config["gpubox:host"]).toEqual({ kind: "ssh", ...keys });
+      expect(() => parseConfig({ host: config["gpubox:host"] }, "lab")).not.toThrow();
+    }
+    expect(told[0]).toMatch(/^DOCKER_HOST names .*unset DOCKER_HOST\.$/s);
+    expect(told[1]).toMatch(/^your Docker context names .*run `docker context use default`\.$/s);
   });
   it("is DOCKER_HOST, whatever the context", () => {
     useContext("desktop-linux", "unix:///x");

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type Context, createContext } from "../../../../cli/context.ts";
+import { prepareToolchain } from "../../../../cli/session.ts";
 import {
   chooseEngine,
   type Engine,
@@ -168,6 +169,17 @@ describe("plugins", () => {
     expect(said).toMatch(/^plugins: using gpubox's own stand-ins for docker, command .*\n$/);
     expect(folders).toEqual(
       ["resource-docker", "resource-command"].map((name) => join(context.root, "offline", "plugins", name)),
+    );
+  });
+  it("are downloaded to where they are looked for, whatever home the system has for the person", async () => {
+    context.findings.set("official downloads", "yes");
+    const file = program("bin", "pulumi");
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: for the shell
+    writeFileSync(file, '#!/bin/sh\necho "$*" >>"${PULUMI_HOME:?}/asked"\n');
+    const { additions } = await prepareToolchain(context);
+    expect(additions.PULUMI_HOME).toBe(join(folder, ".pulumi"));
+    expect(readFileSync(join(folder, ".pulumi", "asked"), "utf8")).toContain(
+      "plugin install resource docker",
     );
   });
   it("are not taken for official ones where they are our own stand-ins on PATH", async () => {
