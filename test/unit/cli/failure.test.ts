@@ -150,21 +150,23 @@ describe("a command", () => {
     expect({ out, error }).toEqual({ out: "a line\n", error: "done\n" });
   });
 
-  it.skipIf(lacks(process.getuid?.() !== 0, "a home that can only be read: root alone can mount one"))(
-    "says that a home can only be read, and which",
-    async () => {
-      const home = join(folder, "read-only");
-      mkdirSync(home);
-      const line = `mount -t tmpfs -o ro tmpfs ${home} && exec "$0" ${GPUBOX} env`;
-      const { exitCode, stderr } = await execa("unshare", ["--mount", "sh", "-c", line, process.execPath], {
-        env: { HOME: home, GPUBOX_HOME: undefined, GPUBOX_CACHE: undefined, PULUMI_HOME: undefined },
-        reject: false,
-      });
-      expect(exitCode).toBe(1);
-      expect(stderr).toMatch(/gpubox: \/\S+read-only\S* \(mkdir\): its disk can only be read: .*\(EROFS\)$/m);
-      expect(stderr).not.toMatch(STACK);
-    },
-  );
+  it.skipIf(lacks(process.getuid?.() !== 0, "a home on a disk in trouble: root alone can mount one")).each([
+    ["can only be read", "ro", "its disk can only be read: ", "EROFS"],
+    ["is full", "nr_inodes=1", "the disk is full: ", "ENOSPC"],
+  ])("says that the disk of a home %s, and which path", async (_, option, words, code) => {
+    const home = join(folder, "home");
+    mkdirSync(home);
+    const line = `mount -t tmpfs -o ${option} tmpfs ${home} && exec "$0" ${GPUBOX} env`;
+    const { exitCode, stderr } = await execa("unshare", ["--mount", "sh", "-c", line, process.execPath], {
+      env: { HOME: home, GPUBOX_HOME: undefined, GPUBOX_CACHE: undefined, PULUMI_HOME: undefined },
+      reject: false,
+    });
+    expect({ exitCode, stderr }).toEqual({
+      exitCode: 1,
+      stderr: expect.stringMatching(`gpubox: ${home}/.cache/gpubox \\(mkdir\\): ${words}.* \\(${code}\\)$`),
+    });
+    expect(stderr).not.toMatch(STACK);
+  });
 
   it("is told which file of its own is missing", async () => {
     const checkout = join(folder, "checkout");
