@@ -72,14 +72,14 @@ export async function runOnMachine(
 /** Exit status of ssh itself; no script of ours ends with it. */
 const SSH_FAILED = 255;
 
-/** Like `runOnMachine`, and gives what the login shell printed before as well. */
+/** Like `runOnMachine`, and gives what the login shell printed around it as well. */
 async function runScript(
   connection: SshConnection,
   script: HostScript,
   environment: Record<string, string>,
   stack: string,
   patience: number,
-): Promise<{ before: string; printed: string }> {
+): Promise<{ printed: string; around: string }> {
   const socket = socketProblem(process.env.HOME ?? "");
   if (socket !== undefined) throw new pulumi.RunError(unreachable(connection, "ssh itself", [socket]));
   const line = inspectionScript(connection);
@@ -150,10 +150,10 @@ export async function reachSshMachine(
   patience: number = PATIENCE,
 ): Promise<Inspection> {
   const environment = { ROOT: root, FOLDERS: further.join("\n"), ...INSPECT_ARGS };
-  const { before, printed } = await runScript(connection, "inspect.sh", environment, stack, patience);
+  const { printed, around } = await runScript(connection, "inspect.sh", environment, stack, patience);
   const inspection: Inspection = JSON.parse(lastLine(printed));
-  if (before.trim() !== "") {
-    const { step, tell } = explainPrinting(connection, before, inspection.shell);
+  if (around.trim() !== "") {
+    const { step, tell } = explainPrinting(connection, around, inspection.shell);
     throw new pulumi.RunError(unreachable(connection, step, tell));
   }
   const problem = dockerProblem(inspection);

@@ -153,13 +153,14 @@ export function inspectionScript(connection: SshConnection): string {
   return `${MAKE_CONTROL_FOLDER} && exec ${shellLine(sshCommand(connection, RUN_STDIN_BETWEEN))}`;
 }
 
-/** What a script printed, and what the login shell had printed `before`; undefined where the script did not begin. */
-export function ownOutput(stdout: string): { before: string; printed: string } | undefined {
+/** What a script printed, and what the login shell printed `around` it; undefined where the script did not begin. */
+export function ownOutput(stdout: string): { printed: string; around: string } | undefined {
   const begin = stdout.indexOf(`${BEGIN}\n`);
   if (begin < 0) return undefined;
   const rest = stdout.slice(begin + BEGIN.length + 1);
   const end = rest.lastIndexOf(`\n${END}\n`);
-  return { before: stdout.slice(0, begin), printed: end < 0 ? rest : rest.slice(0, end) };
+  if (end < 0) return { printed: rest, around: stdout.slice(0, begin) };
+  return { printed: rest.slice(0, end), around: stdout.slice(0, begin) + rest.slice(end + END.length + 2) };
 }
 
 /** Shell line that runs the script on its standard input on the machine. */

@@ -122,8 +122,8 @@ function glimpse(text: string): string {
 }
 
 /**
- * What to say of a login shell that prints before each command: Docker's clients take what the command `docker system dial-stdio`
- * prints for the daemon's own words.
+ * What to say of a login shell that prints before each command, or after: Docker's clients take what the command
+ * `docker system dial-stdio` prints for the daemon's own words, and the result of a script is the last line.
  *
  * @param printed what it printed
  * @param shell its path there, where that is known
@@ -133,7 +133,7 @@ export function explainPrinting({ user }: SshConnection, printed: string, shell?
   return {
     step: "login shell",
     tell: [
-      `the login shell of ${user ?? "yours"} there prints before each command, and Docker's clients take that for the daemon's answer: ${glimpse(printed)}`,
+      `the login shell of ${user ?? "yours"} there prints with each command, and Docker's clients take that for the daemon's answer: ${glimpse(printed)}`,
       file
         ? `have ${file} there (or a file that it reads) print for people alone; with this line at its top it does: ${guard}`
         : "have what it reads at its start there (~/.ssh/rc is such a file) print nothing to its standard output",
