@@ -13,14 +13,16 @@
 # stdout: the folder as an absolute path; stderr ends in "created|updated|unchanged: ...".
 # Exit: 0 done, 1 failed, 2 bad parameter, 3 the person's files are in the way.
 #
-# ROOT/code/.gpubox/<folder>/ holds the lock and the half-made clone; FOLDER/.git/gpubox says what was put there.
-# An existing checkout is only ever moved on when it is where this script left it and has no local changes.
+# ROOT/code/.gpubox/<folder>/ holds the lock, the half-made clone and the repositories that git works in (git.sh); FOLDER/.git/gpubox
+# says what was put there. An existing checkout is only ever moved on when it is where this script left it and has no local changes.
 set -eu
 topic="code ${FOLDER-}"
 # shellcheck source=host-scripts/common.sh
 . ./common.sh
 # shellcheck source=host-scripts/progress.sh
 . ./progress.sh
+# shellcheck source=host-scripts/ours.sh
+. ./ours.sh
 # shellcheck source=host-scripts/git.sh
 . ./git.sh
 
@@ -50,9 +52,11 @@ if [ "$LFS" = 1 ] && ! have git-lfs; then
 fi
 git check-ref-format "refs/heads/${REF-}" || fail 2 "ref: '${REF-}' is not a commit, tag or branch"
 
+KIND=code
 target=$ROOT/code/$FOLDER
 state=$(state_folder code)
-only_below "$(dirname "$target")"
+work=$state/work
+on_our_terms
 
 # What the checkout is to have beside the commit itself.
 wanted=
@@ -74,8 +78,7 @@ fi
 
 # A git command that may talk to the server; what it says is in git.log. Descriptor 9 is the lock: an ssh master or a
 # credential daemon that git starts would keep it for as long as it lives. The subshell keeps it for as long as git itself
-# does, so that the next run waits for a git that outlives a killed one. A pack is kept as it comes: unpacked, it would be
-# there in part after a kill, the commit first.
+# does, so that the next run waits for a git that outlives a killed one.
 online() (
   from=$1
   shift
@@ -83,17 +86,40 @@ online() (
   export LC_ALL
   rc=0
   watch "waiting for git"
-  git_in "$from" -c http.lowSpeedLimit=1000 -c http.lowSpeedTime=60 -c fetch.unpackLimit=1 \
-    "$@" 9>&- 2>"$state/git.log" || rc=$?
+  git_in "$from" -c http.lowSpeedLimit=1000 -c http.lowSpeedTime=60 "$@" 9>&- 2>"$state/git.log" || rc=$?
   unwatch
   exit "$rc"
 )
 
 gitdir=
 
-# Git is about to write into a checkout that is there. The mark outlives this run only where that is killed.
-begin() { : >"$gitdir/gpubox.busy"; }
-end() { if [ -n "$gitdir" ]; then rm -f "$gitdir/gpubox.busy"; fi; }
+held=
+
+# We are about to write into a checkout that is there. The mark outlives this run only where that is killed.
+begin() {
+  : >"$work/mark"
+  put "$work/mark" "$gitdir" gpubox.busy
+}
+end() {
+  unlock_index
+  if [ -n "$gitdir" ]; then (enter "$gitdir" && rm -f gpubox.busy) || :; fi
+}
+
+# lock_index TREE GITDIR READER: keeps the notebook's git from the checkout, as git does, and takes its index as it is then.
+lock_index() {
+  if ! (enter "$2" && set -C && : >index.lock) 2>/dev/null; then
+    stop 3 "$1 is left as it is: git is at work there, or was stopped at it" \
+      "  where it was stopped:  rm $(quoted "$2/index.lock")"
+  fi
+  held=$2
+  rm -f "$3/index"
+  (enter "$2" && if [ -e index ]; then cp -RPp index "$3/index"; fi)
+  if [ -L "$3/index" ]; then stop 3 "$2/index is a link, where git makes none"; fi
+}
+unlock_index() {
+  if [ -n "$held" ]; then (enter "$held" && rm -f index.lock) || :; fi
+  held=
+}
 
 stop() {
   end
@@ -130,7 +156,6 @@ cannot_fetch() {
 
 # --- from a ref to a commit -------------------------------------------------------------------------------------------
 
-has_commit() { git_in "$1" cat-file -e "$2^{commit}" 2>/dev/null; }
 # Whether a commit is there with its history, or as much of it as a shallow repository has: after a fetch that was killed, it
 # may be there without.
 is_whole() { git_in "$1" rev-list --quiet "$2" -- 2>/dev/null; }
@@ -155,82 +180,356 @@ fetch_all() {
     '+refs/tags/*:refs/gpubox-tags/*'
 }
 
-# Brings REF into repository $1 and sets $commit, and $name to the full name of a tag or branch.
-resolve() {
+# Sets $name to the full name of REF, where it is a tag or branch, and $commit, unless that takes the commits themselves (in
+# repository $1) to know.
+look_up() {
   name=
+  commit=
   if printf '%s' "$REF" | grep -Eq '^[0-9a-fA-F]{40}$'; then
     commit=$(printf '%s' "$REF" | tr 'A-F' 'a-f')
-    if ! is_whole "$1" "$commit"; then
-      say "fetching commit $commit of $URL"
-      # Not every server hands out a commit by its name; what it has on branches and tags, any server does.
-      fetch "$1" "$commit" || fetch_all "$1" || cannot_fetch "$URL"
-    fi
-    has_commit "$1" "$commit" || stop 1 "ref: $URL has no commit $commit"
     return
   fi
   say "looking for $REF in $URL"
-  refs=$(online "$1" ls-remote origin "refs/tags/$REF" "refs/heads/$REF") || cannot_fetch "$URL"
-  case $refs in
-    *"refs/tags/$REF"*) name=refs/tags/$REF ;;
-    *"refs/heads/$REF"*) name=refs/heads/$REF ;;
-  esac
-  if [ -n "$name" ]; then
+  refs=$(online "$1" ls-remote origin "refs/tags/$REF" "refs/tags/$REF^{}" "refs/heads/$REF") || cannot_fetch "$URL"
+  for each in "refs/tags/$REF" "refs/heads/$REF"; do
+    # Of an annotated tag the commit is in a line of its own, which comes second.
+    commit=$(printf '%s\n' "$refs" | awk -v name="$each" '$2 == name || $2 == name "^{}" { commit = $1 } END { print commit }')
+    if [ -n "$commit" ]; then
+      name=$each
+      return
+    fi
+  done
+  printf '%s' "$REF" | grep -Eq '^[0-9a-fA-F]{7,39}$' || no_such_ref
+}
+
+no_such_ref() { stop 1 "ref: $URL has no commit, tag or branch $REF" "  what it has:  git ls-remote $(quoted "$URL")"; }
+
+# Brings what was looked up into repository $1, and sets $commit anew: a branch may have moved on.
+obtain() {
+  if [ -n "$commit" ] && is_whole "$1" "$commit"; then
+    has_commit "$1" "$commit" || stop 1 "ref: $REF of $URL is no commit"
+  elif [ -n "$name" ]; then
     say "fetching $name of $URL"
     fetch "$1" "$name" || cannot_fetch "$URL"
     commit=$(git_in "$1" rev-parse --verify --quiet 'FETCH_HEAD^{commit}') || stop 1 "ref: $name of $URL is no commit"
-    return
-  fi
-  if printf '%s' "$REF" | grep -Eq '^[0-9a-fA-F]{7,39}$'; then
+  elif [ -n "$commit" ]; then
+    say "fetching commit $commit of $URL"
+    # Not every server hands out a commit by its name; what it has on branches and tags, any server does.
+    fetch "$1" "$commit" || fetch_all "$1" || cannot_fetch "$URL"
+    has_commit "$1" "$commit" || stop 1 "ref: $URL has no commit $commit"
+  else
     fetch_all "$1" || cannot_fetch "$URL"
-    if commit=$(git_in "$1" rev-parse --verify --quiet "$REF^{commit}"); then return; fi
+    commit=$(git_in "$1" rev-parse --verify --quiet "$REF^{commit}") || no_such_ref
   fi
-  stop 1 "ref: $URL has no commit, tag or branch $REF" "  what it has:  git ls-remote $(quoted "$URL")"
+}
+
+# --- between a checkout and its twin ----------------------------------------------------------------------------------
+
+# The folder for the reader and the twin of a repository of the checkout: ".git", ".git/modules/..."
+place_of() { printf '%s' "$work/$(printf '%s' "$1" | sed 's/%/%25/g; s|/|%2F|g')"; }
+
+# make_twin PLACE [URL]
+make_twin() {
+  rm -rf "$1/twin"
+  git -C / init --quiet --bare --template= "$1/twin"
+  : >"$1/twin/seeded"
+  if [ -n "${2-}" ]; then git_in "$1/twin" remote add origin "$2"; fi
+}
+
+# seed PLACE COMMIT...: brings what the checkout has of these into its twin, with all of its history or none. It is fetched, as
+# from any server, so that it is what its name says.
+seed() {
+  twin_of_seeds=$1/twin
+  reader_of_seeds=$1/reader
+  shift
+  ls "$twin_of_seeds/objects/pack" >"$work/packs"
+  depth=
+  if is_shallow "$reader_of_seeds"; then depth="--depth 1"; fi
+  for each in "$@"; do
+    if has_commit "$reader_of_seeds" "$each" && ! has_commit "$twin_of_seeds" "$each"; then
+      # shellcheck disable=SC2086 # two words
+      git_in "$twin_of_seeds" -c protocol.file.allow=always fetch --quiet --no-tags $depth "$reader_of_seeds" \
+        "+$each:refs/gpubox/seeds/$each" 2>"$state/git.log" || :
+    fi
+  done
+  for each in "$twin_of_seeds"/objects/pack/*.pack; do
+    if ! grep -qxF "${each##*/}" "$work/packs"; then echo "${each##*/}" >>"$twin_of_seeds/seeded"; fi
+  done
+  # What is fetched after this is as deep as the checkout.
+  if has_commit "$twin_of_seeds" "$1"; then git_in "$twin_of_seeds" update-ref --no-deref HEAD "$1"; fi
+}
+
+# give TWIN GITDIR: brings what the twin has fetched into the checkout's repository, where these are two.
+give() {
+  if [ "$1" = "$2" ]; then return; fi
+  weigh_shallow "$1" "${1%/twin}/reader"
+  make_folders "$2" objects/pack
+  for pack in "$1"/objects/pack/*.pack; do
+    if [ ! -e "$pack" ] || grep -qxF "${pack##*/}" "$1/seeded"; then continue; fi
+    # Git takes a pack for there once its index is.
+    for each in "$pack" "${pack%.pack}.rev" "${pack%.pack}.idx"; do
+      if [ -e "$each" ]; then
+        cp "$each" "$work/pack"
+        put "$work/pack" "$2/objects/pack" "${each##*/}"
+      fi
+    done
+    echo "${pack##*/}" >>"$1/seeded"
+  done
+  if [ "$(sort -u "$work/shallow.old")" = "$(cat "$work/shallow")" ]; then return; fi
+  if [ -s "$work/shallow" ]; then
+    put "$work/shallow" "$2" shallow
+  else
+    within "$2" rm -f shallow
+  fi
+}
+
+# weigh_shallow TWIN READER: which commits are there without their history: as the checkout has it, but for what comes.
+weigh_shallow() {
+  : >"$work/shallow.twin"
+  if [ -f "$1/shallow" ]; then cp "$1/shallow" "$work/shallow.twin"; fi
+  : >"$work/shallow.old"
+  if [ -f "$2/shallow" ]; then cp "$2/shallow" "$work/shallow.old"; fi
+  {
+    while read -r each; do
+      if grep -qx "$each" "$work/shallow.twin" || ! has_commit "$1" "$each"; then echo "$each"; fi
+    done <"$work/shallow.old"
+    while read -r each; do
+      if ! is_whole "$2" "$each"; then echo "$each"; fi
+    done <"$work/shallow.twin"
+  } | sort -u >"$work/shallow"
+}
+
+# move PLACE TREE GITDIR OLD NEW: the files of a checkout, whose index is locked.
+move() {
+  give "$1/twin" "$3"
+  git_in "$1/twin" update-ref --no-deref HEAD "$4"
+  GIT_INDEX_FILE=$1/reader/index git_at "$1/twin" "$2" checkout --quiet --detach "$5" 2>"$state/git.log" || return
+  settle "$@"
+}
+
+# settle PLACE TREE GITDIR OLD NEW: the checkout's own git is to know of it.
+settle() {
+  put "$1/reader/index" "$3" index
+  echo "$5" >"$work/HEAD"
+  put "$work/HEAD" "$3" HEAD
+  if [ "$4" != nothing ] && [ -s "$1/reader/logs/HEAD" ]; then
+    {
+      cat "$1/reader/logs/HEAD"
+      printf '%s %s gpubox <gpubox@localhost> %s +0000\tcheckout: moving from %s to %s\n' "$4" "$5" "$(date +%s)" "$4" "$5"
+    } >"$work/log"
+    put "$work/log" "$3/logs" HEAD
+  fi
+}
+
+# set_config GITDIR KEY VALUE...: in the checkout's own configuration, for the git in the notebook. Where we write into it, it
+# is a text.
+set_config() {
+  config_in=$1
+  shift
+  (enter "$config_in" && cp -RP config "$work/config")
+  if [ -L "$work/config" ]; then stop 3 "$config_in/config is a link, where git makes none"; fi
+  while [ $# -gt 0 ]; do
+    git -C / config --file "$work/config" --replace-all "$1" "$2" || stop 3 "git cannot write to $config_in/config"
+    shift 2
+  done
+  put "$work/config" "$config_in" config
 }
 
 # --- history, submodules, LFS -----------------------------------------------------------------------------------------
 
-# A single commit may be more than a server hands out; all of its branches and tags are not.
-# shellcheck disable=SC2016 # for the shell of each submodule
-DEEPEN='
-  if [ "$(git rev-parse --is-shallow-repository)" = true ]; then
-    git fetch --quiet --unshallow origin "+refs/heads/*:refs/remotes/origin/*" "+refs/tags/*:refs/gpubox-tags/*"
-  fi
-'
+# Brings the twin of a repository that is at COMMIT its history.
+deepen() {
+  if [ "$SHALLOW" = 1 ] || ! is_shallow "$1"; then return; fi
+  online "$1" fetch --quiet --no-recurse-submodules --unshallow origin "$2" || fetch_all "$1"
+}
 
-fetch_submodules() {
-  say "fetching its submodules"
-  set -- "$1" submodule --quiet update --init --recursive
-  if [ "$SHALLOW" = 1 ]; then
-    case $(git_in "$1" submodule --quiet foreach --recursive 'git rev-parse --is-shallow-repository') in
-      *false*) ;;
-      *) if online "$@" --depth 1; then return; fi ;;
+# absolute_url BASE URL: an address of .gitmodules, which may be beside that of its repository.
+absolute_url() {
+  base=${1%/}
+  url=$2
+  separator=/
+  case $url in ./* | ../*) ;; *) base="" separator="" ;; esac
+  while :; do
+    case $url in
+      ../*)
+        case $base in
+          *://*/*) base=${base%/*} ;;
+          *://*) return 1 ;;
+          */*) base=${base%/*} ;;
+          *:*) base=${base%:*} separator=: ;;
+          *) return 1 ;;
+        esac
+        url=${url#../}
+        ;;
+      ./*) url=${url#./} ;;
+      *) break ;;
     esac
-  fi
-  online "$1" submodule --quiet foreach --recursive "$DEEPEN" || cannot_fetch "the submodules of $URL"
-  online "$@" || cannot_fetch "the submodules of $URL"
+  done
+  case $base$separator$url in '' | -*) return 1 ;; esac
+  if control_character "$url"; then return 1; fi
+  printf '%s' "$base$separator$url"
 }
 
-# In the repository's own configuration, so that the person's git sees the files unchanged; no hooks. Fetching takes long and
-# leaves the files alone; putting them in place is short.
-LFS_COMMANDS='git lfs install --local --skip-repo >/dev/null && git lfs fetch >&2 && git lfs checkout >&2'
-
-fetch_lfs() {
-  say "fetching its LFS files"
-  # An alias with a "!" is how git runs a shell's commands in a repository; foreach is for those below.
-  online "$1" -c alias.gpubox-lfs="!$LFS_COMMANDS" gpubox-lfs || cannot_fetch "the LFS files of $URL"
-  if [ "$SUBMODULES" = 1 ]; then
-    online "$1" submodule --quiet foreach --recursive "$LFS_COMMANDS" || cannot_fetch "the LFS files of submodules of $URL"
-  fi
+# safe_module GITDIR NAME: whether it can have its repository at this name below .git/modules, and not inside another's.
+safe_module() {
+  case /$2/ in // | */../* | */./* | *//* | /-*) return 1 ;; esac
+  if control_character "$2"; then return 1; fi
+  above=$2
+  while :; do
+    case $above in */*) above=${above%/*} ;; *) return 0 ;; esac
+    if [ -e "$1/modules/$above/HEAD" ]; then return 1; fi
+  done
 }
 
-# Brings a repository that is at $commit what is wanted beside.
+# As many "../" as lead up from a relative path.
+up_from() { printf '%s/' "$1" | sed 's|[^/][^/]*/|../|g'; }
+
+# furnish_submodules TWIN TREE GITDIR COMMIT URL BELOW REL: BELOW and REL are TREE and GITDIR as seen from the checkout, "" and
+# ".git" for itself.
+furnish_submodules() (
+  list=$(mktemp "$work/list.XXXXXX")
+  submodules_of "$1" "$4" >"$list" || stop 1 "git cannot read what submodules $2 has"
+  while IFS='	' read -r wants path module; do
+    if [ "$(gitmodule "$1" "$4" --get "submodule.$module.update")" = none ]; then continue; fi
+    if ! safe_module "$3" "$module"; then stop 1 "cannot fetch the submodule $path of $URL: .gitmodules has no name for it, or an unsafe one"; fi
+    address=$(absolute_url "$5" "$(gitmodule "$1" "$4" --get "submodule.$module.url")") ||
+      stop 1 "cannot fetch the submodule $path of $URL: .gitmodules has no address for it that git would take"
+    set_config "$3" "submodule.$module.url" "$address" "submodule.$module.active" true
+    if [ -e "$3/modules/$module" ] || [ -L "$3/modules/$module" ]; then
+      moved_submodule "$2/$path" "$3/modules/$module" "$wants" "$address" "$6$path" "$7/modules/$module"
+    else
+      make_folders "$3" "$(dirname "modules/$module")"
+      new_submodule "$2/$path" "$3/modules/$module" "$wants" "$address" "$6$path" "$7/modules/$module"
+    fi </dev/null
+  done <"$list"
+)
+
+# An address of the server's own making leads to no folder of this machine.
+from_server() { GIT_PROTOCOL_FROM_USER=0 "$@"; }
+
+# fetch_submodule TWIN COMMIT
+fetch_submodule() {
+  if ! is_whole "$1" "$2"; then
+    from_server fetch "$1" "$2" || from_server fetch_all "$1" || cannot_fetch "the submodules of $URL"
+  fi
+  has_commit "$1" "$2" || stop 1 "cannot fetch the submodules of $URL: $(git_in "$1" remote get-url origin) has no commit $2"
+  from_server deepen "$1" "$2" || cannot_fetch "the submodules of $URL"
+}
+
+# link_submodule TREE BELOW REL: the file that says where its repository is.
+link_submodule() {
+  printf 'gitdir: %s%s\n' "$(up_from "$2")" "$3" >"$work/link"
+  put "$work/link" "$1" .git
+}
+
+# new_submodule TREE GITDIR COMMIT URL BELOW REL: made where no notebook reaches, and put in place.
+new_submodule() (
+  clone=$(mktemp -d "$state/clone.XXXXXX")
+  chmod 755 "$clone"
+  git -C / init --quiet --template= "$clone"
+  git_in "$clone/.git" remote add origin "$4"
+  fetch_submodule "$clone/.git" "$3"
+  git_at "$clone/.git" "$clone" checkout --quiet --detach "$3" || stop 1 "cannot check out $3 of $4 in $1"
+  furnish_submodules "$clone/.git" "$clone" "$clone/.git" "$3" "$4" "$5/" "$6"
+  if [ "$LFS" = 1 ]; then fetch_lfs "$clone/.git" "$clone" "$clone/.git" "$3"; fi
+  git -C / config --file "$clone/.git/config" core.worktree "$(up_from "$6")$5"
+  flush "$clone"
+  put "$clone/.git" "$(dirname "$2")" "${2##*/}"
+  link_submodule "$clone" "$5" "$6"
+  (enter "$(dirname "$1")" && if [ -e "${1##*/}" ]; then rmdir "${1##*/}"; fi) 2>/dev/null ||
+    stop 3 "$1 is to be a submodule, and holds files; move them away and run again"
+  put "$clone" "$(dirname "$1")" "${1##*/}"
+)
+
+# moved_submodule TREE GITDIR COMMIT URL BELOW REL
+moved_submodule() (
+  sub=$(place_of "$6")
+  make_reader "$2" "$sub/reader" || unreadable "$1"
+  make_twin "$sub" "$4"
+  is_at=$(head_of "$sub/reader")
+  seed "$sub" "$is_at" "$3"
+  fetch_submodule "$sub/twin" "$3"
+  give "$sub/twin" "$2"
+  if ! populated "$1" || ! has_commit "$sub/twin" "$is_at"; then
+    lock_index "$1" "$2" "$sub/reader"
+    rm -f "$sub/reader/index"
+    make_folders "$(dirname "$1")" "${1##*/}"
+    link_submodule "$1" "$5" "$6"
+    GIT_INDEX_FILE=$sub/reader/index git_at "$sub/twin" "$1" read-tree -m -u "$3" 2>"$state/git.log" || stuck "$1" "$3"
+    settle "$sub" "$1" "$2" "$is_at" "$3"
+  elif [ "$is_at" != "$3" ]; then
+    lock_index "$1" "$2" "$sub/reader"
+    changes "$sub/reader" "$1" --untracked-files=no >/dev/null
+    move "$sub" "$1" "$2" "$is_at" "$3" || stuck "$1" "$3"
+  fi
+  unlock_index
+  furnish_submodules "$sub/twin" "$1" "$2" "$3" "$4" "$5/" "$6"
+  if [ "$LFS" = 1 ]; then fetch_lfs "$sub/twin" "$1" "$2" "$3"; fi
+)
+
+populated() { [ -f "$1/.git" ] && [ ! -L "$1/.git" ]; }
+
+# stuck TREE COMMIT
+stuck() {
+  sed 's/^/  git: /' "$state/git.log" >&2
+  stop 3 "$1 stays where it is: git does not go to $2"
+}
+
+unreadable() {
+  stop 3 "git cannot read $1: $why" \
+    "  if it belongs to someone else:  sudo chown -R $(id -u):$(id -g) $(quoted "$1")" \
+    "  otherwise move it away:  mv $(quoted "$target") $(quoted "$target.mine")"
+}
+
+# fetch_lfs TWIN TREE GITDIR COMMIT: fetching takes long and leaves the files alone; putting them in place is short.
+fetch_lfs() (
+  git_in "$1" update-ref --no-deref HEAD "$4"
+  git_in "$1" lfs ls-files --long "$4" | cut -d ' ' -f 1 | sort -u >"$work/lfs"
+  if [ "$1" != "$3" ]; then
+    mkdir -p "$1/lfs/objects"
+    while read -r each; do borrow_lfs "$each" "$3/lfs/objects" "$1/lfs/objects"; done <"$work/lfs"
+  fi
+  online "$1" lfs fetch origin "$4" >/dev/null || cannot_fetch "the LFS files of $URL"
+  # So that the notebook's git sees the files unchanged; no hooks.
+  set_config "$3" filter.lfs.clean "git-lfs clean -- %f" filter.lfs.smudge "git-lfs smudge -- %f" \
+    filter.lfs.process "git-lfs filter-process" filter.lfs.required true
+  if [ "$1" = "$3" ]; then
+    git_at "$1" "$2" lfs checkout >/dev/null 2>"$state/git.log" || stuck "$2" "$4"
+    exit 0
+  fi
+  make_folders "$3" lfs/objects
+  while read -r each; do borrow_lfs "$each" "$1/lfs/objects" "$3/lfs/objects"; done <"$work/lfs"
+  lock_index "$2" "$3" "${1%/twin}/reader"
+  GIT_INDEX_FILE=${1%/twin}/reader/index git_at "$1" "$2" lfs checkout >/dev/null 2>"$state/git.log" || stuck "$2" "$4"
+  put "${1%/twin}/reader/index" "$3" index
+  unlock_index
+)
+
+# borrow_lfs OID FROM TO: a file of LFS, whose text nothing but its checkout depends on, under a second name.
+borrow_lfs() {
+  above=$(printf '%s' "$1" | cut -c 1-2)/$(printf '%s' "$1" | cut -c 3-4)
+  if [ -e "$3/$above/$1" ] || ! (enter "$2/$above"); then return; fi
+  make_folders "$3" "$above"
+  rm -f "$work/lfs-file"
+  (enter "$2/$above" && ln "$1" "$work/lfs-file" 2>/dev/null) || return 0
+  if [ -f "$work/lfs-file" ] && [ ! -L "$work/lfs-file" ]; then put "$work/lfs-file" "$3/$above" "$1"; fi
+}
+
+# furnish TWIN TREE GITDIR: brings a repository that is at $commit what is wanted beside.
 furnish() {
   if [ "$SHALLOW" = 0 ] && is_shallow "$1"; then
     say "fetching the whole history"
-    online "$1" fetch --quiet --no-recurse-submodules --unshallow origin "$commit" || fetch_all "$1" || cannot_fetch "$URL"
+    deepen "$1" "$commit" || cannot_fetch "$URL"
+    give "$1" "$3"
   fi
-  if [ "$SUBMODULES" = 1 ]; then fetch_submodules "$1"; fi
-  if [ "$LFS" = 1 ]; then fetch_lfs "$1"; fi
+  if [ "$SUBMODULES" = 1 ]; then
+    say "fetching its submodules"
+    furnish_submodules "$1" "$2" "$3" "$commit" "$URL" "" .git
+  fi
+  if [ "$LFS" = 1 ]; then
+    say "fetching its LFS files"
+    fetch_lfs "$1" "$2" "$3" "$commit"
+  fi
 }
 
 # --- what can be at the target ----------------------------------------------------------------------------------------
@@ -250,177 +549,225 @@ in_the_way() {
 
 # remember GITDIR REF NAME COMMIT WITH
 remember() {
-  printf 'url=%s\nref=%s\nname=%s\ncommit=%s\nwith=%s\n' "$URL" "$2" "$3" "$4" "$5" >"$1/gpubox.new"
-  mv "$1/gpubox.new" "$1/gpubox"
+  printf 'url=%s\nref=%s\nname=%s\ncommit=%s\nwith=%s\n' "$URL" "$2" "$3" "$4" "$5" >"$work/gpubox"
+  put "$work/gpubox" "$1" gpubox
 }
 
 create() {
-  chmod -R u+rwX "$state"/clone.* 2>/dev/null || :
-  # A git that outlived a killed run may still write into its clone; the next run clears what stays now.
-  rm -rf "$state"/clone.* || :
   clone=$(mktemp -d "$state/clone.XXXXXX")
   chmod 755 "$clone"
-  git_in "$clone" init --quiet --template=
-  git_in "$clone" remote add origin "$URL"
-  resolve "$clone"
-  git_in "$clone" checkout --quiet --detach "$commit" || fail 1 "cannot check out $commit of $URL in $clone"
-  [ "$(git_in "$clone" rev-parse HEAD)" = "$commit" ] || fail 1 "$clone is not at $commit after the checkout"
-  furnish "$clone"
+  git -C / init --quiet --template= "$clone"
+  git_in "$clone/.git" remote add origin "$URL"
+  look_up "$clone/.git"
+  obtain "$clone/.git"
+  git_at "$clone/.git" "$clone" checkout --quiet --detach "$commit" || fail 1 "cannot check out $commit of $URL in $clone"
+  [ "$(git_in "$clone/.git" rev-parse HEAD)" = "$commit" ] || fail 1 "$clone is not at $commit after the checkout"
+  furnish "$clone/.git" "$clone" "$clone/.git"
   remember "$clone/.git" "$REF" "$name" "$commit" "$wanted"
   flush "$clone"
+  if is_linked "$(dirname "$target")"; then in_the_way "is behind a link"; fi
   mkdir -p "$(dirname "$target")"
-  if [ -d "$target" ] && [ ! -L "$target" ]; then rmdir "$target" || in_the_way "was filled in the meantime"; fi
-  if [ -e "$target" ] || [ -L "$target" ]; then in_the_way "was made in the meantime"; fi
-  mv "$clone" "$target"
+  (
+    enter "$(dirname "$target")" || in_the_way "is behind a link"
+    if [ -d "${target##*/}" ] && [ ! -L "${target##*/}" ]; then rmdir "${target##*/}" || in_the_way "was filled in the meantime"; fi
+    if [ -e "${target##*/}" ] || [ -L "${target##*/}" ]; then in_the_way "was made in the meantime"; fi
+    rename_over "$clone" "${target##*/}"
+  )
   flush "$target"
   result created "$commit"
 }
 
 # --- after a run that was killed --------------------------------------------------------------------------------------
 
-# finish_checkout REPOSITORY OLD NEW: a git that was killed inside a checkout leaves files of the old commit, of the new one,
-# and perhaps one cut short. Before the checkout is brought to its end, all of it goes into a commit whose parents are the two:
-# what git shows of such a commit is just what neither of them has, so the person's edits since then.
+# finish_checkout PLACE TREE GITDIR OLD NEW: a git that was killed inside a checkout leaves files of the old commit, of the new
+# one, and perhaps one cut short. Before the checkout is brought to its end, all of it goes into a commit whose parents are the
+# two: what git shows of such a commit is just what neither of them has, so the person's edits since then. $6 is what the
+# notebook calls it.
 finish_checkout() {
-  index=$(git_in "$1" rev-parse --absolute-git-dir)/gpubox.index
-  rm -f "$index"
-  GIT_INDEX_FILE=$index
+  GIT_INDEX_FILE=$1/found
   export GIT_INDEX_FILE
-  git_in "$1" read-tree "$2"
-  git_in "$1" ls-tree -r "$3" >"$state/new-tree"
-  git_in "$1" update-index --replace --index-info <"$state/new-tree"
+  git_in "$1/twin" read-tree "$4"
+  git_in "$1/twin" ls-tree -r "$5" >"$work/tree"
+  git_in "$1/twin" update-index --replace --index-info <"$work/tree"
   # Submodules are repositories of their own, and git cannot look into one that is half there.
-  git_in "$1" ls-files --stage >"$state/new-tree"
-  awk '/^160000 / { sub(/^[^\t]*/, ""); print "0 0000000000000000000000000000000000000000" $0 }' "$state/new-tree" |
-    git_in "$1" update-index --index-info
-  git_in "$1" add -u
-  tree=$(git_in "$1" write-tree)
+  git_in "$1/twin" ls-files --stage >"$work/tree"
+  awk '/^160000 / { sub(/^[^\t]*/, ""); print "0 0000000000000000000000000000000000000000" $0 }' "$work/tree" |
+    git_in "$1/twin" update-index --index-info
+  git_at "$1/twin" "$2" add -u
+  tree=$(git_in "$1/twin" write-tree)
   unset GIT_INDEX_FILE
-  parents="-p $2"
-  if [ "$2" != "$3" ]; then parents="$parents -p $3"; fi
+  parents="-p $4"
+  if [ "$4" != "$5" ]; then parents="$parents -p $5"; fi
   # shellcheck disable=SC2086 # two words each
   found=$(GIT_AUTHOR_NAME=gpubox GIT_AUTHOR_EMAIL=gpubox@localhost GIT_COMMITTER_NAME=gpubox \
-    GIT_COMMITTER_EMAIL=gpubox@localhost git_in "$1" commit-tree $parents \
+    GIT_COMMITTER_EMAIL=gpubox@localhost git_in "$1/twin" commit-tree $parents \
     -m "Files as gpubox found them in an interrupted checkout" "$tree")
-  edited=$(git_in "$1" diff-tree -r -c --no-commit-id --name-only --diff-filter=d "$found")
-  if [ -n "$edited" ]; then git_in "$1" update-ref "refs/gpubox/$found" "$found"; fi
-  git_in "$1" checkout --quiet --force --detach "$3" || stop 1 "cannot check out $3 in $1"
-  rm -f "$index" "$state/new-tree"
+  edited=$(git_in "$1/twin" diff-tree -r -c --no-commit-id --name-only --diff-filter=d "$found")
+  if [ -n "$edited" ]; then
+    printf '%s\n^%s\n^%s\n' "$found" "$4" "$5" |
+      git_in "$1/twin" pack-objects --quiet --revs "$1/twin/objects/pack/pack" >/dev/null
+  fi
+  give "$1/twin" "$3"
+  if [ -n "$edited" ]; then
+    # Named, so that git's garbage collection leaves it.
+    make_folders "$3" refs/gpubox
+    echo "$found" >"$work/found"
+    put "$work/found" "$3/refs/gpubox" "$found"
+  fi
+  lock_index "$2" "$3" "$1/reader"
+  GIT_INDEX_FILE=$1/reader/index git_at "$1/twin" "$2" checkout --quiet --force --detach "$5" 2>"$state/git.log" || stuck "$2" "$5"
+  settle "$@"
+  unlock_index
   if [ -n "$edited" ]; then
     printf '%s\n' "$edited" | head -n 10 | sed 's/^/  /' >&2
-    say "note: these files of $1 were at neither commit; as they were:  git -C $(quoted "$1") show $found"
+    say "note: these files of $2 were at neither commit; as they were, in a terminal of the notebook:" \
+      " git -C $(quoted "$6") show $found"
   fi
 }
 
-# The same for its submodules. One that was never checked out, as its clone was cut short or its commit did not come, has
-# nothing in it yet, and git would not begin it anew.
+# finish_submodules READER TREE GITDIR COMMIT BELOW REL: the same for its submodules. One that was never checked out, as its clone
+# was cut short or its commit did not come, has nothing in it yet, and is begun anew.
 finish_submodules() (
-  modules=$(git_in "$1" rev-parse --absolute-git-dir)/modules
-  if [ ! -d "$modules" ] || [ ! -f "$1/.gitmodules" ]; then exit 0; fi
-  git_in "$1" config --file "$1/.gitmodules" --name-only --get-regexp '^submodule\..*\.path$' | while IFS= read -r key; do
-    module=${key#submodule.}
-    module=${module%.path}
-    path=$(git_in "$1" config --file "$1/.gitmodules" --get "$key")
-    # These two come from the server.
-    case /$module/$path/ in */../* | *//*) continue ;; esac
-    in_module() { git_in "$modules" --git-dir="$modules/$module" "$@" 2>/dev/null; }
-    is_at=$(in_module rev-parse --verify --quiet HEAD || :)
-    wants=$(git_in "$1" rev-parse --verify --quiet ":$path" || :)
-    has_it=
-    if [ -n "$is_at" ] && [ -n "$wants" ] && in_module cat-file -e "$wants^{commit}"; then has_it=yes; fi
-    if [ -z "$has_it" ] && [ ! -e "$modules/$module/index" ]; then
-      rm -rf "${modules:?}/$module"
-      if [ ! -L "$1/$path" ] && grep -qsF "/modules/$module" "$1/$path/.git"; then rm -f "$1/$path/.git"; fi
-    elif [ -n "$has_it" ] && [ -f "$1/$path/.git" ]; then
-      finish_checkout "$1/$path" "$is_at" "$wants"
-      finish_submodules "$1/$path"
-    fi
-  done
+  list=$(mktemp "$work/list.XXXXXX")
+  submodules_of "$1" "$4" >"$list" || stop 3 "git cannot read what submodules $2 has"
+  while IFS='	' read -r wants path module; do
+    at=$3/modules/$module
+    if ! safe_module "$3" "$module" || [ ! -e "$at" ]; then continue; fi
+    sub=$(place_of "$6/modules/$module")
+    make_reader "$at" "$sub/reader" || unreadable "$2/$path"
+    if ! has_commit "$sub/reader" "$wants" && [ ! -e "$sub/reader/index" ]; then
+      within "$(dirname "$at")" rm -rf "./${at##*/}"
+      if grep -qsF "/modules/$module" "$2/$path/.git"; then within "$2/$path" rm -f .git; fi
+    elif has_commit "$sub/reader" "$wants" && populated "$2/$path"; then
+      make_twin "$sub"
+      is_at=$(head_of "$sub/reader")
+      seed "$sub" "$is_at" "$wants"
+      for each in "$is_at" "$wants"; do
+        has_commit "$sub/twin" "$each" || stuck "$2/$path" "$each"
+      done
+      finish_checkout "$sub" "$2/$path" "$at" "$is_at" "$wants" "/code/$FOLDER/$5$path"
+      finish_submodules "$sub/reader" "$2/$path" "$at" "$wants" "$5$path/" "$6/modules/$module"
+    fi </dev/null
+  done <"$list"
 )
 
 # Nobody else has these locks: the killed run's git is gone, with its hold on our lock.
-clear_locks() {
-  find "$gitdir" -name objects -prune -o -name '*.lock' -type f -exec rm -f {} +
-  rm -f "$gitdir"/objects/pack/tmp_*
-}
+clear_locks() (
+  enter "$gitdir"
+  find . ! -path './objects/*' -name '*.lock' -type f -delete
+  find . -path './objects/pack/tmp_*' -type f -delete
+)
 
 # Where an earlier run was killed, or did not get all that was wanted: brings the checkout to its commit, and leaves it to this
 # run to furnish it.
 recover() {
   killed=
-  if [ -f "$gitdir/gpubox.busy" ]; then killed=yes; fi
+  if [ -f "$reader/gpubox.busy" ]; then killed=yes; fi
   if [ -n "$killed" ]; then clear_locks; fi
-  if [ -f "$gitdir/gpubox.next" ]; then
-    old=$(field "$gitdir/gpubox.next" old)
-    new=$(field "$gitdir/gpubox.next" new)
-    case $killed:$(git_in "$target" rev-parse --verify --quiet HEAD || :) in
+  if [ -f "$reader/gpubox.next" ]; then
+    old=$(commit_field "$reader/gpubox.next" old)
+    new=$(commit_field "$reader/gpubox.next" new)
+    case $killed:$head in
       "yes:$old" | "yes:$new")
         say "an earlier run was stopped on the way from $old to $new; going on"
-        finish_checkout "$target" "$old" "$new"
-        finish_submodules "$target"
+        make_twin "$place" "$URL"
+        seed "$place" "$old" "$new"
+        for each in "$old" "$new"; do
+          has_commit "$place/twin" "$each" || fetch "$place/twin" "$each" || cannot_fetch "$URL"
+        done
+        finish_checkout "$place" "$target" "$gitdir" "$old" "$new" "/code/$FOLDER"
+        finish_submodules "$place/twin" "$target" "$gitdir" "$new" "" .git
         ;;
     esac
-    remember "$gitdir" "$(field "$gitdir/gpubox.next" ref)" "$(field "$gitdir/gpubox.next" name)" "$new" ""
-    rm -f "$gitdir/gpubox.next"
+    remember "$gitdir" "$(field "$reader/gpubox.next" ref)" "$(field "$reader/gpubox.next" name)" "$new" ""
+    within "$gitdir" rm -f gpubox.next
   fi
   end
+  if [ -n "$killed" ] || [ -f "$reader/gpubox.next" ]; then read_target; fi
 }
 
 # --- moving on --------------------------------------------------------------------------------------------------------
 
 # Whether the checkout lacks something of what is wanted.
 lacking() {
-  had=" $(field "$gitdir/gpubox" with) "
+  had=" $(field "$reader/gpubox" with) "
   for one in $wanted; do
     case $had in *" $one "*) ;; *) return 0 ;; esac
   done
   return 1
 }
 
-# shellcheck disable=SC2016 # for the shell of each submodule
-SUBMODULE_CHANGES='git status --porcelain --untracked-files=no --ignore-submodules=all | while IFS= read -r line; do
-  printf "%s%s/%s\n" "${line%"${line#???}"}" "$displaypath" "${line#???}"
-done'
-
-# What git would have to overwrite to move the checkout on. Where a run did not get all submodules, those that it did not get
-# are at another commit, which is no change of the person's.
+# What git would have to overwrite to move the checkout on.
 local_changes() {
-  if [ "$SUBMODULES" = 1 ] && ! lacking; then
-    git_in "$target" status --porcelain --untracked-files=no --ignore-submodules=untracked
-    return
-  fi
-  git_in "$target" status --porcelain --untracked-files=no --ignore-submodules=all
-  if [ "$SUBMODULES" = 1 ]; then git_in "$target" submodule --quiet foreach --recursive "$SUBMODULE_CHANGES"; fi
+  changes "$reader" "$target" --untracked-files=no || no_index "$target" "/code/$FOLDER"
+  if [ "$SUBMODULES" = 1 ]; then submodule_changes "$reader" "$target" "$gitdir" "$head" "" .git; fi
 }
+
+# no_index TREE FOLDER
+no_index() {
+  stop 3 "git cannot read the index of $1" \
+    "  have it made anew, in a terminal of the notebook:  cd $(quoted "$2") && rm \"\$(git rev-parse --git-path index)\" && git reset"
+}
+
+# submodule_changes READER TREE GITDIR COMMIT BELOW REL. Where a run did not get all submodules, those that it did not get are at
+# another commit, which is no change of the person's.
+submodule_changes() (
+  list=$(mktemp "$work/list.XXXXXX")
+  submodules_of "$1" "$4" >"$list" || stop 3 "git cannot read what submodules $2 has"
+  while IFS='	' read -r put_at path module; do
+    at=$3/modules/$module
+    if [ -L "$2/$path/.git" ]; then stop 3 "$2/$path/.git is a link, where git makes none; remove it and run again"; fi
+    if ! safe_module "$3" "$module" || [ ! -e "$at" ] || ! populated "$2/$path"; then continue; fi
+    sub=$(place_of "$6/modules/$module")
+    make_reader "$at" "$sub/reader" || unreadable "$2/$path"
+    is_at=$(head_of "$sub/reader")
+    if [ "$is_at" != "$put_at" ] && ! lacking; then printf ' M %s\n' "$5$path"; fi
+    changes "$sub/reader" "$2/$path" --untracked-files=no >"$work/changes" || no_index "$2/$path" "/code/$FOLDER/$5$path"
+    while IFS= read -r line; do
+      printf '%s%s/%s\n' "${line%"${line#???}"}" "$5$path" "${line#???}"
+    done <"$work/changes"
+    submodule_changes "$sub/reader" "$2/$path" "$at" "$is_at" "$5$path/" "$6/modules/$module" </dev/null
+  done <"$list"
+)
 
 # Brings the checkout from $head to $commit, with all that is wanted.
 move_on() {
+  begin
+  lock_index "$target" "$gitdir" "$reader"
   changes=$(local_changes)
   if [ -n "$changes" ]; then
     printf '%s\n' "$changes" | head -n 10 | sed 's/^/  /' >&2
     say "$target has local changes (above), so it stays at $head instead of $REF ($commit${wanted:+ with$wanted})"
+    say "  put them aside in a terminal of the notebook, and run again:"
     if [ "$SUBMODULES" = 1 ]; then
-      say "  what changed in submodules:  git -C $(quoted "$target") diff --submodule=log"
-      say "  put that aside:  git -C $(quoted "$target") submodule foreach --recursive git stash"
+      say "    git -C $(quoted "/code/$FOLDER") diff --submodule=log"
+      say "    git -C $(quoted "/code/$FOLDER") submodule foreach --recursive git stash"
     fi
-    stop 3 "  put them aside and run again:  git -C $(quoted "$target") stash" \
-      "  they come back with:  git -C $(quoted "$target") stash pop"
+    stop 3 "    git -C $(quoted "/code/$FOLDER") stash" "  they come back with:  git -C $(quoted "/code/$FOLDER") stash pop"
   fi
-  printf 'old=%s\nnew=%s\nref=%s\nname=%s\n' "$head" "$commit" "$REF" "$name" >"$gitdir/gpubox.next.new"
-  mv "$gitdir/gpubox.next.new" "$gitdir/gpubox.next"
+  printf 'old=%s\nnew=%s\nref=%s\nname=%s\n' "$head" "$commit" "$REF" "$name" >"$work/next"
+  put "$work/next" "$gitdir" gpubox.next
   if [ "$head" != "$commit" ]; then
     say "from $head to $REF ($commit)"
-    if ! git_in "$target" checkout --quiet --detach "$commit" 2>"$state/git.log"; then
-      rm -f "$gitdir/gpubox.next"
+    if ! move "$place" "$target" "$gitdir" "$head" "$commit"; then
+      within "$gitdir" rm -f gpubox.next
       sed 's/^/  git: /' "$state/git.log" >&2
       stop 3 "$target stays at $head: git does not go to $REF ($commit)"
     fi
   fi
-  furnish "$target"
+  unlock_index
+  furnish "$place/twin" "$target" "$gitdir"
   flush "$target"
   remember "$gitdir" "$REF" "$name" "$commit" "$wanted"
-  rm -f "$gitdir/gpubox.next"
+  within "$gitdir" rm -f gpubox.next
   result updated "$commit"
+}
+
+# Has in the twin all that is needed to go from $head to $commit.
+obtain_both() {
+  seed "$place" "$head" "$commit"
+  has_commit "$place/twin" "$head" || stuck "$target" "$commit"
+  obtain "$place/twin"
 }
 
 plain_url() { printf '%s' "$1" | sed -e 's|/*$||' -e 's|\.git$||'; }
@@ -428,50 +775,60 @@ plain_url() { printf '%s' "$1" | sed -e 's|/*$||' -e 's|\.git$||'; }
 # A checkout that the person made.
 foreign() {
   if [ "$head" = "$REF" ]; then result unchanged "$head"; fi
-  begin
-  resolve "$target"
+  look_up "$place/twin"
   if [ "$head" = "$commit" ]; then result unchanged "$head"; fi
+  obtain_both
+  if [ "$head" = "$commit" ]; then result unchanged "$head"; fi
+  begin
+  give "$place/twin" "$gitdir"
   stop 3 "$target was not made by gpubox, and is at $head instead of $REF ($commit); it is left as it is" \
-    "  bring it there yourself:  git -C $(quoted "$target") checkout --detach $commit" \
+    "  bring it there yourself, in a terminal of the notebook:  git -C $(quoted "/code/$FOLDER") checkout --detach $commit" \
     "  or move it away:  mv $(quoted "$target") $(quoted "$target.mine")"
+}
+
+# Sets $head, and $reader to what the checkout's own repository holds now.
+read_target() {
+  make_reader "$gitdir" "$reader" || unreadable "$target"
+  head=$(head_of "$reader")
 }
 
 existing() {
   [ -d "$target" ] || in_the_way "is not a folder"
+  if is_linked "$target"; then in_the_way "is a link, or behind one"; fi
   [ -e "$target/.git" ] || in_the_way "is not a git repository"
-  if ! gitdir=$(git_in "$target" rev-parse --absolute-git-dir 2>"$state/git.log"); then
-    sed 's/^/  git: /' "$state/git.log" >&2
-    fail 3 "git cannot read $target" \
-      "  if it belongs to someone else:  sudo chown -R $(id -u):$(id -g) $(quoted "$target")" \
-      "  otherwise move it away:  mv $(quoted "$target") $(quoted "$target.mine")"
-  fi
-  origin=$(git_in "$target" config --get remote.origin.url || :)
+  place=$(place_of .git)
+  reader=$place/reader
+  gitdir=$target/.git
+  if [ ! -d "$gitdir" ]; then in_the_way "has its git folder somewhere else, where gpubox does not follow"; fi
+  read_target
+  origin=$(theirs "$reader" remote.origin.url)
   if [ "$(plain_url "$origin")" != "$(plain_url "$URL")" ]; then
     if has_credentials "$origin"; then origin="a url with credentials in it"; fi
     in_the_way "comes from ${origin:-no origin at all} instead of $URL"
   fi
   recover
-  head=$(git_in "$target" rev-parse --verify --quiet HEAD || echo nothing)
-  if [ ! -f "$gitdir/gpubox" ]; then foreign; fi
+  ours=
+  if [ -f "$reader/gpubox" ]; then ours=$(commit_field "$reader/gpubox" commit); fi
+  make_twin "$place" "$URL"
+  if [ -z "$ours" ]; then foreign; fi
 
-  ours=$(field "$gitdir/gpubox" commit)
-  name=$(field "$gitdir/gpubox" name)
+  name=$(field "$reader/gpubox" name)
   moved="it was put at $ours, and you have moved it since"
   # A commit has no name, and cannot have become another one.
-  if [ "$(field "$gitdir/gpubox" ref)" = "$REF" ] && { [ "$UPDATE" = 0 ] || [ -z "$name" ]; }; then
+  if [ "$(field "$reader/gpubox" ref)" = "$REF" ] && { [ "$UPDATE" = 0 ] || [ -z "$name" ]; }; then
     commit=$ours
     if [ "$head" != "$ours" ]; then
       say "note: $moved; it is left there"
     elif lacking; then
-      begin
+      obtain_both
       move_on
     elif [ "$name" = "refs/heads/$REF" ]; then
       say "the branch $REF stays at $ours; \`npm run update\` moves it on"
     fi
     result unchanged "$head"
   fi
-  begin
-  resolve "$target"
+  look_up "$place/twin"
+  [ -n "$commit" ] || obtain_both
   if [ "$head" = "$commit" ] && ! lacking; then
     remember "$gitdir" "$REF" "$name" "$commit" "$wanted"
     result unchanged "$head"
@@ -480,13 +837,19 @@ existing() {
     result unchanged "$head"
   elif [ "$head" != "$commit" ] && [ "$head" != "$ours" ]; then
     stop 3 "$target is at $head, where you put it, and not at $ours; it is not moved to $REF ($commit)" \
-      "  keep your commits by a name:  git -C $(quoted "$target") branch mine" \
-      "  and go there yourself:  git -C $(quoted "$target") checkout --detach $commit"
+      "  keep your commits by a name, in a terminal of the notebook:  git -C $(quoted "/code/$FOLDER") branch mine" \
+      "  and go there yourself:  git -C $(quoted "/code/$FOLDER") checkout --detach $commit"
   fi
+  obtain_both
   move_on
 }
 
 lock
+chmod -R u+rwX "$state"/clone.* "$work" 2>/dev/null || :
+# A git that outlived a killed run may still write into its clone; the next run clears what stays now.
+rm -rf "$state"/clone.* "$work" || :
+mkdir -p "$work"
+trap 'rm -rf "$work"' EXIT
 if [ -e "$target" ] || [ -L "$target" ]; then
   if [ -L "$target" ] || [ ! -d "$target" ] || [ -n "$(ls -A "$target")" ]; then existing; fi
 fi

@@ -119,37 +119,44 @@ own_commits() {
   git_in "$1" log --stdin --ignore-missing --max-count 10 --format='commit %h %s' <"$state/commits"
 }
 
-# own_work REPOSITORY COMMIT: a line for each thing in it that its server does not have.
-own_work() {
-  git_in "$1" status --porcelain --untracked-files=all --ignored --ignore-submodules=none
+# own_work TREE GITDIR COMMIT READER: a line for each thing in a repository, or one below it, that its server does not have.
+own_work() (
+  if [ "$(head_of "$4")" != "$3" ]; then echo "you moved it away from $3: $1"; fi
+  changes "$4" "$1" --untracked-files=all --ignored
   # Files that git was told not to look at.
-  git_in "$1" ls-files -v | sed -n '/^[a-zS] /p'
-  own_commits "$1" "$2"
-  git_in "$1" worktree list --porcelain | sed -n '/^worktree /p' | sed 1d
-}
-
-all_own_work() {
-  put_at=$(field "$1/.git/gpubox" commit)
-  if [ "$(git_in "$1" rev-parse HEAD)" != "$put_at" ]; then echo "you moved it away from $put_at"; fi
-  own_work "$1" "$put_at"
-  if [ ! -d "$1/.git/modules" ]; then return; fi
-  # shellcheck disable=SC2016 # for the shell of each submodule
-  git_in "$1" submodule --quiet foreach --recursive 'printf "%s %s\n" "$sha1" "$PWD"' >"$state/submodules"
-  while read -r commit module; do own_work "$module" "$commit"; done <"$state/submodules"
-}
+  git_in "$4" ls-files -v | sed -n '/^[a-zS] /p'
+  own_commits "$4" "$3"
+  find "$2/worktrees" -name gitdir -exec sed 's/^/worktree /' {} + 2>/dev/null || :
+  if [ ! -d "$2/modules" ]; then exit; fi
+  submodules_of "$4" "$3" >"$4/submodules"
+  n=0
+  while IFS='	' read -r commit path module; do
+    n=$((n + 1))
+    if [ -e "$2/modules/$module" ] && [ -e "$1/$path/.git" ]; then
+      if make_reader "$2/modules/$module" "$4.$n"; then
+        own_work "$1/$path" "$2/modules/$module" "$commit" "$4.$n" </dev/null
+      else
+        echo "git cannot read $1/$path: $why"
+      fi
+    fi
+  done <"$4/submodules"
+)
 
 purge_code() {
   if ! have git; then
     kept "$1" "as git is not installed, and cannot say what in it is yours" </dev/null
     return
   fi
-  only_below "$(dirname "$1")"
-  if ! git_in "$1" rev-parse --verify HEAD >/dev/null 2>"$state/kept"; then
-    kept "$1" "as git cannot read it" <"$state/kept"
+  on_our_terms
+  if ! make_reader "$1/.git" "$state/reader"; then
+    echo "$why" | kept "$1" "as git cannot read it"
     return
   fi
   # What git complains of counts as well.
-  all_own_work "$1" >"$state/kept" 2>&1 || echo "git fails" >>"$state/kept"
+  own_work "$1" "$1/.git" "$(commit_field "$state/reader/gpubox" commit)" "$state/reader" >"$state/kept" 2>&1 ||
+    echo "git fails" >>"$state/kept"
+  chmod -R u+rwX "$state"/reader* 2>/dev/null || :
+  rm -rf "$state"/reader*
   if [ -s "$state/kept" ]; then
     head -n 10 "$state/kept" | kept "$1" "with what only it has (above)"
   elif take_away "./${1##*/}"; then
@@ -188,7 +195,7 @@ fi
 lock
 if enter_parent look; then each_of_ours "purge_$KIND"; fi
 if [ -e "$target" ] && ! is_ours "$target"; then say "left: $target, of which nothing was put there by gpubox"; fi
-rm -f "$state/kept" "$state/twice" "$state/commits" "$state/submodules"
+rm -f "$state/kept" "$state/twice" "$state/commits"
 if [ -n "$(each_of_ours echo)" ]; then exit 0; fi
 # Half-made downloads and clones. Whoever waits for the lock meanwhile ends with an error, as the folder is gone.
 chmod -R u+rwX "$state" 2>/dev/null || :

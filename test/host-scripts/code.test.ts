@@ -249,7 +249,7 @@ describe("code.sh and the person's files", () => {
     expect(head()).toBe(commits.first);
 
     const command = /git -C .* stash$/m.exec(run.stderr)?.[0] ?? "";
-    execFileSync("sh", ["-c", `${command} 2>&1`], {
+    execFileSync("sh", ["-c", `${host.onHost(command)} 2>&1`], {
       env: { ...process.env, HOME: home, EMAIL: "a@localhost" },
     });
     expect(await checkOut({ ref: commits.second })).toMatchObject({ code: 0 });
@@ -277,7 +277,7 @@ describe("code.sh and the person's files", () => {
     expect(same.stderr).toContain(`it was put at ${commits.first}, and you have moved it since`);
     const moved = await checkOut({ ref: commits.second });
     expect(moved).toMatchObject({ code: 3, stdout: "" });
-    expect(moved.stderr).toContain(`git -C '${at("course")}' branch mine`);
+    expect(moved.stderr).toContain("in a terminal of the notebook:  git -C '/code/course' branch mine");
     expect(head()).toBe(mine);
   });
 
@@ -341,7 +341,7 @@ describe("code.sh, killed at each of its moments", () => {
   const cloneIsFilled = () => inClone("lesson-0.txt");
   const fetching = /fetching/;
   const moving = /: from /;
-  const checkoutIsUnderWay = () => existsSync(at("course", ".git", "index.lock"));
+  const checkoutIsUnderWay = () => existsSync(join(state(), "work", ".git", "reader", "index.lock"));
 
   it("converges from a first clone", async () => {
     const late = await lessonsKills(host, commits).firstClone([
@@ -383,7 +383,7 @@ describe("code.sh, killed at each of its moments", () => {
     expect(head()).toBe(commits.second);
     expect(status()).toBe("");
     const command = /git -C .* show .*$/m.exec(run.stderr)?.[0] ?? "";
-    const shown = execFileSync("sh", ["-c", command], { encoding: "utf8" });
+    const shown = execFileSync("sh", ["-c", host.onHost(command)], { encoding: "utf8" });
     expect(shown).toContain("++mine, since then");
     // Named, so that git's garbage collection leaves it.
     expect(git(at("course"), "for-each-ref", "refs/gpubox")).not.toBe("");

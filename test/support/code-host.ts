@@ -40,6 +40,8 @@ export function codeHost() {
     url: (name: string) => server.url(`/git/${name}.git`),
     /** A path below code/. */
     at: (...parts: string[]) => join(host.root, "code", ...parts),
+    /** A command for the notebook's terminal, as it is typed where there is no container. */
+    onHost: (command: string) => command.replaceAll("'/code/", `'${host.at()}/`),
     environment: (wanted: Record<string, string>): Record<string, string> => ({
       ROOT: host.root,
       FOLDER: "course",
