@@ -459,7 +459,7 @@ moved_submodule() (
     settle "$sub" "$1" "$2" "$is_at" "$3"
   elif [ "$is_at" != "$3" ]; then
     lock_index "$1" "$2" "$sub/reader"
-    changes "$sub/reader" "$1" --untracked-files=no >/dev/null
+    changes "$sub/reader" "$1" --untracked-files=no >/dev/null || no_index "$1" "/code/$FOLDER/$5"
     move "$sub" "$1" "$2" "$is_at" "$3" || stuck "$1" "$3"
   fi
   unlock_index

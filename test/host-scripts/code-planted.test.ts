@@ -325,7 +325,9 @@ describe.skipIf(skip)("code.sh, retire.sh and what a notebook put into .git", ()
       readFileSync(at(".git", "gpubox"), "utf8").replace("with= submodules", "with="),
     );
     host.server.forget();
-    await checkOut("moving", SUBMODULES);
+    const run = await checkOut("moving", SUBMODULES);
+    expect(run).toMatchObject({ code: 3, stdout: "" });
+    expect(run.stderr).toContain("git does not go to");
     expect(host.server.requests.map(({ url }) => url).join()).not.toContain("/evil/");
   });
 });
@@ -491,6 +493,56 @@ describe.skipIf(skip)("code.sh and a .git that it does not take", () => {
     expect(run).toMatchObject({ code: 3, stdout: "" });
     expect(run.stderr).toContain("git does not go to");
     expect(readFileSync(at("notes.txt"), "utf8")).toBe("first");
+  });
+});
+
+describe.skipIf(skip)("code.sh and a .gitmodules of the server's", () => {
+  let traps = 0;
+  /** A served repository with a submodule `part`, of which its .gitmodules says this. */
+  function trap(gitmodules: string): string {
+    traps += 1;
+    const name = `trap-${traps}`;
+    const { folder, commit } = commits.repository(name);
+    writeFileSync(join(folder, ".gitmodules"), gitmodules);
+    git(
+      folder,
+      "update-index",
+      "--add",
+      "--cacheinfo",
+      `160000,${git(commits.part.folder, "rev-parse", "HEAD")},part`,
+    );
+    commit({ ".gitmodules": gitmodules });
+    return host.url(name);
+  }
+  const part = (name: string, url: string, more = "") =>
+    `[submodule "${name}"]\n\tpath = part\n\turl = ${url}\n${more}`;
+
+  it.each([
+    ["a helper that runs a command", part("part", `"ext::${canary} %S"`), "transport 'ext' not allowed"],
+    [
+      "a folder of this machine",
+      part("part", `file://${join(repositories, "part.git")}`),
+      "transport 'file' not allowed",
+    ],
+    ["a path of this machine", part("part", join(repositories, "part.git")), "transport 'file' not allowed"],
+    ["an option", part("part", "--upload-pack=x"), "no address for it that git would take"],
+    ["no address", '[submodule "part"]\n\tpath = part\n', "no address for it that git would take"],
+    ["no name", "", "no name for it, or an unsafe one"],
+    ["a name that leads out", part("../../x", "../part.git"), "no name for it, or an unsafe one"],
+  ])("do not follow %s", async (_, gitmodules, message) => {
+    const run = await checkOut("main", { ...SUBMODULES, URL: trap(gitmodules) });
+    expect(run).toMatchObject({ code: 1, stdout: "" });
+    expect(run.stderr).toContain(message);
+    expect([existsSync(at()), existsSync(ran)]).toEqual([false, false]);
+  });
+
+  it("runs no command of it for an update, and leaves out what it says to leave out", async () => {
+    const command = trap(part("part", "../part.git", `\tupdate = !${canary}\n`));
+    expect(await checkOut("main", { ...SUBMODULES, URL: command })).toMatchObject({ code: 0 });
+    expect([existsSync(at("part", "part.txt")), existsSync(ran)]).toEqual([true, false]);
+    const none = trap(part("part", "../part.git", "\tupdate = none\n"));
+    expect(await checkOut("main", { ...SUBMODULES, URL: none, FOLDER: "none" })).toMatchObject({ code: 0 });
+    expect(existsSync(host.at("none", "part", "part.txt"))).toBe(false);
   });
 });
 
