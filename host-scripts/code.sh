@@ -242,21 +242,25 @@ seed() {
   twin_of_seeds=$1/twin
   reader_of_seeds=$1/reader
   shift
-  ls "$twin_of_seeds/objects/pack" >"$work/packs"
   depth=
   if is_shallow "$reader_of_seeds"; then depth="--depth 1"; fi
   for each in "$@"; do
     if has_commit "$reader_of_seeds" "$each" && ! has_commit "$twin_of_seeds" "$each"; then
       # shellcheck disable=SC2086 # two words
       git_in "$twin_of_seeds" -c protocol.file.allow=always fetch --quiet --no-tags $depth "$reader_of_seeds" \
-        "+$each:refs/gpubox/seeds/$each" 2>"$state/git.log" || :
+        "+$each:refs/gpubox/seeds/$each" 2>"$state/git.log" || discard_packs "$twin_of_seeds"
+      ls "$twin_of_seeds/objects/pack" >"$twin_of_seeds/seeded"
     fi
-  done
-  for each in "$twin_of_seeds"/objects/pack/*.pack; do
-    if ! grep -qxF "${each##*/}" "$work/packs"; then echo "${each##*/}" >>"$twin_of_seeds/seeded"; fi
   done
   # What is fetched after this is as deep as the checkout.
   if has_commit "$twin_of_seeds" "$1"; then git_in "$twin_of_seeds" update-ref --no-deref HEAD "$1"; fi
+}
+
+# What came of a fetch that failed: the commit, and not all that it needs.
+discard_packs() {
+  for pack in "$1"/objects/pack/*; do
+    if ! grep -qxF "${pack##*/}" "$1/seeded"; then rm -f "$pack"; fi
+  done
 }
 
 # give TWIN GITDIR: brings what the twin has fetched into the checkout's repository, where these are two.
@@ -763,10 +767,15 @@ move_on() {
   result updated "$commit"
 }
 
+# Has in the twin what the checkout has of the two commits, of which $head is needed to leave it.
+seed_head() {
+  seed "$place" "$head" "$commit"
+  has_commit "$place/twin" "$head" || stuck "$target" "${commit:-$REF}"
+}
+
 # Has in the twin all that is needed to go from $head to $commit.
 obtain_both() {
-  seed "$place" "$head" "$commit"
-  has_commit "$place/twin" "$head" || stuck "$target" "$commit"
+  seed_head
   obtain "$place/twin"
 }
 
@@ -820,7 +829,7 @@ existing() {
     if [ "$head" != "$ours" ]; then
       say "note: $moved; it is left there"
     elif lacking; then
-      obtain_both
+      seed_head
       move_on
     elif [ "$name" = "refs/heads/$REF" ]; then
       say "the branch $REF stays at $ours; \`npm run update\` moves it on"
