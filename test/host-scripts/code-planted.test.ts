@@ -75,7 +75,7 @@ async function begin(extras: Record<string, string>): Promise<void> {
 
 /** As a notebook does that only touches them: git has to look into them again. */
 function touch(): void {
-  for (const path of ["notes.txt", "model.bin", "part/part.txt"]) {
+  for (const path of ["notes.txt", "model.bin", "part/part.txt", "part/deep/deep.txt"]) {
     if (existsSync(at(path))) utimesSync(at(path), new Date(), new Date());
   }
 }
@@ -211,17 +211,19 @@ const SETTINGS: Plant[] = [
   ["submodule.*.update", () => configure(`[submodule "part"]\n\tupdate = !${canary}`)],
   [
     "submodule.*.url",
-    () => configure(`[protocol "ext"]\n\tallow = always\n[submodule "part"]\n\turl = ext::${canary} part`),
+    () => {
+      git(at(), "config", "submodule.part.url", host.server.url("/private/part.git"));
+      removeFolder(at(".git", "modules"));
+      removeFolder(at("part"));
+      mkdirSync(at("part"));
+    },
   ],
   [
     "a submodule's url",
-    () =>
-      configure(
-        `[protocol "ext"]\n\tallow = always\n[remote "origin"]\n\turl = ext::${canary} part`,
-        "modules",
-        "part",
-        "config",
-      ),
+    () => {
+      configure('[protocol "ext"]\n\tallow = always', "modules", "part", "config");
+      git(at("part"), "remote", "set-url", "origin", `ext::${canary} part`);
+    },
   ],
   [
     "a submodule's filter",
@@ -235,16 +237,11 @@ const SETTINGS: Plant[] = [
     () => configure(`[core]\n\tworktree = ${elsewhere}`, "modules", "part", "config"),
   ],
   [
-    "a submodule's commands, two below",
-    () =>
-      configure(
-        `[core]\n\tsshCommand = ${canary}\n[remote "origin"]\n\turl = ssh://localhost:1/x`,
-        "modules",
-        "part",
-        "modules",
-        "deep",
-        "config",
-      ),
+    "a submodule's filter, two below",
+    () => {
+      configure(filter("clean"), "modules", "part", "modules", "deep", "config");
+      attributes("* filter=planted", "modules", "part", "modules", "deep");
+    },
   ],
 ];
 
