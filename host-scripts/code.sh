@@ -102,22 +102,22 @@ begin() {
 }
 end() {
   unlock_index
-  if [ -n "$gitdir" ]; then (enter "$gitdir" && rm -f gpubox.busy) || :; fi
+  if [ -n "$gitdir" ]; then (enter_code "$gitdir" && rm -f gpubox.busy) || :; fi
 }
 
 # lock_index TREE GITDIR READER: keeps the notebook's git from the checkout, as git does, and takes its index as it is then.
 lock_index() {
-  if ! (enter "$2" && set -C && : >index.lock) 2>/dev/null; then
+  if ! (enter_code "$2" && set -C && : >index.lock) 2>/dev/null; then
     stop 3 "$1 is left as it is: git is at work there, or was stopped at it" \
       "  where it was stopped:  rm $(quoted "$2/index.lock")"
   fi
   held=$2
   rm -f "$3/index"
-  (enter "$2" && if [ -e index ]; then cp -RPp index "$3/index"; fi)
+  (enter_code "$2" && if [ -e index ]; then cp -RPp index "$3/index"; fi)
   if [ -L "$3/index" ]; then stop 3 "$2/index is a link, where git makes none"; fi
 }
 unlock_index() {
-  if [ -n "$held" ]; then (enter "$held" && rm -f index.lock) || :; fi
+  if [ -n "$held" ]; then (enter_code "$held" && rm -f index.lock) || :; fi
   held=
 }
 
@@ -330,7 +330,7 @@ settle() {
 set_config() {
   config_in=$1
   shift
-  (enter "$config_in" && cp -RP config "$work/config")
+  (enter_code "$config_in" && cp -RP config "$work/config")
   if [ -L "$work/config" ]; then stop 3 "$config_in/config is a link, where git makes none"; fi
   while [ $# -gt 0 ]; do
     git -C / config --file "$work/config" --replace-all "$1" "$2" || stop 3 "git cannot write to $config_in/config"
@@ -440,7 +440,7 @@ new_submodule() (
   flush "$clone"
   put "$clone/.git" "$(dirname "$2")" "${2##*/}"
   link_submodule "$clone" "$5" "$6"
-  (enter "$(dirname "$1")" && if [ -e "${1##*/}" ]; then rmdir "${1##*/}"; fi) 2>/dev/null ||
+  (enter_code "$(dirname "$1")" && if [ -e "${1##*/}" ]; then rmdir "${1##*/}"; fi) 2>/dev/null ||
     stop 3 "$1 is to be a submodule, and holds files; move them away and run again"
   put "$clone" "$(dirname "$1")" "${1##*/}"
 )
@@ -512,10 +512,10 @@ fetch_lfs() (
 # borrow_lfs OID FROM TO: a file of LFS, whose text nothing but its checkout depends on, under a second name.
 borrow_lfs() {
   above=$(printf '%s' "$1" | cut -c 1-2)/$(printf '%s' "$1" | cut -c 3-4)
-  if [ -e "$3/$above/$1" ] || ! (enter "$2/$above"); then return; fi
+  if [ -e "$3/$above/$1" ] || ! (enter_code "$2/$above"); then return; fi
   make_folders "$3" "$above"
   rm -f "$work/lfs-file"
-  (enter "$2/$above" && ln "$1" "$work/lfs-file" 2>/dev/null) || return 0
+  (enter_code "$2/$above" && ln "$1" "$work/lfs-file" 2>/dev/null) || return 0
   if [ -f "$work/lfs-file" ] && [ ! -L "$work/lfs-file" ]; then put "$work/lfs-file" "$3/$above" "$1"; fi
 }
 
@@ -572,10 +572,10 @@ create() {
   if is_linked "$(dirname "$target")"; then in_the_way "is behind a link"; fi
   mkdir -p "$(dirname "$target")"
   (
-    enter "$(dirname "$target")" || in_the_way "is behind a link"
+    enter_code "$(dirname "$target")" || in_the_way "is behind a link"
     if [ -d "${target##*/}" ] && [ ! -L "${target##*/}" ]; then rmdir "${target##*/}" || in_the_way "was filled in the meantime"; fi
     if [ -e "${target##*/}" ] || [ -L "${target##*/}" ]; then in_the_way "was made in the meantime"; fi
-    rename_over "$clone" "${target##*/}"
+    rename "$clone" "./${target##*/}"
   )
   flush "$target"
   result created "$commit"
@@ -657,7 +657,7 @@ finish_submodules() (
 
 # Nobody else has these locks: the killed run's git is gone, with its hold on our lock.
 clear_locks() (
-  enter "$gitdir"
+  enter_code "$gitdir"
   find . ! -path './objects/*' -name '*.lock' -type f -delete
   find . -path './objects/pack/tmp_*' -type f -delete
 )

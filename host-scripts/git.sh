@@ -50,20 +50,17 @@ git_at() {
 
 # Into a folder below ROOT/code, and nowhere else: not through a link. What is done from there by plain names stays there, even
 # if the folder gets another name meanwhile.
-enter() { cd -P "$1" 2>/dev/null && [ "$(pwd -P)" = "$code_folder${1#"$ROOT/code"}" ]; }
-
-# In place of what has this name, be it a link. GNU's mv and busybox's, or BSD's.
-rename_over() { mv -fT "$1" "./$2" 2>/dev/null || mv -fh "$1" "./$2"; }
+enter_code() { cd -P "$1" 2>/dev/null && [ "$(pwd -P)" = "$code_folder${1#"$ROOT/code"}" ]; }
 
 # within FOLDER COMMAND...
 within() (
-  enter "$1" || fail 3 "$1 is gone, or behind a link; what was to be written there was not"
+  enter_code "$1" || fail 3 "$1 is gone, or behind a link; what was to be written there was not"
   shift
   "$@"
 )
 
 # put FILE FOLDER NAME
-put() { within "$2" rename_over "$1" "$3"; }
+put() { within "$2" rename "$1" "./$3"; }
 
 # make_folders FOLDER PATH: those that are not there yet.
 make_folders() {
@@ -91,12 +88,12 @@ make_reader() {
     echo '[uploadpack]'
     echo 'allowAnySHA1InWant = true'
   } >>"$2/config"
-  if ! (enter "$1") || [ -z "$(find "$1" -prune -type d -user "$(id -u)")" ]; then
+  if ! (enter_code "$1") || [ -z "$(find "$1" -prune -type d -user "$(id -u)")" ]; then
     why="its .git is a link, or not a folder of yours"
     return 1
   fi
   (
-    enter "$1" || exit
+    enter_code "$1" || exit
     for each in $TAKEN; do
       if [ -e "$each" ] || [ -L "$each" ]; then cp -RPp "./$each" "$2/$each"; fi
     done
@@ -105,11 +102,11 @@ make_reader() {
   # The copy cannot change any more while it is looked at.
   linked=$(
     (cd "$2" && find . ! -type d ! -type f)
-    (enter "$1/objects" && find . -type l)
+    (enter_code "$1/objects" && find . -type l)
   )
   if [ -n "$linked" ]; then
     why="its .git has links where git makes none: $(printf '%s\n' "$linked" | sed 's|^\./||' | head -n 3 | tr '\n' ' ')"
-  elif [ -z "$why" ] && ! (enter "$1/objects"); then
+  elif [ -z "$why" ] && ! (enter_code "$1/objects"); then
     why="its .git/objects is a link, or no folder"
   elif [ -e "$1/objects/info/alternates" ] || [ -e "$1/objects/info/http-alternates" ]; then
     why="it borrows objects of another repository (.git/objects/info/alternates)"
