@@ -92,17 +92,20 @@ async function withoutOthersVolumes(session: Session, state: State): Promise<Sta
   });
   if (others.length === 0) return state;
   for (const { id } of others) {
-    say(
-      `stack ${session.stack}: volume ${id} was there before this stack, so it is somebody else's; it stays as it is`,
-    );
+    say(`stack ${session.stack}: volume ${id} is another's, though the state names it: it stays as it is`);
   }
   const kept = resources.map((each) => (others.includes(each) ? { ...each, retainOnDelete: true } : each));
   return { ...state, deployment: { ...state.deployment, resources: kept } };
 }
 
-type VolumeInfo = Docker.VolumeInspectInfo & { CreatedAt?: string };
+type VolumeInfo = Pick<Docker.VolumeInspectInfo, "Name"> & {
+  /** The daemon has null in place of none. */
+  Labels?: Record<string, string> | null;
+  CreatedAt?: string;
+};
 
-function isOthers({ Labels, CreatedAt }: VolumeInfo, resource: StateResource): boolean {
+/** Whether a volume on the daemon is not the one that a stack made. Pure. */
+export function isOthers({ Labels, CreatedAt }: VolumeInfo, resource: StateResource): boolean {
   const [owner, entered] = [ownerOf(resource), resource.created];
   if (owner !== undefined) return Labels?.[OWNER_LABEL] !== owner;
   return (

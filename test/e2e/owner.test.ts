@@ -105,7 +105,18 @@ describeWithDaemon("a stack of a name that another state has too", () => {
     const typed = await bob.typed("n", "destroy", "-s", "bob");
     expect(typed.exitCode, typed.all).not.toBe(0);
     expect(await isRunning("another")).toBe(true);
-    succeeds(await bob.npm("destroy", "-s", "bob", "--yes"));
+  });
+
+  it("leaves a volume that is another's by now, whatever its name", async () => {
+    const name = "gpubox-bob-another-home";
+    await daemon.client.getContainer("another").remove({ force: true });
+    await daemon.client.getVolume(name).remove();
+    await daemon.client.createVolume({ Name: name, Labels: { "gpubox.owner": "somebody-else" } });
+    const { exitCode, all } = await bob.npm("destroy", "-s", "bob", "--yes");
+    expect(exitCode, all).toBe(0);
+    expect(all).toContain(`volume ${name} is another's, though the state names it`);
+    expect(await labels(name)).toEqual({ "gpubox.owner": "somebody-else" });
+    await daemon.client.getVolume(name).remove();
   });
 
   it("keeps its volumes when it is renamed", async () => {

@@ -1,0 +1,29 @@
+/** Where the daemon and the state disagree. */
+import { expect, it } from "vitest";
+import { isOthers } from "../../../cli/reconcile.ts";
+
+const VOLUME = "docker:index/volume:Volume";
+const entry = (owner?: string, created = "2026-11-01T12:00:00Z") => ({
+  urn: "urn",
+  type: VOLUME,
+  id: "home",
+  created,
+  inputs: { name: "home", labels: owner ? [{ label: "gpubox.owner", value: owner }] : [] },
+});
+const volume = (owner: string | undefined, CreatedAt: string) => ({
+  Name: "home",
+  Labels: owner ? { "gpubox.owner": owner } : null,
+  CreatedAt,
+});
+const AT = "2026-11-01T12:00:01Z";
+const EARLIER = "2026-10-01T12:00:00Z";
+
+it.each([
+  ["of the stack's owner", volume("mine", AT), entry("mine"), false],
+  ["of another owner", volume("other", AT), entry("mine"), true],
+  ["without an owner, in the place of one that had one", volume(undefined, AT), entry("mine"), true],
+  ["of before there were owners, made with its entry", volume(undefined, AT), entry(), false],
+  ["of before there were owners, there long before its entry", volume(undefined, EARLIER), entry(), true],
+])("a volume %s is another's or not", (_, found, resource, expected) => {
+  expect(isOthers(found, resource)).toBe(expected);
+});
