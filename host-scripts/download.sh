@@ -268,8 +268,8 @@ is_same_version() {
 
 # Looks after the download that a process makes: ends it where the file turns out to be another one or not to fit, or where it is
 # too slow, and writes the reason to "stopped"; says every five seconds how far it is. It lives as long as the download, which may
-# be longer than the run.
-oversee() (
+# be longer than the run. Runs in the background, as one process: what it would start for itself would outlive its end.
+oversee() {
   downloader=$1
   stop() { echo "$*" >"$state/stopped" && kill "$downloader" && exit; }
   exec 7>&- 8>&- 9>&- >/dev/null
@@ -297,7 +297,7 @@ oversee() (
       counted_bytes=$now
     fi
   done
-)
+}
 
 # Runs the program. Renames what it has brought at once: without its .aria2 file a part is not known to be complete, should this
 # run be killed.

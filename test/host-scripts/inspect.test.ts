@@ -22,8 +22,8 @@ afterAll(() => removeFolder(scratch));
 
 const INFO = { ID: "D1", Architecture: "x86_64", DockerRootDir: "/", Runtimes: { nvidia: {} } };
 const CONTAINER =
-  '{"name":"web","stack":"gpubox/lab","ports":"127.0.0.1:8888->8888/tcp","status":"Up 2 hours","mounts":"/srv,home"}';
-const DOCKER = `case $1 in info) echo '${JSON.stringify(INFO)}' ;; ps) echo '${CONTAINER}'; echo '${CONTAINER}' ;; network | volume) echo '{"name":"gpubox-lab","stack":""}' ;; esac`;
+  '{"name":"web","stack":"gpubox/lab","owner":"c0ffee","madeBy":"","ports":"127.0.0.1:8888->8888/tcp","status":"Up 2 hours","mounts":"/srv,home"}';
+const DOCKER = `case $1 in info) echo '${JSON.stringify(INFO)}' ;; ps) echo '${CONTAINER}'; echo '${CONTAINER}' ;; network | volume) echo '{"name":"gpubox-lab","stack":"","owner":"","madeBy":""}' ;; esac`;
 const NVIDIA_SMI = `[ "$1 $2" = '${NVIDIA_SMI_ARGS.join(" ")}' ] && echo '0, GPU-1, NVIDIA L4, 23034'`;
 
 describe.each(["dash", "bash --posix"])("inspect.sh by %s", (command) => {
@@ -74,12 +74,11 @@ describe.each(["dash", "bash --posix"])("inspect.sh by %s", (command) => {
       notebooks: [{ name: "a", gpus: "none" as const, address: "127.0.0.1", port }],
     };
     const facts = factsOf(found, needs);
-    expect(facts.containers).toEqual([
-      { name: "web", stack: "gpubox/lab", ports: [8888], status: "Up 2 hours", binds: ["/srv"] },
-      { name: "web", stack: "gpubox/lab", ports: [8888], status: "Up 2 hours", binds: ["/srv"] },
-    ]);
-    expect(facts.networks).toEqual([{ name: "gpubox-lab", stack: undefined }]);
-    expect(facts.volumes).toEqual([{ name: "gpubox-lab", stack: undefined }]);
+    const web = { kind: "container", name: "web", stack: "gpubox/lab", owner: "c0ffee" };
+    const container = { ...web, ports: [8888], status: "Up 2 hours", binds: ["/srv"] };
+    expect(facts.containers).toEqual([container, container]);
+    expect(facts.networks).toEqual([{ kind: "network", name: "gpubox-lab" }]);
+    expect(facts.volumes).toEqual([{ kind: "volume", name: "gpubox-lab" }]);
     expect(facts.listenErrors.get(port)).toBe("EADDRINUSE");
     expect(facts.freeMegabytes).toBeGreaterThan(0);
     expect(found).toMatchObject({ toolkitHook: true, free: { root: expect.any(Number) } });
