@@ -161,10 +161,11 @@ describeWithDaemon("faults", () => {
       fails(refused, /port 8889 is taken by the container second, .* no longer in the configuration/);
       const [, command] = /`(docker rm [^`]+)`/.exec(refused.all) ?? [];
       expect((await person.sh(command as string)).exitCode).toBe(0);
-      await stack.succeeds();
+      fails(await start(), /second: its home volume is removed/, /npm start -- --yes/);
+      await stack.succeeds("--yes");
       expect(await containers()).toEqual(["container1", "renamed"]);
       stack.configure();
-      await stack.succeeds();
+      await stack.succeeds("--yes");
       expect(await containers()).toEqual(["container1"]);
       expect((await stack.container.inspect()).Id).toBe(Id);
       expect(((await daemon.client.listVolumes()).Volumes ?? []).map(({ Name }) => Name)).toEqual([
@@ -210,7 +211,8 @@ describeWithDaemon("faults", () => {
     it("wants an image to pull that is there already, and needs no registry", async () => {
       await daemon.client.getImage("gpubox-dev").tag({ repo: "example.org/notebook", tag: "1" });
       stack.configure({ image: "example.org/notebook:1" });
-      await stack.succeeds();
+      // An image that is pulled has its home in the container.
+      await stack.succeeds("--yes");
       const { Config } = await stack.container.inspect();
       expect(Config.Cmd?.join(" ")).toContain("jupyter");
     });

@@ -74,8 +74,8 @@ export class FaultyStack {
   }
 
   /** `npm start` ends well, and the notebook answers. */
-  async succeeds(): Promise<Outcome> {
-    const outcome = await this.person.npm("start");
+  async succeeds(...args: string[]): Promise<Outcome> {
+    const outcome = await this.person.npm("start", ...args);
     expect(outcome.exitCode, outcome.all).toBe(0);
     this.url = (await this.person.npm("url")).stdout;
     expect(await status(this.url, "/api/contents")).toBe(200);
