@@ -107,7 +107,10 @@ type VolumeInfo = Pick<Docker.VolumeInspectInfo, "Name"> & {
 /** Whether a volume on the daemon is not the one that a stack made. Pure. */
 export function isOthers({ Labels, CreatedAt }: VolumeInfo, resource: StateResource): boolean {
   const [owner, entered] = [ownerOf(resource), resource.created];
-  if (owner !== undefined) return Labels?.[OWNER_LABEL] !== owner;
+  const found = Labels?.[OWNER_LABEL];
+  if (found !== undefined) return found !== owner;
+  // Of before there were owners, and taken over since, which the person has agreed to.
+  if (owner !== undefined) return false;
   return (
     CreatedAt !== undefined && entered !== undefined && Date.parse(CreatedAt) + EARLIER < Date.parse(entered)
   );

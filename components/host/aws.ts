@@ -44,7 +44,7 @@ export interface AwsHostArgs {
   root: string;
   /** `<project>/<stack>`: the tag on everything. */
   stack: string;
-  /** The stack's owner, where the configuration has one; see owner.ts. */
+  /** The owner of what the stack has already, if it has anything; see owner.ts. */
   owner?: string;
   provider: aws.Provider;
 }

@@ -24,7 +24,8 @@ export interface CreateHostArgs {
  * @throws pulumi.RunError before any resource is registered, when the host cannot serve the stack
  */
 export async function createHost({ host, root, needs, dataUrls }: CreateHostArgs): Promise<DockerHost> {
-  const { adopts: owner } = needs;
+  // What the state has counts before the configuration: with another owner its volumes would not be its own any more.
+  const owner = needs.holdings?.owner ?? needs.adopts;
   switch (host.kind) {
     case "local":
       return new LocalHost("local", { root, owner, machine: await inspectLocalMachine(needs, root) });

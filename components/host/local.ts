@@ -32,7 +32,7 @@ import { stackOwner } from "./stack-owner.ts";
 export interface LocalHostArgs {
   /** Folder that holds `code/` and `data/`; may start with `~/`. */
   root: string;
-  /** The stack's owner, where the configuration has one; see owner.ts. */
+  /** The owner of what the stack has already, if it has anything; see owner.ts. */
   owner?: string;
   machine: Machine;
 }

@@ -30,7 +30,7 @@ export interface SshHostArgs {
   root: string;
   /** `<project>/<stack>`: the label on everything the stack owns. */
   stack: string;
-  /** The stack's owner, where the configuration has one; see owner.ts. */
+  /** The owner of what the stack has already, if it has anything; see owner.ts. */
   owner?: string;
   /** What was found out about the machine. */
   machine: pulumi.Input<Machine>;

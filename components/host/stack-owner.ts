@@ -16,15 +16,14 @@ export async function readHoldings(): Promise<Holdings> {
  * The owner of a stack, made once and kept in the state.
  *
  * @param name of the component that it belongs to
- * @param given by the configuration, of a stack whose earlier state is lost
+ * @param given the owner of what the stack has already
  */
 export function stackOwner(
   name: string,
   given: string | undefined,
   opts: pulumi.CustomResourceOptions,
 ): pulumi.Output<string> {
-  if (given !== undefined) return pulumi.output(given);
   const made = new random.RandomPassword(`${name}-owner`, { length: 16, special: false }, opts);
   // It keeps nothing safe: whoever may ask the daemon sees it.
-  return pulumi.unsecret(made.result);
+  return given === undefined ? pulumi.unsecret(made.result) : pulumi.output(given);
 }

@@ -131,7 +131,7 @@ describeWithDaemon("quick commands", () => {
 
   it("a start with nothing to do calls the engine once", async () => {
     expect((await start()).stdout).toMatch(/^unchanged/m);
-    expect(engineCalls()).toEqual([expect.stringMatching(/^up --yes --skip-preview/)]);
+    expect(engineCalls()).toEqual([expect.stringMatching(/^preview /)]);
   });
 
   it("a notebook that is stopped: said, and what it logged can still be read", async () => {

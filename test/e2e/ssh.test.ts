@@ -249,7 +249,7 @@ describeWithDaemon("a stack on a machine reached by SSH", () => {
     await commit();
     const code = [{ url: `file://${upstream}`, ref: "main", folder: "course" }];
     configure({ hostKey: machine.hostKey }, { code, data: [data(true), data(false)], notebooks });
-    succeeds(await person.npm("start"));
+    succeeds(await person.npm("start", "--yes"));
     expect(await containers()).toEqual(["/container1"]);
     await commit();
     const update = await person.npm("update");
@@ -257,7 +257,7 @@ describeWithDaemon("a stack on a machine reached by SSH", () => {
     expect(update.all).toContain(`code course: updated: ${machine.home}/docker_mount/code/course is at`);
     expect(existsSync(join(machine.home, "docker_mount", "data", "kept", "signals.txt"))).toBe(true);
     configure({ hostKey: machine.hostKey }, { notebooks });
-    const outcome = await person.npm("start");
+    const outcome = await person.npm("start", "--yes");
     succeeds(outcome);
     expect(outcome.all).toMatch(/left: \S+data\/kept/);
   });
@@ -282,7 +282,7 @@ describeWithDaemon("a stack on a machine reached by SSH", () => {
     const notebooks = [{ name: "container1", gpus: "none" }];
     const image = { pull: "example.org/slow:1", command: slowly };
     configure({ hostKey: machine.hostKey }, { image, notebooks });
-    const starting = person.npm("start");
+    const starting = person.npm("start", "--yes");
     const isWaiting = () => processes((environment) => environment.includes("\0CONTAINER=container1\0"));
     await expect.poll(isWaiting, { timeout: 300_000, interval: 50 }).not.toEqual([]);
     const sessions = processes().filter(({ args }) => args.startsWith(`sshd: ${REMOTE.user}`));

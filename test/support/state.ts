@@ -165,8 +165,9 @@ export class StackState {
       truncateSync(file, 10);
     const { all } = await this.person.npm("start");
     await this.follow(all, SET_ASIDE);
-    await this.follow(all, /^ {2}(docker ps .*)$/m);
-    await this.follow(all, /^ {2}(docker network .*)$/m);
+    expect(all).toMatch(/^ {2}npm run adopt$/m);
+    const adopted = await this.person.npm("adopt", "--yes");
+    expect(adopted.exitCode, adopted.all).toBe(0);
     await this.start();
   }
 }

@@ -21,7 +21,8 @@ const EARLIER = "2026-10-01T12:00:00Z";
 it.each([
   ["of the stack's owner", volume("mine", AT), entry("mine"), false],
   ["of another owner", volume("other", AT), entry("mine"), true],
-  ["without an owner, in the place of one that had one", volume(undefined, AT), entry("mine"), true],
+  ["of before there were owners, taken over since", volume(undefined, EARLIER), entry("mine"), false],
+  ["with an owner, in the place of one without", volume("other", AT), entry(), true],
   ["of before there were owners, made with its entry", volume(undefined, AT), entry(), false],
   ["of before there were owners, there long before its entry", volume(undefined, EARLIER), entry(), true],
 ])("a volume %s is another's or not", (_, found, resource, expected) => {
