@@ -4,8 +4,8 @@ import { lanes } from "./test/support/lanes.ts";
 
 const minutes = 60_000;
 
-/** Tests that share nothing run on every core, before those that need a daemon: vitest leaves one core idle otherwise. */
-const fast = { testTimeout: minutes / 2, maxWorkers: "100%", sequence: { groupOrder: 0 } };
+/** Tests that share nothing, before those that need a daemon. Much of their time is spent waiting: two for each of two cores. */
+const fast = { testTimeout: minutes / 2, maxWorkers: 4, sequence: { groupOrder: 0 } };
 
 /** Tests that start a daemon: side by side, each in a lane of its own; where there are no lanes, each says why it cannot run. */
 const onMachine = {

@@ -8,7 +8,6 @@ import { afterAll, beforeAll, beforeEach, expect, it, onTestFinished } from "vit
 import { type Daemon, laneFolder, startDaemon } from "../support/daemon.ts";
 import { FaultyStack, fails, NOTEBOOK } from "../support/faults.ts";
 import { createPerson, type Outcome, type Person } from "../support/person.ts";
-import { processes } from "../support/processes.ts";
 import { describeWithDaemon } from "../support/requirements.ts";
 
 const UID = 1000;
@@ -165,26 +164,6 @@ describeWithDaemon("a notebook's container", () => {
     expect((await doctor()).all).toMatch(/^warn +notebook container1 +(dead|removing)/m);
     const { all } = await stack.succeeds();
     expect(all).toMatch(/^container1 cannot be started \(.*\); it is made anew$/m);
-  });
-
-  it("that runs and does not answer is told, and not taken for well", async () => {
-    await stack.succeeds();
-    const { Id } = await inspect();
-    const jupyter = processes((environment) => environment.includes("\0JUPYTER_PORT=")).filter(({ args }) =>
-      args.includes("jupyter-lab"),
-    );
-    expect(jupyter).not.toEqual([]);
-    const health = async () => (await inspect()).State.Health?.Status;
-    // A check that fails before the first one that passes does not count for two minutes.
-    await expect.poll(health, { timeout: 120_000, interval: 1000 }).toBe("healthy");
-    for (const { pid } of jupyter) process.kill(pid, "SIGSTOP");
-    await expect.poll(health, { timeout: 300_000, interval: 1000 }).toBe("unhealthy");
-    expect(await shown()).toMatch(/^container1 +up \(unhealthy\) +http/);
-    expect((await doctor()).all).toMatch(/^warn +notebook container1 +up \(unhealthy\)/m);
-    isRefused(await start(), /^gpubox: container1 runs and does not answer: `docker logs container1`/m);
-    expect((await inspect()).Id, "what kernels have in memory is the person's to give up").toBe(Id);
-    for (const { pid } of jupyter) process.kill(pid, "SIGCONT");
-    await stack.succeeds();
   });
 
   it("whose root is gone is not started on an empty one, by nobody, and goes on once it is back", async () => {
