@@ -26,7 +26,7 @@ describeWithDaemon("a notebook's container", () => {
   /** Docker waits longer each time: by then, for longer than a command takes. */
   const loops = async () => {
     const restarts = async () => (await inspect()).RestartCount;
-    await expect.poll(restarts, { timeout: 180_000, interval: 250 }).toBeGreaterThan(7);
+    await expect.poll(restarts, { timeout: 180_000, interval: 250 }).toBeGreaterThan(6);
     await reaches("restarting");
   };
   /** The configuration with changes to its notebook. */
