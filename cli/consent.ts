@@ -86,20 +86,16 @@ const named = ({ stack }: Session) => stackOption(stack).replace(/^ --/, "");
  * Judges a plan. Whatever changes on AWS may cost money, and the preview has the price.
  *
  * @param resources of the state
- * @param args for the engine; a resource that they name is gone already, and made again
+ * @param args for the engine; a resource that they name is gone already with all that goes with it, and made again
  */
 export function judge(steps: Step[], resources: StateResource[], args: string[] = []) {
   const changes = steps.filter(({ op }) => !["same", "read", "refresh"].includes(op));
   if (changes.length === 0) return { do: "nothing" as const };
-  const lost = changes
-    .filter(({ urn }) => !args.includes(urn))
-    .flatMap(
-      (each) =>
-        loss(
-          each,
-          resources.find(({ urn }) => urn === each.urn),
-        ) ?? [],
-    );
+  const lost = changes.flatMap((each) => {
+    const resource = resources.find(({ urn }) => urn === each.urn);
+    const isGone = [each.urn, resource?.deletedWith].some((urn) => urn !== undefined && args.includes(urn));
+    return isGone ? [] : (loss(each, resource) ?? []);
+  });
   const losses = [...new Map(lost.map((each) => [each.what, each])).values()];
   const costs = changes.some(({ urn }) => typeOf(urn).startsWith("aws:"));
   return { do: costs ? ("show it first" as const) : ("go ahead" as const), losses };

@@ -24,6 +24,8 @@ export interface StateResource {
   /** When it was made, as ISO 8601. */
   created?: string;
   retainOnDelete?: boolean;
+  /** URN of what takes it along where it goes. */
+  deletedWith?: string;
   /** Whether the next run makes it again, whatever it was made from. */
   taint?: boolean;
 }

@@ -447,7 +447,10 @@ describeWithDaemon("a spot instance that goes", () => {
 
   async function cancel(REQUEST = ""): Promise<void> {
     const env = { ...cloud.env, REGION, PROFILE: "", REQUEST, INSTANCE: instance };
-    await execa("node", ["components/host/aws/cancel-spot-request.ts"], { cwd: ROOT, env });
+    await execa("node", ["../components/host/aws/cancel-spot-request.ts"], {
+      cwd: join(ROOT, "program"),
+      env,
+    });
   }
 
   it("is followed by another where its request is still there", async () => {

@@ -117,7 +117,12 @@ export class FaultyStack {
     const [, script, rest = ""] = /`npm run (\w+) -- (stack rm [^`]+)`/.exec(all) ?? [];
     const forgotten = await this.person.npm(script as string, ...rest.split(" "), "--yes");
     expect(forgotten.exitCode, forgotten.all).toBe(0);
+    // Another daemon has nothing of it.
     await this.#removeByHand();
+    const { Volumes } = await this.daemon.client.listVolumes({
+      filters: { label: ["gpubox.stack=gpubox/dev"] },
+    });
+    for (const { Name } of Volumes) await this.daemon.client.getVolume(Name).remove();
   }
 
   /** The stack is torn down while the daemon is gone: what is left is said, and goes once it is there, whoever was first. */

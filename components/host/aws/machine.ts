@@ -163,7 +163,8 @@ function cancelWithInstance(
   return new command.local.Command(
     `${name}-spot-request`,
     {
-      delete: "node components/host/aws/cancel-spot-request.ts",
+      // The engine's plugins work in the folder of the program's first file.
+      delete: "node ../components/host/aws/cancel-spot-request.ts",
       interpreter: ["/bin/sh", "-c"],
       environment: {
         REGION: region,

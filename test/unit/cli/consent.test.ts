@@ -87,6 +87,15 @@ describe("a plan", () => {
     expect(judged([{ op: "replace", urn: `${CONTAINER}2` }], [], args)).not.toEqual(goAhead);
   });
 
+  it("asks nothing of what went with a machine that is gone", () => {
+    const volume = urn("docker:index/volume:Volume", "container1-home");
+    const machine = urn("aws:ec2/instance:Instance", "aws-machine");
+    const of = (args: string[]) =>
+      judge([{ op: "replace", urn: volume }], [{ urn: volume, type: "", deletedWith: machine }], args).losses;
+    expect(of(["--replace", machine])).toEqual([]);
+    expect(of([])).toHaveLength(1);
+  });
+
   it("is shown before anything of AWS's is made or changed, which may cost money", () => {
     const asks = { do: "show it first", losses: [] };
     expect(judged([{ op: "create", urn: urn("aws:ec2/volume:Volume") }])).toEqual(asks);

@@ -228,7 +228,7 @@ describe("on spot", () => {
     const resources = await machine({ spot: true, profile: "lab" });
     const request = only(resources, "command:local:Command");
     expect(request.inputs).toMatchObject({
-      delete: "node components/host/aws/cancel-spot-request.ts",
+      delete: "node ../components/host/aws/cancel-spot-request.ts",
       environment: { REGION: "us-east-1", PROFILE: "lab", REQUEST: "sir-1", INSTANCE: "aws-instance-id" },
       triggers: ["aws-instance-id"],
     });
