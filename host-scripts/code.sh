@@ -13,8 +13,8 @@
 # stdout: the folder as an absolute path; stderr ends in "created|updated|unchanged: ...".
 # Exit: 0 done, 1 failed, 2 bad parameter, 3 the person's files are in the way.
 #
-# ROOT/code/.gpubox/<folder>/ holds the lock, the half-made clone and the repositories that git works in (git.sh); FOLDER/.git/gpubox
-# says what was put there. An existing checkout is only ever moved on when it is where this script left it and has no local changes.
+# ROOT/code/.gpubox/<folder>/ holds the lock, the half-made clone, what git works in (git.sh) and, while a checkout is moved, from where
+# to where (next, busy); FOLDER/.git/gpubox says what was put there. An existing checkout is only ever moved on when it is where this script left it and has no local changes.
 set -eu
 topic="code ${FOLDER-}"
 # shellcheck source=host-scripts/common.sh
@@ -47,6 +47,7 @@ case ${UPDATE:=0}${SHALLOW:=1}${SUBMODULES:=0}${LFS:=0} in
   *) fail 2 "update, shallow, submodules and lfs may be 0 or 1" ;;
 esac
 have git || fail 1 "git is not installed on this machine" "  for instance:  sudo apt-get install git"
+have python3 || fail 1 "python3 is not installed on this machine" "  for instance:  sudo apt-get install python3"
 if [ "$LFS" = 1 ] && ! have git-lfs; then
   fail 1 "git-lfs is not installed on this machine" "  for instance:  sudo apt-get install git-lfs"
 fi
@@ -95,26 +96,18 @@ gitdir=
 
 held=
 
-# We are about to write into a checkout that is there. The mark outlives this run only where that is killed.
-begin() {
-  : >"$work/mark"
-  put "$work/mark" "$gitdir" gpubox.busy
-}
+# What we are about to do in a checkout that is there; it outlives this run only where that is killed.
+begin() { : >"$state/busy"; }
 end() {
   unlock_index
-  if [ -n "$gitdir" ]; then (enter_code "$gitdir" && rm -f gpubox.busy) || :; fi
+  rm -f "$state/busy"
 }
 
 # lock_index TREE GITDIR READER: keeps the notebook's git from the checkout, as git does, and takes its index as it is then.
 lock_index() {
-  if ! (enter_code "$2" && set -C && : >index.lock) 2>/dev/null; then
-    stop 3 "$1 is left as it is: git is at work there, or was stopped at it" \
-      "  where it was stopped:  rm $(quoted "$2/index.lock")"
-  fi
+  locked=$(tree lock "$2" "$3") ||
+    stop 3 "$1 is left as it is: $locked" "  where it was stopped:  rm $(quoted "$2/index.lock")"
   held=$2
-  rm -f "$3/index"
-  (enter_code "$2" && if [ -e index ]; then cp -RPp index "$3/index"; fi)
-  if [ -L "$3/index" ]; then stop 3 "$2/index is a link, where git makes none"; fi
 }
 unlock_index() {
   if [ -n "$held" ]; then (enter_code "$held" && rm -f index.lock) || :; fi
@@ -273,6 +266,7 @@ give() {
     # Git takes a pack for there once its index is.
     for each in "$pack" "${pack%.pack}.rev" "${pack%.pack}.idx"; do
       if [ -e "$each" ]; then
+        ln "$each" "${1%/twin}/reader/objects/pack/" 2>/dev/null || :
         cp "$each" "$work/pack"
         put "$work/pack" "$2/objects/pack" "${each##*/}"
       fi
@@ -303,12 +297,36 @@ weigh_shallow() {
   } | sort -u >"$work/shallow"
 }
 
-# move PLACE TREE GITDIR OLD NEW: the files of a checkout, whose index is locked.
+# move PLACE TREE GITDIR OLD NEW [LOOK]: the files of a checkout, whose index is locked, and which the reader has looked at. OLD may be
+# nothing. With LOOK, which compared it with NEW, what is in the way stays there. Says in $stays what was not moved; ends with 3
+# where nothing was, as that was in the way.
 move() {
+  stays=
   give "$1/twin" "$3"
-  git_in "$1/twin" update-ref --no-deref HEAD "$4"
-  GIT_INDEX_FILE=$1/reader/index git_at "$1/twin" "$2" checkout --quiet --detach "$5" 2>"$state/git.log" || return
+  from=$4
+  if [ "$from" = nothing ]; then from=$(git_in "$1/twin" hash-object -t tree /dev/null); fi
+  git_in "$1/twin" diff-tree -r -z --raw --no-renames --no-abbrev "$from" "$5" >"$1/moves" || return 1
+  place_files "$@" || return
+  GIT_INDEX_FILE=$1/reader/index git_at "$1/twin" "$1/new" read-tree --reset "$5" 2>"$state/git.log" || return 1
+  stamp "$1" || return 1
   settle "$@"
+}
+
+# place_files PLACE TREE GITDIR OLD NEW [LOOK]: those of $1/moves, as git makes them in a folder of ours.
+place_files() {
+  rm -rf "$1/new"
+  mkdir "$1/new"
+  GIT_INDEX_FILE=$1/index git_in "$1/twin" read-tree "$5" || return 1
+  tree arriving <"$1/moves" | GIT_INDEX_FILE=$1/index git_at "$1/twin" "$1/new" checkout-index -z --stdin 2>"$state/git.log" || return 1
+  rc=0
+  # shellcheck disable=SC2086
+  stays=$(tree place "$2" "$1/new" "$1/reader/look" ${6:+"$6"} <"$1/moves") || rc=$?
+  return "$rc"
+}
+
+# stamp PLACE: has the index know the files that are in their places.
+stamp() {
+  GIT_INDEX_FILE=$1/reader/index git_at "$1/twin" "$1/new" update-index --index-version 2 && tree stamp "$1/reader/index" "$1/reader/look"
 }
 
 # settle PLACE TREE GITDIR OLD NEW: the checkout's own git is to know of it.
@@ -330,8 +348,9 @@ settle() {
 set_config() {
   config_in=$1
   shift
+  rm -f "$work/config"
   (enter_code "$config_in" && cp -RP config "$work/config")
-  if [ -L "$work/config" ]; then stop 3 "$config_in/config is a link, where git makes none"; fi
+  if [ -L "$work/config" ] || [ ! -f "$work/config" ]; then stop 3 "$config_in/config is no file, where git makes one"; fi
   while [ $# -gt 0 ]; do
     git -C / config --file "$work/config" --replace-all "$1" "$2" || stop 3 "git cannot write to $config_in/config"
     shift 2
@@ -459,24 +478,44 @@ moved_submodule() (
     rm -f "$sub/reader/index"
     make_folders "$(dirname "$1")" "${1##*/}"
     link_submodule "$1" "$5" "$6"
-    GIT_INDEX_FILE=$sub/reader/index git_at "$sub/twin" "$1" read-tree -m -u "$3" 2>"$state/git.log" || stuck "$1" "$3"
-    settle "$sub" "$1" "$2" "$is_at" "$3"
+    move_submodule "$sub" "$1" "$2" nothing "$3" "$5"
   elif [ "$is_at" != "$3" ]; then
     lock_index "$1" "$2" "$sub/reader"
-    changes "$sub/reader" "$1" --untracked-files=no >/dev/null || no_index "$1" "/code/$FOLDER/$5"
-    move "$sub" "$1" "$2" "$is_at" "$3" || stuck "$1" "$3"
+    move_submodule "$sub" "$1" "$2" "$is_at" "$3" "$5"
   fi
   unlock_index
   furnish_submodules "$sub/twin" "$1" "$2" "$3" "$4" "$5/" "$6"
   if [ "$LFS" = 1 ]; then fetch_lfs "$sub/twin" "$1" "$2" "$3"; fi
 )
 
-populated() { [ -f "$1/.git" ] && [ ! -L "$1/.git" ]; }
+# move_submodule PLACE TREE GITDIR OLD NEW BELOW
+move_submodule() {
+  changes "$1/reader" "$2" >/dev/null || no_index "$2" "/code/$FOLDER/$6"
+  rc=0
+  move "$1" "$2" "$3" "$4" "$5" || rc=$?
+  if [ "$rc" != 0 ]; then stuck "$2" "$5" "$rc"; fi
+  say_stays "$2"
+}
 
-# stuck TREE COMMIT
+populated() { [ -f "$1/.git" ] && [ ! -L "$1/.git" ] && ! is_linked "$1"; }
+
+# stuck TREE COMMIT STATUS: what move ended with.
 stuck() {
+  if [ "${3-}" = 3 ]; then
+    printf '%s\n' "$stays" | head -n 10 | sed 's/^/  /' >&2
+    stop 3 "these files in $1 are in the way of commit $2, and are not overwritten" \
+      "  move them away, in a terminal of the notebook or here, and run again"
+  fi
   sed 's/^/  git: /' "$state/git.log" >&2
-  stop 3 "$1 stays where it is: git does not go to $2"
+  stop 3 "$1 stays where it is, as git does not go to $2 (above)" \
+    "  once it is mended run again, or have it anew:  mv $(quoted "$target") $(quoted "$target.mine")"
+}
+
+# say_stays TREE: what a move has left alone, as it was edited meanwhile.
+say_stays() {
+  if [ -z "$stays" ]; then return; fi
+  printf '%s\n' "$stays" | head -n 10 | sed 's/^/  /' >&2
+  say "note: these files of $1 are edited; they stay as they are"
 }
 
 unreadable() {
@@ -503,9 +542,16 @@ fetch_lfs() (
   fi
   make_folders "$3" lfs/objects
   while read -r each; do borrow_lfs "$each" "$1/lfs/objects" "$3/lfs/objects"; done <"$work/lfs"
-  lock_index "$2" "$3" "${1%/twin}/reader"
-  GIT_INDEX_FILE=${1%/twin}/reader/index git_at "$1" "$2" lfs checkout >/dev/null 2>"$state/git.log" || stuck "$2" "$4"
-  put "${1%/twin}/reader/index" "$3" index
+  its_place=${1%/twin}
+  lock_index "$2" "$3" "$its_place/reader"
+  git_in "$1" lfs ls-files --name-only "$4" >"$work/lfs"
+  git_in "$1" ls-tree -r -z "$4" | tree again "$work/lfs" >"$its_place/moves"
+  # Pointers are what they are by their very bytes.
+  rm -rf "$its_place/reader/look"
+  mkdir "$its_place/reader/look"
+  GIT_LFS_SKIP_SMUDGE=0
+  if ! place_files "$its_place" "$2" "$3" "$4" "$4" || ! stamp "$its_place"; then stuck "$2" "$4"; fi
+  put "$its_place/reader/index" "$3" index
   unlock_index
 )
 
@@ -583,50 +629,17 @@ create() {
 
 # --- after a run that was killed --------------------------------------------------------------------------------------
 
-# finish_checkout PLACE TREE GITDIR OLD NEW: a git that was killed inside a checkout leaves files of the old commit, of the new
-# one, and perhaps one cut short. Before the checkout is brought to its end, all of it goes into a commit whose parents are the
-# two: what git shows of such a commit is just what neither of them has, so the person's edits since then. $6 is what the
-# notebook calls it.
+# finish_checkout PLACE TREE GITDIR OLD NEW: a run that was killed leaves files of the old commit and of the new one. What is neither
+# is the person's, and stays.
 finish_checkout() {
-  GIT_INDEX_FILE=$1/found
-  export GIT_INDEX_FILE
-  git_in "$1/twin" read-tree "$4"
-  git_in "$1/twin" ls-tree -r "$5" >"$work/tree"
-  git_in "$1/twin" update-index --replace --index-info <"$work/tree"
-  # Submodules are repositories of their own, and git cannot look into one that is half there.
-  git_in "$1/twin" ls-files --stage >"$work/tree"
-  awk '/^160000 / { sub(/^[^\t]*/, ""); print "0 0000000000000000000000000000000000000000" $0 }' "$work/tree" |
-    git_in "$1/twin" update-index --index-info
-  git_at "$1/twin" "$2" add -u
-  tree=$(git_in "$1/twin" write-tree)
-  unset GIT_INDEX_FILE
-  parents="-p $4"
-  if [ "$4" != "$5" ]; then parents="$parents -p $5"; fi
-  # shellcheck disable=SC2086 # two words each
-  found=$(GIT_AUTHOR_NAME=gpubox GIT_AUTHOR_EMAIL=gpubox@localhost GIT_COMMITTER_NAME=gpubox \
-    GIT_COMMITTER_EMAIL=gpubox@localhost git_in "$1/twin" commit-tree $parents \
-    -m "Files as gpubox found them in an interrupted checkout" "$tree")
-  edited=$(git_in "$1/twin" diff-tree -r -c --no-commit-id --name-only --diff-filter=d "$found")
-  if [ -n "$edited" ]; then
-    printf '%s\n^%s\n^%s\n' "$found" "$4" "$5" |
-      git_in "$1/twin" pack-objects --quiet --revs "$1/twin/objects/pack/pack" >/dev/null
-  fi
-  give "$1/twin" "$3"
-  if [ -n "$edited" ]; then
-    # Named, so that git's garbage collection leaves it.
-    make_folders "$3" refs/gpubox
-    echo "$found" >"$work/found"
-    put "$work/found" "$3/refs/gpubox" "$found"
-  fi
   lock_index "$2" "$3" "$1/reader"
-  GIT_INDEX_FILE=$1/reader/index git_at "$1/twin" "$2" checkout --quiet --force --detach "$5" 2>"$state/git.log" || stuck "$2" "$5"
-  settle "$@"
+  GIT_INDEX_FILE=$1/old git_in "$1/twin" read-tree "$4"
+  GIT_INDEX_FILE=$1/next git_in "$1/twin" read-tree "$5"
+  look "$1/twin" "$1/old" "$2" "$1/reader/look"
+  look "$1/twin" "$1/next" "$2" "$1/look"
+  move "$1" "$2" "$3" "$4" "$5" "$1/look" || stuck "$2" "$5"
   unlock_index
-  if [ -n "$edited" ]; then
-    printf '%s\n' "$edited" | head -n 10 | sed 's/^/  /' >&2
-    say "note: these files of $2 were at neither commit; as they were, in a terminal of the notebook:" \
-      " git -C $(quoted "$6") show $found"
-  fi
+  say_stays "$2"
 }
 
 # finish_submodules READER TREE GITDIR COMMIT BELOW REL: the same for its submodules. One that was never checked out, as its clone
@@ -649,45 +662,39 @@ finish_submodules() (
       for each in "$is_at" "$wants"; do
         has_commit "$sub/twin" "$each" || stuck "$2/$path" "$each"
       done
-      finish_checkout "$sub" "$2/$path" "$at" "$is_at" "$wants" "/code/$FOLDER/$5$path"
+      finish_checkout "$sub" "$2/$path" "$at" "$is_at" "$wants"
       finish_submodules "$sub/reader" "$2/$path" "$at" "$wants" "$5$path/" "$6/modules/$module"
     fi </dev/null
   done <"$list"
 )
 
-# Nobody else has these locks: the killed run's git is gone, with its hold on our lock.
-clear_locks() (
-  enter_code "$gitdir"
-  find . ! -path './objects/*' -name '*.lock' -type f -delete
-  find . -path './objects/pack/tmp_*' -type f -delete
-)
-
 # Where an earlier run was killed, or did not get all that was wanted: brings the checkout to its commit, and leaves it to this
 # run to furnish it.
 recover() {
-  killed=
-  if [ -f "$reader/gpubox.busy" ]; then killed=yes; fi
-  if [ -n "$killed" ]; then clear_locks; fi
-  if [ -f "$reader/gpubox.next" ]; then
-    old=$(commit_field "$reader/gpubox.next" old)
-    new=$(commit_field "$reader/gpubox.next" new)
-    case $killed:$head in
-      "yes:$old" | "yes:$new")
+  if [ ! -f "$state/next" ]; then
+    end
+    return
+  fi
+  old=$(commit_field "$state/next" old)
+  new=$(commit_field "$state/next" new)
+  if [ -f "$state/busy" ]; then
+    case $head in
+      "$old" | "$new")
         say "an earlier run was stopped on the way from $old to $new; going on"
         make_twin "$place" "$URL"
         seed "$place" "$old" "$new"
         for each in "$old" "$new"; do
           has_commit "$place/twin" "$each" || fetch "$place/twin" "$each" || cannot_fetch "$URL"
         done
-        finish_checkout "$place" "$target" "$gitdir" "$old" "$new" "/code/$FOLDER"
+        finish_checkout "$place" "$target" "$gitdir" "$old" "$new"
         finish_submodules "$place/twin" "$target" "$gitdir" "$new" "" .git
         ;;
     esac
-    remember "$gitdir" "$(field "$reader/gpubox.next" ref)" "$(field "$reader/gpubox.next" name)" "$new" ""
-    within "$gitdir" rm -f gpubox.next
   fi
+  remember "$gitdir" "$(field "$state/next" ref)" "$(field "$state/next" name)" "$new" ""
+  rm -f "$state/next"
   end
-  if [ -n "$killed" ] || [ -f "$reader/gpubox.next" ]; then read_target; fi
+  read_target
 }
 
 # --- moving on --------------------------------------------------------------------------------------------------------
@@ -703,7 +710,7 @@ lacking() {
 
 # What git would have to overwrite to move the checkout on.
 local_changes() {
-  changes "$reader" "$target" --untracked-files=no || no_index "$target" "/code/$FOLDER"
+  changes "$reader" "$target" || no_index "$target" "/code/$FOLDER"
   if [ "$SUBMODULES" = 1 ]; then submodule_changes "$reader" "$target" "$gitdir" "$head" "" .git; fi
 }
 
@@ -726,7 +733,7 @@ submodule_changes() (
     make_reader "$at" "$sub/reader" || unreadable "$2/$path"
     is_at=$(head_of "$sub/reader")
     if [ "$is_at" != "$put_at" ] && ! lacking; then printf ' M %s\n' "$5$path"; fi
-    changes "$sub/reader" "$2/$path" --untracked-files=no >"$work/changes" || no_index "$2/$path" "/code/$FOLDER/$5$path"
+    changes "$sub/reader" "$2/$path" >"$work/changes" || no_index "$2/$path" "/code/$FOLDER/$5$path"
     while IFS= read -r line; do
       printf '%s%s/%s\n' "${line%"${line#???}"}" "$5$path" "${line#???}"
     done <"$work/changes"
@@ -738,7 +745,9 @@ submodule_changes() (
 move_on() {
   begin
   lock_index "$target" "$gitdir" "$reader"
-  changes=$(local_changes)
+  # What is brought beside a commit goes around what is edited.
+  changes=
+  if [ "$head" != "$commit" ]; then changes=$(local_changes); fi
   if [ -n "$changes" ]; then
     printf '%s\n' "$changes" | head -n 10 | sed 's/^/  /' >&2
     say "$target has local changes (above), so it stays at $head instead of $REF ($commit${wanted:+ with$wanted})"
@@ -750,20 +759,22 @@ move_on() {
     stop 3 "    git -C $(quoted "/code/$FOLDER") stash" "  they come back with:  git -C $(quoted "/code/$FOLDER") stash pop"
   fi
   printf 'old=%s\nnew=%s\nref=%s\nname=%s\n' "$head" "$commit" "$REF" "$name" >"$work/next"
-  put "$work/next" "$gitdir" gpubox.next
+  mv -f "$work/next" "$state/next"
   if [ "$head" != "$commit" ]; then
     say "from $head to $REF ($commit)"
-    if ! move "$place" "$target" "$gitdir" "$head" "$commit"; then
-      within "$gitdir" rm -f gpubox.next
-      sed 's/^/  git: /' "$state/git.log" >&2
-      stop 3 "$target stays at $head: git does not go to $REF ($commit)"
+    rc=0
+    move "$place" "$target" "$gitdir" "$head" "$commit" || rc=$?
+    if [ "$rc" != 0 ]; then
+      rm -f "$state/next"
+      stuck "$target" "$commit" "$rc"
     fi
+    say_stays "$target"
   fi
   unlock_index
   furnish "$place/twin" "$target" "$gitdir"
   flush "$target"
   remember "$gitdir" "$REF" "$name" "$commit" "$wanted"
-  within "$gitdir" rm -f gpubox.next
+  rm -f "$state/next"
   result updated "$commit"
 }
 

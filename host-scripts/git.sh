@@ -1,10 +1,10 @@
 # Git on our own terms, for the scripts that work on a person's checkouts. Taken in by a line `. ./git.sh`.
 # shellcheck shell=sh disable=SC2154 # ROOT is set by the script that takes this in
 #
-# Whatever is below ROOT/code, .git included, can be written by code in a notebook. So no git of ours opens a checkout's .git as
-# its repository: see docs/adr/0005-git-on-the-host.md.
+# Whatever is below ROOT/code, .git included, can be written by code in a notebook at any moment. So no git of ours opens a
+# checkout's .git as its repository, or its files as a work tree: see docs/adr/0005-git-on-the-host.md.
 #
-#   reader   a repository of ours that shows what a .git holds: copies of its refs, logs and index, a configuration of our own
+#   reader   a repository of ours that shows what a .git holds: its refs, logs, index and objects, a configuration of our own
 #   twin     a repository of ours with the commits that a checkout is moved between; whatever gets in is hashed on its way
 #
 # FOLDER/.git/gpubox says what code.sh put there, a line each: url, ref, name (the full name of a tag or branch), commit, and
@@ -14,6 +14,14 @@
 field() { sed -n "s/^$2=\([^[:cntrl:]]*\)\$/\1/p" "$1" | head -n 1; }
 # The same where it is a commit.
 commit_field() { field "$1" "$2" | grep -Ex '[0-9a-f]{40}' || :; }
+
+# The program that does what is to be done where a notebook can write.
+tree_program() {
+  cat <<'PYTHON'
+. ./tree.py
+PYTHON
+}
+tree() { python3 -I -c "$(tree_program)" "$ROOT/code" "$@"; }
 
 # From now on git takes nothing from our caller's repository (of a hook, say), and fetches what LFS holds where that is asked for,
 # not with every checkout on a machine that has git-lfs.
@@ -38,7 +46,7 @@ git_in() {
     -c submodule.recurse=false -c fetch.recurseSubmodules=false -c fetch.unpackLimit=1 "$@"
 }
 
-# git_at GITDIR TREE ARGUMENT...: the same with the files of a checkout.
+# git_at GITDIR TREE ARGUMENT...: the same with files in a folder of ours.
 git_at() {
   gitdir_of_tree=$1
   tree_of_files=$2
@@ -70,12 +78,8 @@ make_folders() {
 
 # --- reader -----------------------------------------------------------------------------------------------------------
 
-# What is taken from a .git: no configuration, no hooks, no attributes.
-TAKEN="HEAD packed-refs shallow index gpubox gpubox.next gpubox.busy refs logs"
-
 # make_reader GITDIR READER: or says in $why what is wrong with it.
 make_reader() {
-  why=
   rm -rf "$2"
   mkdir -p "$2"
   git -C / init --quiet --bare --template= "$2"
@@ -88,40 +92,15 @@ make_reader() {
     echo '[uploadpack]'
     echo 'allowAnySHA1InWant = true'
   } >>"$2/config"
-  if ! (enter_code "$1") || [ -z "$(find "$1" -prune -type d -user "$(id -u)")" ]; then
-    why="its .git is a link, or not a folder of yours"
-    return 1
-  fi
-  (
-    enter_code "$1" || exit
-    for each in $TAKEN; do
-      if [ -e "$each" ] || [ -L "$each" ]; then cp -RPp "./$each" "$2/$each"; fi
-    done
-    if [ -e config ] || [ -L config ]; then cp -RPp config "$2/theirs"; fi
-  ) 2>"$2/cp.log" || why="its .git cannot be copied: $(head -n 1 "$2/cp.log")"
-  # The copy cannot change any more while it is looked at.
-  linked=$(
-    (cd "$2" && find . ! -type d ! -type f)
-    (enter_code "$1/objects" && find . -type l)
-  )
-  if [ -n "$linked" ]; then
-    why="its .git has links where git makes none: $(printf '%s\n' "$linked" | sed 's|^\./||' | head -n 3 | tr '\n' ' ')"
-  elif [ -z "$why" ] && ! (enter_code "$1/objects"); then
-    why="its .git/objects is a link, or no folder"
-  elif [ -e "$1/objects/info/alternates" ] || [ -e "$1/objects/info/http-alternates" ]; then
-    why="it borrows objects of another repository (.git/objects/info/alternates)"
-  elif [ -f "$2/theirs" ] && ! git -C / config --no-includes --file "$2/theirs" --list >"$2/cp.log" 2>&1; then
-    why="$(head -n 1 "$2/cp.log")"
+  why=$(tree snapshot "$1" "$2" 2>&1) || return 1
+  if [ -f "$2/theirs" ] && ! git -C / config --no-includes --file "$2/theirs" --list >"$2/log" 2>&1; then
+    why=$(head -n 1 "$2/log")
   elif [ "$(theirs "$2" extensions.objectformat)" = sha256 ] || theirs "$2" extensions.refstorage | grep -qvx files; then
     why="its .git is in a format that gpubox does not know"
-  fi
-  [ -z "$why" ] || return 1
-  mkdir -p "$2/objects/info"
-  printf '%s\n' "$1/objects" >"$2/objects/info/alternates"
-  if ! git_in "$2" rev-parse --git-dir >/dev/null 2>"$2/cp.log"; then
+  elif ! git_in "$2" rev-parse --git-dir >/dev/null 2>&1; then
     why="its .git is no repository"
-    return 1
   fi
+  [ -z "$why" ]
 }
 
 # theirs READER KEY: what a checkout's own configuration has for a key, as a text to compare and no more.
@@ -132,33 +111,29 @@ has_commit() { git_in "$1" cat-file -e "$2^{commit}" 2>/dev/null; }
 
 # --- what a checkout holds --------------------------------------------------------------------------------------------
 
-# changes READER TREE [OPTION...]: git's lines for what is not as it is in HEAD. Filters and line endings of a commit can make
-# git call files modified that nobody touched: what has the very bytes of the commit is unchanged. The reader's index is
-# brought to say so as well, and so lets git move on.
-changes() {
-  reader_of_tree=$1
-  tree_of_reader=$2
-  shift 2
-  set -- --porcelain --ignore-submodules=all "$@"
-  GIT_OPTIONAL_LOCKS=0 git_at "$reader_of_tree" "$tree_of_reader" status "$@" >"$reader_of_tree/changes" || return
-  if grep -q '^ M ' "$reader_of_tree/changes"; then
-    as_they_are "$reader_of_tree" "$tree_of_reader"
-    GIT_OPTIONAL_LOCKS=0 git_at "$reader_of_tree" "$tree_of_reader" status "$@" >"$reader_of_tree/changes" || return
-  fi
-  cat "$reader_of_tree/changes"
+# look REPOSITORY INDEX TREE FOLDER: compares a work tree with an index, and says in FOLDER/lines, as git does, what is not the same.
+# Filters and line endings of a commit can make git call files modified that nobody touched: what has the very bytes is the same.
+look() {
+  rm -rf "$4"
+  mkdir -p "$4/files"
+  : >"$4/modified"
+  GIT_INDEX_FILE=$2 git_in "$1" ls-files -s -t -z >"$4/entries" || return
+  tree compare "$3" "$4" <"$4/entries" >"$4/lines" || return
+  if [ "$(cat "$4/other")" = "{}" ]; then return; fi
+  # An index that knows of no file yet, or git would believe a size that was noted under other rules.
+  GIT_INDEX_FILE=$2 git_in "$1" ls-files -s -z | GIT_INDEX_FILE=$4/index git_in "$1" update-index -z --index-info
+  GIT_INDEX_FILE=$4/index git_at "$1" "$4/files" update-index -q --refresh >/dev/null || :
+  GIT_INDEX_FILE=$4/index git_at "$1" "$4/files" diff-files -z --name-only --diff-filter=MTU --ignore-submodules=all >"$4/modified" || return
+  tr '\n\000' '?\n' <"$4/modified" | sed 's/^/ M /' >>"$4/lines"
 }
 
-as_they_are() {
-  # As if nothing were known of those files: git believes a size that it noted under other rules.
-  git_at "$1" "$2" diff-files --ignore-submodules=all --diff-filter=M >"$1/modified"
-  awk -F '\t' '{ split(substr($1, 2), has, " "); print has[1] " " has[3] " 0\t" $2 }' "$1/modified" |
-    git_in "$1" update-index --index-info
-  mkdir -p "$1/info"
-  echo '* -text -ident !filter !eol !working-tree-encoding' >"$1/info/attributes"
-  git_at "$1" "$2" -c core.autocrlf=false update-index -q --refresh >/dev/null || :
-  rm -f "$1/info/attributes"
-  # Git looks again, by the other rules, at files as new as its index.
-  touch -t 203712310000 "$1/index"
+# changes READER TREE: git's lines for what is not as it is in HEAD, untracked files aside.
+changes() {
+  look "$1" "$1/index" "$2" "$1/look" || return
+  if [ "$(head_of "$1")" != nothing ]; then
+    git_in "$1" diff-index --cached --name-status --no-renames --ignore-submodules=all HEAD | awk -F '\t' '{ print $1 "  " $2 }'
+  fi
+  cat "$1/look/lines"
 }
 
 # submodules_of GITDIR COMMIT: a line for each, of its commit, path and name, which is empty where .gitmodules has none.

@@ -122,11 +122,12 @@ own_commits() {
 # own_work TREE GITDIR COMMIT READER: a line for each thing in a repository, or one below it, that its server does not have.
 own_work() (
   if [ "$(head_of "$4")" != "$3" ]; then echo "you moved it away from $3: $1"; fi
-  changes "$4" "$1" --untracked-files=all --ignored
+  changes "$4" "$1"
+  tree untracked "$1" <"$4/look/entries"
   # Files that git was told not to look at.
   git_in "$4" ls-files -v | sed -n '/^[a-zS] /p'
   own_commits "$4" "$3"
-  find "$2/worktrees" -name gitdir -exec sed 's/^/worktree /' {} + 2>/dev/null || :
+  tree worktrees "$2"
   if [ ! -d "$2/modules" ]; then exit; fi
   submodules_of "$4" "$3" >"$4/submodules"
   n=0
@@ -143,10 +144,12 @@ own_work() (
 )
 
 purge_code() {
-  if ! have git; then
-    kept "$1" "as git is not installed, and cannot say what in it is yours" </dev/null
-    return
-  fi
+  for program in git python3; do
+    if ! have "$program"; then
+      kept "$1" "as $program is not installed, which it takes to say what in it is yours" </dev/null
+      return
+    fi
+  done
   on_our_terms
   if ! make_reader "$1/.git" "$state/reader"; then
     echo "$why" | kept "$1" "as git cannot read it"

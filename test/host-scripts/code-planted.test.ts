@@ -364,8 +364,6 @@ describe.skipIf(skip)("code.sh, retire.sh and links in a checkout", () => {
     [".git/modules/part"],
     [".git/modules/part/HEAD"],
     [".git/gpubox"],
-    [".git/gpubox.busy"],
-    [".git/gpubox.next"],
     ["notes.txt"],
     ["part"],
     ["part/.git"],
@@ -391,7 +389,6 @@ describe.skipIf(skip)("code.sh, retire.sh and links in a checkout", () => {
   it.each([
     [".git/config", "link"],
     [".git/gpubox.new", ""],
-    [".git/gpubox.next.new", ""],
   ])("write nothing through a link at %s", async (path, message) => {
     await begin({});
     link(join(elsewhere, "end"), ...path.split("/"));

@@ -71,7 +71,7 @@ beforeEach(() => {
   for (const kind of ["code", "data"]) mkdirSync(join(root, kind), { recursive: true });
   mkdirSync(mine);
   writeFileSync(join(mine, "thesis"), "mine");
-  pathWith(bin, "bsdtar cksum cmp cp flock git gzip id ln tar test");
+  pathWith(bin, "bsdtar cksum cmp cp flock git gzip id ln python3 tar test");
   program("aws", `mkdir -p "$4/train" "$4/valid"; printf one >"$4/train/a"; printf two >"$4/valid/b"`);
 });
 

@@ -40,6 +40,12 @@ export function codeHost() {
     url: (name: string) => server.url(`/git/${name}.git`),
     /** A path below code/. */
     at: (...parts: string[]) => join(host.root, "code", ...parts),
+    /** What a run leaves that is killed on the way from a commit to another. */
+    leaveHalfWay: (old: string, next: string, ref = next) => {
+      const state = (name: string) => host.at(".gpubox", "course", name);
+      writeFileSync(state("next"), `old=${old}\nnew=${next}\nref=${ref}\nname=\n`);
+      writeFileSync(state("busy"), "");
+    },
     /** A command for the notebook's terminal, as it is typed where there is no container. */
     onHost: (command: string) => command.replaceAll("'/code/", `'${host.at()}/`),
     environment: (wanted: Record<string, string>): Record<string, string> => ({
