@@ -62,4 +62,25 @@ export function machineLines({ gpus, code, data, containers }: Usage): string[] 
 }
 
 /** The last line of what a script printed, as what it is. @throws SyntaxError where it is something else */
-export const readUsage = (printed: string): Usage => JSON.parse(printed.trimEnd().split("\n").at(-1) ?? "");
+export function readUsage(printed: string): Usage {
+  const usage: Usage = JSON.parse(printed.trimEnd().split("\n").at(-1) ?? "");
+  return {
+    ...usage,
+    containers: usage.containers.map((one) => ({ ...one, kernels: readKernels(one.kernels) })),
+  };
+}
+
+/** What a notebook said of its kernels, which may be anything; null where it is no list of them. */
+function readKernels(answer: unknown): Usage["containers"][number]["kernels"] {
+  try {
+    const kernels: Record<string, unknown>[] = JSON.parse(String(answer));
+    const times = kernels.map(({ last_activity }) => Date.parse(String(last_activity)));
+    if (times.some(Number.isNaN)) return null;
+    return kernels.map(({ execution_state, last_activity }) => ({
+      execution_state: String(execution_state),
+      last_activity: String(last_activity),
+    }));
+  } catch {
+    return null;
+  }
+}

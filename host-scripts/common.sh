@@ -5,7 +5,24 @@
 #   ROOT      of the stack: absolute, or "~" / "~/..." for the home of the person this runs as; made absolute here
 umask 022
 
-say() { printf '%s: %s\n' "$topic" "$*" >&2; }
+# legible: what was written by others (names, logs, answers), as a terminal can be given it. Each control character becomes a "?", as
+# ls shows it, and so does what changes the direction of writing; what is too long is cut. They are not taken out: what is around one
+# could be the halves of another.
+legible() {
+  LC_ALL=C tr '\011\000-\010\013-\037\177' ' ?' | LC_ALL=C awk '
+    { gsub(/\302[\200-\237]|\342\200[\216\217\250-\256]|\342\201[\246-\251]/, "?") }
+    length($0) > 2000 { $0 = substr($0, 1, 2000); sub(/[\300-\377]?[\200-\277]*$/, ""); $0 = $0 "..." }
+    { print }'
+}
+
+# A line on stderr. Nothing that is in it makes another line.
+say() { printf '%s: %s' "$topic" "$*" | tr '\n' ' ' | legible >&2; }
+
+# What find -print0 prints, each name in one line.
+lines_of_names() { tr '\n\000' '?\n'; }
+
+# Lines of others on standard input, such as names of files: indented, so that none looks like a line of ours.
+show_lines() { legible | sed 's/^/  /' >&2; }
 
 # fail STATUS LINE...: 1 failed, 2 bad parameter, 3 the person's files are in the way.
 fail() {
@@ -19,6 +36,18 @@ fail() {
 quoted() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"; }
 
 have() { command -v "$1" >/dev/null; }
+
+# briefly SECONDS PROGRAM ARGUMENT...: whatever it waits for.
+briefly() { if have timeout; then timeout "$@"; else shift && "$@"; fi; }
+
+# beginning BYTES: of standard input, which may have no end.
+beginning() { head -c "$1" | tr -d '\000'; }
+
+# Standard input as a JSON string.
+json_string() {
+  tr '\t\r' '  ' | tr -d '\000-\011\013-\037\177' | sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' |
+    awk 'BEGIN { printf "\"" } { printf "%s%s", sep, $0; sep = "\\n" } END { printf "\"" }'
+}
 
 control_character() { [ "$(printf '%s' "$1" | tr -d '[:cntrl:]')" != "$1" ]; }
 
@@ -54,6 +83,12 @@ state_folder() { printf '%s' "$ROOT/$1/.gpubox/$(printf '%s' "$FOLDER" | sed 's/
 # Code in a notebook has the person's rights in ROOT/code and ROOT/data, and can put a link to any file of the person's in the
 # place of any name there, at any time. It does not see the two .gpubox (components/workspace/container.ts), but a notebook of an
 # earlier version did, and so does any other container that has these folders.
+
+is_file() { [ -f "$1" ] && [ ! -L "$1" ]; }
+
+# read_mark FILE: a small file of ours, as far as it still is one. A link, a pipe or a file without an end may be in its place, a
+# pipe also from one moment to the next.
+read_mark() { if is_file "$1"; then briefly 5 head -c 65536 "$1" | beginning 65536; fi; }
 
 # strange FOLDER ARGUMENT...: the first of what find finds in FOLDER that gpubox cannot have made, as what is written to it lands
 # elsewhere: anything but files and folders, or another user's. Whom FOLDER belongs to could replace all of it anyway.

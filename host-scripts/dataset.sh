@@ -129,8 +129,8 @@ unpacked=$state/unpacked
 occupant() {
   if [ ! -e "$1" ] && [ ! -L "$1" ]; then
     echo free
-  elif [ -f "$1/.gpubox.json" ]; then
-    found=$(sed -n 's/.*"sha256": *"\([0-9a-fA-F]*\)".*/\1/p' "$1/.gpubox.json" | tr 'A-F' 'a-f')
+  elif is_file "$1/.gpubox.json"; then
+    found=$(read_mark "$1/.gpubox.json" | sed -n 's/.*"sha256": *"\([0-9a-fA-F]*\)".*/\1/p' | tr 'A-F' 'a-f')
     echo "${found:-theirs}"
   elif [ -d "$1" ] && [ ! -L "$1" ] && [ -z "$(ls -A "$1")" ]; then
     echo free
@@ -148,8 +148,8 @@ result() {
 
 in_the_way() {
   say "$1 $2; it is left as it is"
-  # Not where the person would write through a link.
-  if [ -n "$SHA256" ] && [ ! -L "$1/.gpubox.json" ]; then
+  # Not where the person would write through a link, or wait at a pipe.
+  if [ -n "$SHA256" ] && [ -z "$(find "$1/.gpubox.json" -prune ! -type f 2>/dev/null)" ]; then
     say "  if it is this data set already:  printf '{\"sha256\": \"%s\"}' $SHA256 >$(quoted "$1/.gpubox.json")"
   fi
   fail 3 "  otherwise move it away and run again:  mv $(quoted "$1") $(quoted "$1.mine")" \

@@ -16,15 +16,7 @@ topic=inspect
 absolute_root
 
 # A driver or a daemon in trouble can hang for minutes.
-briefly() {
-  if have timeout; then timeout 15 "$@"; else "$@"; fi
-}
-
-# Standard input as a JSON string.
-json_string() {
-  tr '\t\r' '  ' | tr -d '\000-\011\013-\037\177' | sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' |
-    awk 'BEGIN { printf "\"" } { printf "%s%s", sep, $0; sep = "\\n" } END { printf "\"" }'
-}
+patiently() { briefly 15 "$@"; }
 
 # Lines of JSON as a list.
 json_list() { awk 'BEGIN { printf "[" } NF { printf "%s%s", sep, $0; sep = "," } END { printf "]" }'; }
@@ -37,7 +29,7 @@ errors=$scratch/errors
 # Where the docker command is, outside the PATH that a command over SSH has: as the person's login shell finds it, or in the
 # folders that packages put it into.
 docker_elsewhere() {
-  found=$(briefly "${SHELL:-sh}" -lc 'command -v docker' </dev/null 2>/dev/null | sed -n '/^\//h; $ { g; p; }' || :)
+  found=$(patiently "${SHELL:-sh}" -lc 'command -v docker' </dev/null 2>/dev/null | sed -n '/^\//h; $ { g; p; }' || :)
   for path in "$found" /usr/local/bin/docker /usr/bin/docker /snap/bin/docker /opt/*/bin/docker /opt/*/docker \
     ~/bin/docker ~/.local/bin/docker ~/.docker/bin/docker ~/.nix-profile/bin/docker /run/current-system/sw/bin/docker; do
     if [ -f "$path" ] && [ -x "$path" ]; then
@@ -54,7 +46,7 @@ docker_facts() {
     return
   fi
   # Older clients end well without a daemon, and say so inside what they print.
-  briefly docker info --format '{{json .}}' >"$scratch/info" 2>"$errors" || :
+  patiently docker info --format '{{json .}}' >"$scratch/info" 2>"$errors" || :
   for kind in ps network volume; do : >"$scratch/$kind"; done
   if [ "$(wc -l <"$scratch/info")" -ne 1 ]; then
     # A daemon that hangs would be waited for with each of the others.
@@ -62,10 +54,10 @@ docker_facts() {
   else
     labels='"stack":{{json (.Label "gpubox.stack")}},"owner":{{json (.Label "gpubox.owner")}},"madeBy":{{json (.Label "gpubox.made-by")}}'
     more='"ports":{{json .Ports}},"status":{{json .Status}},"mounts":{{json .Mounts}}'
-    briefly docker ps --all --no-trunc --format "{\"name\":{{json .Names}},$labels,$more}" \
+    patiently docker ps --all --no-trunc --format "{\"name\":{{json .Names}},$labels,$more}" \
       >"$scratch/ps" 2>>"$errors" || :
     for kind in network volume; do
-      briefly docker "$kind" ls --format "{\"name\":{{json .Name}},$labels}" \
+      patiently docker "$kind" ls --format "{\"name\":{{json .Name}},$labels}" \
         >"$scratch/$kind" 2>>"$errors" || :
     done
   fi
@@ -80,9 +72,9 @@ driver_facts() {
     return
   fi
   # shellcheck disable=SC2086 # several words
-  if briefly nvidia-smi $NVIDIA_SMI_ARGS >"$scratch/csv" 2>"$errors"; then
+  if patiently nvidia-smi $NVIDIA_SMI_ARGS >"$scratch/csv" 2>"$errors"; then
     # shellcheck disable=SC2086 # several words
-    briefly nvidia-smi ${NVIDIA_DETAIL_ARGS-} >"$scratch/details" 2>/dev/null || : >"$scratch/details"
+    patiently nvidia-smi ${NVIDIA_DETAIL_ARGS-} >"$scratch/details" 2>/dev/null || : >"$scratch/details"
     printf '{"csv":%s,"details":%s}' "$(json_string <"$scratch/csv")" "$(json_string <"$scratch/details")"
   else
     status=$?

@@ -11,8 +11,6 @@ is_linked() {
   return 1
 }
 
-is_file() { [ -f "$1" ] && [ ! -L "$1" ]; }
-
 REMOVING=.gpubox-removing.json
 
 is_ours() {
@@ -29,6 +27,7 @@ each_of_ours() {
   if [ "$KIND" = code ]; then return; fi
   for version in "$target"-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]; do
     # Another entry may have a name of this form.
-    if is_ours "$version" && grep -qs "\"sha256\": *\"${version##*-}" "$version"/.gpubox*.json; then "$1" "$version"; fi
+    if is_ours "$version" && { read_mark "$version/.gpubox.json" && read_mark "$version/$REMOVING"; } |
+      grep -q "\"sha256\": *\"${version##*-}"; then "$1" "$version"; fi
   done
 }

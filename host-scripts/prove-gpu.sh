@@ -98,22 +98,27 @@ done
 for python in python3 python; do if command -v "$python" >/dev/null 2>&1; then exec "$python" -; fi; done
 exec nvidia-smi --query-gpu=name --format=csv,noheader | sed "s/^/PROVEN nvidia-smi in the container shows a /"'
 
-briefly() { if have timeout; then timeout "$TIMEOUT" "$@"; else "$@"; fi; }
-
 have docker || fail 1 "needs the docker command to look into the container" "  for instance:  sudo apt-get install docker-cli"
-status=0
-printed=$(program | briefly docker exec -i "$CONTAINER" sh -c "$find_python" 2>&1) || status=$?
+# What is printed there has no end, perhaps. Where it has one, the exit status is in the last line.
+printed=$({
+  status=0
+  program | briefly "$TIMEOUT" docker exec -i "$CONTAINER" sh -c "$find_python" 2>&1 || status=$?
+  printf '\n%s' "$status" 2>/dev/null
+} | beginning 65536)
+status=${printed##*
+}
+printed=${printed%
+*}
 proven=$(printf '%s\n' "$printed" | sed -n 's/^PROVEN //p')
-if [ "$status" -eq 0 ] && [ -n "$proven" ]; then
-  printf '%s\n' "$proven" | tr '\n' ';' | sed -e 's/;$//' -e 's/;/; /g'
-  echo
+if [ "$status" = 0 ] && [ -n "$proven" ]; then
+  printf '%s\n' "$proven" | awk '{ printf "%s%s", sep, $0; sep = "; " }' | legible
   exit 0
 fi
 
 why=$(printf '%s\n' "$printed" | sed -n 's/^UNPROVEN //p')
-if [ "$status" -eq 124 ]; then why="nothing came back for $TIMEOUT s"; fi
+if [ "$status" = 124 ]; then why="nothing came back for $TIMEOUT s"; fi
 why=${why:-$(printf '%s\n' "$printed" | tail -n 1)}
-driver=$(if have nvidia-smi; then briefly nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>&1 | head -n 1; fi)
+driver=$(if have nvidia-smi; then briefly "$TIMEOUT" nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>&1 | head -n 1; fi)
 case $why in
   *'no kernel image'* | *'not compatible'*)
     mend="this PyTorch was not made for this GPU: use an image for its generation, or say  gpus: none" ;;

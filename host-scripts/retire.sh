@@ -44,7 +44,7 @@ state=$(state_folder "$KIND")
 kept() {
   at=$1
   shift
-  sed 's/^/  /' >&2
+  show_lines
   say "kept: $at $1"
   say "  to remove it all the same:  rm -rf $(quoted "$at")"
 }
@@ -73,7 +73,7 @@ purge_data() (
     kept "$1" "whole: this machine's find cannot tell which files are newer than the data set" </dev/null
     exit 0
   fi
-  find . -xdev -type d ! -exec test -w {} \; -print >"$state/kept"
+  find . -xdev -type d ! -exec test -w {} \; -print0 | lines_of_names >"$state/kept"
   if [ -s "$state/kept" ]; then
     head -n 10 "$state/kept" | kept "$1" "whole, as $(id -un) may not write to some of its folders"
     exit 0
@@ -81,7 +81,7 @@ purge_data() (
   [ "$marker" = "$REMOVING" ] || rename "$marker" "$REMOVING"
   purge_archive "$1.archive"
   remove_unchanged
-  find . -xdev ! -type d ! -path "./$REMOVING" >"$state/kept"
+  find . -xdev ! -type d ! -path "./$REMOVING" -print0 | lines_of_names >"$state/kept"
   find . -xdev -depth -type d ! -path . -delete 2>/dev/null || :
   if [ -s "$state/kept" ]; then
     rm -f "$REMOVING"
@@ -101,7 +101,7 @@ purge_archive() {
   if rmdir "$archive" 2>/dev/null; then
     say "removed: $1"
   else
-    find "$archive" ! -type d | head -n 10 | kept "$1" "with files that you changed or added"
+    find "$archive" ! -type d -print0 | lines_of_names | head -n 10 | kept "$1" "with files that you changed or added"
   fi
 }
 

@@ -29,7 +29,7 @@ target=$ROOT/data/$FOLDER
 state=$(state_folder data)
 lock
 
-came_from() { sed -n 's/.*"s3": *"\([^"]*\)".*/\1/p' "$target/.gpubox.json" 2>/dev/null || :; }
+came_from() { read_mark "$target/.gpubox.json" | sed -n 's/.*"s3": *"\([^"]*\)".*/\1/p'; }
 if [ -e "$target" ] || [ -L "$target" ]; then
   if [ "$(came_from)" = "$URL" ]; then
     say "unchanged: $target"
@@ -49,7 +49,11 @@ mkdir -p "$part"
 # S3 holds no links, and aws would write through one.
 found=$(find "$part" ! -type f ! -type d | head -n 1)
 if [ -n "$found" ]; then refuse_intruder "$found"; fi
-aws s3 sync "$URL" "$part" --only-show-errors >&2 ||
+failed=
+aws s3 sync "$URL" "$part" --only-show-errors >"$state/aws.log" 2>&1 || failed=yes
+tail -c 65536 "$state/aws.log" | show_lines
+rm -f "$state/aws.log"
+[ -z "$failed" ] ||
   fail 1 "$URL cannot be read" "  what there is:  aws s3 ls $URL/" "  on a machine of gpubox's own its role may read what the entries of data: name"
 if [ -z "$(ls -A "$part")" ]; then fail 1 "there is nothing at $URL: it must be a folder, with files below it"; fi
 printf '{"s3": "%s"}\n' "$URL" >"$part/.gpubox.json"

@@ -13,7 +13,6 @@ topic=status
 
 absolute_root
 
-briefly() { if have timeout; then timeout 5 "$@"; else "$@"; fi; }
 or_null() { if [ -n "$1" ]; then printf '%s' "$1"; else printf null; fi; }
 
 # Inside the container, where the token is; curl reads it from its standard input, so that no list of processes shows it.
@@ -21,26 +20,21 @@ or_null() { if [ -n "$1" ]; then printf '%s' "$1"; else printf null; fi; }
 ask_jupyter='printf "header = \"Authorization: token %s\"\n" "$JUPYTER_TOKEN" |
   curl -fs --noproxy "*" --max-time 3 -K - "http://127.0.0.1:${JUPYTER_PORT:-8888}/api/kernels"'
 
-kernels() {
-  found=$(briefly docker exec "$1" sh -c "$ask_jupyter" 2>/dev/null) || found=
-  case $found in
-    '['*']') printf '%s' "$found" ;;
-    *) printf null ;;
-  esac
-}
+# What a notebook answers is anything, and without end perhaps; as a string it is nothing but the value of "kernels".
+kernels() { briefly 5 docker exec "$1" sh -c "$ask_jupyter" 2>/dev/null | beginning 1000000 | json_string; }
 
 container() {
   case $1 in
     -* | *[!A-Za-z0-9_.-]*) fail 2 "containers: '$1' is not a name" ;;
   esac
-  state=$(briefly docker inspect --type container --format \
+  state=$(briefly 5 docker inspect --type container --format \
     '"state":"{{.State.Status}}","health":"{{if .State.Health}}{{.State.Health.Status}}{{end}}","started":"{{.State.StartedAt}}","image":"{{.Image}}"' \
     "$1" 2>&1) || case $state in
     *[Nn]'o such'*) state='"state":"gone"' ;;
     *) state='"state":"unknown"' ;;
   esac
   image=$(printf '%s' "$state" | sed -n 's/.*"image":"\([^"]*\)".*/\1/p')
-  size=$(if [ -n "$image" ]; then briefly docker image inspect --format '{{.Size}}' "$image" 2>/dev/null || :; fi)
+  size=$(if [ -n "$image" ]; then briefly 5 docker image inspect --format '{{.Size}}' "$image" 2>/dev/null || :; fi)
   case $state in
     *'"running"'*) running=$(kernels "$1") ;;
     *) running=null ;;
@@ -59,12 +53,12 @@ containers() {
 
 gpus() {
   have nvidia-smi || return 0
-  briefly nvidia-smi --query-gpu=index,utilization.gpu,memory.used,memory.total --format=csv,noheader,nounits 2>/dev/null |
+  briefly 5 nvidia-smi --query-gpu=index,utilization.gpu,memory.used,memory.total --format=csv,noheader,nounits 2>/dev/null |
     awk -F ', *' 'NF == 4 && $2 ~ /^[0-9]+$/ { printf "%s{\"index\":%d,\"percent\":%d,\"used\":%d,\"total\":%d}", sep, $1, $2, $3, $4; sep = "," }'
 }
 
 # A folder with millions of files takes long to add up; then nobody waits for it.
-kilobytes() { if [ -d "$1" ]; then briefly du -sk "$1" 2>/dev/null | awk '{ print $1 }'; fi; }
+kilobytes() { if [ -d "$1" ]; then briefly 5 du -sk "$1" 2>/dev/null | awk '{ print $1 }'; fi; }
 
 # The slow ones at the same time.
 scratch=$(mktemp -d)

@@ -27,16 +27,16 @@ esac
 
 # Never by way of a proxy: the server is on this machine.
 if have curl; then
-  ask() { curl -fsS --noproxy '*' --max-time 5 "$api" 2>&1; }
+  ask() { briefly 10 curl -fsS --noproxy '*' --max-time 5 "$api" 2>&1; }
 elif have wget; then
-  ask() { wget -nv -O - --no-proxy --tries=1 --timeout=5 "$api" 2>&1; }
+  ask() { briefly 10 wget -nv -O - --no-proxy --tries=1 --timeout=5 "$api" 2>&1; }
 elif have python3; then
   ask() {
-    python3 -c '
+    briefly 10 python3 -c '
 import sys, urllib.request
 try:
     page = urllib.request.build_opener(urllib.request.ProxyHandler({})).open(sys.argv[1], timeout=5)
-    print(page.read().decode())
+    print(page.read(65536).decode())
 except Exception as error:
     sys.exit(print(error) or 1)
 ' "$api"
@@ -45,27 +45,31 @@ else
   fail 1 "needs curl, wget or python3 to ask $api" "  for instance:  sudo apt-get install curl"
 fi
 
-# One line that says why the server is not ready; empty once it is.
+# One line that says why the server is not ready; empty once it is. Its answer may be one without end.
+unanswered='
+no answer'
 problem() {
-  if ! page=$(ask); then
-    printf '%s' "${page:-no answer}" | tail -n 1
-    return
-  fi
+  page=$({ ask || printf '%s' "$unanswered" 2>/dev/null; } | beginning 65536)
   case $page in
+    "$unanswered") printf 'no answer' ;;
+    *"$unanswered") printf '%s' "${page%"$unanswered"}" | tail -n 1 ;;
     *'"version"'*) ;;
     *) printf 'it answers, but not as a Jupyter server does' ;;
   esac
 }
 
 # A daemon that hangs must not hold up the clock.
-docker_briefly() {
-  if have timeout; then timeout 10 docker "$@"; else docker "$@"; fi
+docker_briefly() { briefly 10 docker "$@"; }
+
+# Jupyter logs its address together with its token, and programs log their requests and settings.
+without_tokens() {
+  sed -E -e "s/([Tt][Oo][Kk][Ee][Nn])((%22|[\"'])?[[:space:]]*([=:]|%(25)*3[AaDd])[[:space:]]*(%22|[\"'])?)[^][:space:]&\"']+/\1\2.../g" \
+    -e "s/([Aa]uthorization: *[A-Za-z]+ +)[^[:space:]\"']+/\1.../g"
 }
 
 give_up_on_container() {
   say "the last lines of its log:"
-  # Jupyter logs its address together with its token.
-  docker_briefly logs --tail 20 "$CONTAINER" 2>&1 | sed -e 's/token=[^ &"]*/token=.../g' -e 's/^/  | /' >&2
+  docker_briefly logs --tail 20 "$CONTAINER" 2>&1 | tail -c 65536 | without_tokens | sed 's/^/| /' | show_lines
   # Some daemons never learn that it was the kernel, whose signal (137) is all that there is to go by.
   if [ "$killed" = true ] || { [ "$code" = 137 ] && [ "$limit" -gt 0 ]; }; then give_up_for_memory; fi
   fail 1 "container $CONTAINER $1, so $URL will not answer" "  the whole log:  docker logs $CONTAINER"

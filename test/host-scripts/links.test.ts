@@ -11,6 +11,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
@@ -185,6 +186,82 @@ describe.skipIf(skip)("a link in .gpubox is refused, and nothing is written thro
     expect(await SCRIPTS["dataset.sh"]()).toMatchObject({ code: 0 });
     const mode = (path: string) => (statSync(at("data", path)).mode & 0o777).toString(8);
     expect([mode(".gpubox"), mode(".gpubox/pets")]).toEqual(["755", "700"]);
+  });
+});
+
+describe.skipIf(skip)("what a notebook puts in the place of a mark of gpubox's", () => {
+  const list = () => run("list-own.sh", {});
+  const pipe = (...parts: string[]) => execFileSync("mkfifo", [at("data", ...parts)]);
+  /** A text, and then nothing to the end of what a disk can tell. */
+  const endless = (text: string, ...parts: string[]) => {
+    writeFileSync(at("data", ...parts), text);
+    truncateSync(at("data", ...parts), 1e12);
+  };
+
+  it.each<Script>(["dataset.sh", "s3-sync.sh"])("is not waited at where it is a pipe: %s", async (script) => {
+    mkdirSync(at("data", "pets"));
+    pipe("pets", ".gpubox.json");
+    const { code, stderr } = await SCRIPTS[script]();
+    expect(code, stderr).toBe(3);
+    expect(stderr).toContain("it is left as it is");
+    // Nor is the person told to write there.
+    expect(stderr).not.toContain("printf");
+    for (const look of [list, SCRIPTS["retire.sh"]]) expect((await look()).code).toBe(0);
+    expect(readdirSync(at("data", "pets"))).toEqual([".gpubox.json"]);
+  });
+
+  it("is not waited at where it is a pipe beside the mark of a version", async () => {
+    await SCRIPTS["dataset.sh"]();
+    const version = "pets-12345678";
+    for (const [folder, name] of [
+      [version, ".gpubox.json"],
+      [version, ".gpubox-a.json"],
+      ["pets-abcdef01", ".gpubox-removing.json"],
+    ] as const) {
+      mkdirSync(at("data", folder), { recursive: true });
+      if (name !== ".gpubox.json") pipe(folder, name);
+      else writeFileSync(at("data", folder, name), '{"sha256": "12345678"}');
+    }
+    const { stdout } = await list();
+    expect(
+      stdout
+        .trim()
+        .split("\n")
+        .map((line) => line.split("\t")[3]),
+    ).toEqual([at("data", "pets"), at("data", version)]);
+    const { code, stderr } = await SCRIPTS["retire.sh"]();
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain(`removed: ${at("data", "pets")}\n`);
+    expect(readdirSync(at("data", "pets-abcdef01"))).toEqual([".gpubox-removing.json"]);
+  });
+
+  it("is read no further than its own is long", async () => {
+    await SCRIPTS["dataset.sh"]();
+    endless(`{"sha256": "${hash}"}`, "pets", ".gpubox.json");
+    expect((await SCRIPTS["dataset.sh"]()).stderr).toContain("unchanged");
+    mkdirSync(at("data", "pets-12345678"));
+    endless('{"sha256": "12345678"}', "pets-12345678", ".gpubox.json");
+    expect((await list()).stdout.trim().split("\n")).toHaveLength(2);
+    endless(`{"s3": "${S3}"}`, "pets", ".gpubox.json");
+    expect((await SCRIPTS["s3-sync.sh"]()).stderr).toContain("unchanged");
+  });
+});
+
+describe.skipIf(skip)("what retire.sh lists of a person's files", () => {
+  it("has a line for each, as text that a terminal shows, and counts each once", async () => {
+    await SCRIPTS["dataset.sh"]();
+    const names = ["two\ndata pets: removed: lines", "\u001b]52;c;cm0=\u0007", "plain"];
+    for (const name of names) writeFileSync(at("data", "pets", name), "mine");
+    mkdirSync(at("data", "pets.archive"));
+    writeFileSync(at("data", "pets.archive", "\u001b[2J\ndata pets: created: x"), "mine");
+    const { code, stderr } = await SCRIPTS["retire.sh"]();
+    expect(code).toBe(0);
+    expect(stderr).toContain(`kept: ${at("data", "pets")} with 3 files that you changed or added\n`);
+    for (const line of ["./two?data pets: removed: lines", "./?]52;c;cm0=?", "./plain"]) {
+      expect(stderr).toContain(`\n  ${line}\n`);
+    }
+    expect(stderr).toContain("  ../pets.archive/?[2J?data pets: created: x\n");
+    expect(stderr).not.toContain("\u001b");
   });
 });
 

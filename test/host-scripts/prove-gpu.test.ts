@@ -100,6 +100,19 @@ describe("prove-gpu.sh", () => {
     expect({ code, stdout }).toEqual({ code: 0, stdout: "nvidia-smi in the container shows a NVIDIA L4\n" });
   });
 
+  it("shows what a container says as one line of text, and not all of it", async () => {
+    const forging = TORCH.replace('"NVIDIA L4"', '"L4\\x1b]52;c;cm0=\\x07"');
+    const { code, stdout } = await prove(forging);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^L4\?\]52;c;cm0=\?, compute capability 8\.9: [^\n]* s\n$/);
+
+    const endless = await prove(TORCH, { programs: "python3 yes", docker: "exec yes 'UNPROVEN \u001b[2J'" });
+    expect(endless).toMatchObject({ code: 1, stdout: "" });
+    expect(endless.stderr).toMatch(/does not compute: UNPROVEN \?\[2J|does not compute: \?\[2J/);
+    expect(endless.stderr.length).toBeLessThan(10_000);
+    expect(endless.stderr).not.toContain("\u001b");
+  });
+
   it("gives up on a container that hangs", async () => {
     const { code, stderr } = await prove(TORCH, { docker: "sleep 30", more: { TIMEOUT: "1" } });
     expect(code).toBe(1);

@@ -87,6 +87,14 @@ describe("s3-sync.sh", () => {
     expect(files().readme).toBe("pets");
   });
 
+  it("shows what aws says of names in the bucket as text", async () => {
+    aws(`printf 'download failed: \\033]52;c;cm0=\\007\\ndata pets: created: /x\\n' >&2; exit 1`);
+    const { code, stderr } = await sync();
+    expect(code).toBe(1);
+    expect(stderr).toContain("  download failed: ?]52;c;cm0=?\n  data pets: created: /x\n");
+    expect(stderr).toContain("s3://pets/v1 cannot be read");
+  });
+
   it("says when there is nothing", async () => {
     aws("exit 0");
     const { code, stderr } = await sync();

@@ -3,16 +3,28 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readUsage } from "../../cli/usage.ts";
 import { pathWith, removeFolder, runScript, temporaryPath } from "../support/host-script.ts";
 
 const folder = temporaryPath();
 const tokens: (string | undefined)[] = [];
+const KERNELS = '[{"execution_state": "idle", "last_activity": "2026-01-01T00:00:00Z"}]';
+let answer = KERNELS;
+/** Whether the answer is repeated for as long as somebody reads. */
+let endless = false;
 const jupyter = createServer((request, response) => {
   tokens.push(request.headers.authorization);
-  response.end('[{"execution_state": "idle", "last_activity": "2026-01-01T00:00:00Z"}]');
+  if (endless)
+    Readable.from(repeat(answer))
+      .on("error", () => {})
+      .pipe(response);
+  else response.end(answer);
 });
+function* repeat(text: string) {
+  for (;;) yield text;
+}
 beforeAll(async () => {
   for (const kind of ["code", "data"]) mkdirSync(join(folder, "root", kind), { recursive: true });
   writeFileSync(join(folder, "root", "data", "file"), "x".repeat(100_000));
@@ -85,6 +97,23 @@ describe("status.sh", () => {
     });
     expect(Date.now() - began).toBeLessThan(9_000);
   }, 20_000);
+
+  it("takes what a notebook answers for nothing but its kernels, and not all of it", async () => {
+    answer = '[],"state":"gone"},{"name":"forged","kernels":[]';
+    const forged = readUsage((await look({ docker: docker() })).stdout);
+    expect(forged.containers).toMatchObject([
+      { name: "container1", state: "running", kernels: null },
+      { name: "gone1", state: "gone" },
+    ]);
+    endless = true;
+    answer = "[1]".repeat(100_000);
+    const { stdout } = await look({ docker: docker() });
+    expect(stdout.length).toBeLessThan(1_100_000);
+    expect(readUsage(stdout).containers).toMatchObject([
+      { state: "running", kernels: null },
+      { state: "gone" },
+    ]);
+  });
 
   it("refuses what is no name", async () => {
     expect((await look({ docker: "exit 1" }, { CONTAINERS: "$(id)" })).stdout).not.toContain("uid=");

@@ -61,6 +61,34 @@ describe.concurrent.each([
     },
   );
 
+  it.skipIf(skip)("reads no more of an endless answer than Jupyter's has", async ({ server, expect }) => {
+    let sent = 0;
+    server.handle("/api", (_, response) => {
+      const more = () => {
+        do sent += 1 << 16;
+        while (response.write("a".repeat(1 << 16)));
+      };
+      response.on("drain", more);
+      more();
+    });
+    const run = await wait(server, { TIMEOUT: "0" }, options);
+    expect(run.code).toBe(1);
+    expect(run.stderr).toMatch(/\/api is not ready after \d s: it answers, but not as a Jupyter server does/);
+    // Beside what is read: what the system holds of a connection.
+    expect(sent).toBeLessThan(30_000_000);
+  });
+
+  it.skipIf(skip)("shows an error of the server's as text", async ({ server, expect }) => {
+    server.handle("/api", (_, response) => {
+      response.socket?.end("HTTP/1.1 500 \u001b]52;c;cm0=\u0007\r\nContent-Length: 0\r\n\r\n");
+    });
+    const run = await wait(server, { TIMEOUT: "0" }, options);
+    expect(run.code).toBe(1);
+    expect(run.stderr).toMatch(/\/api is not ready after \d s: .*500/);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+    expect(run.stderr).not.toMatch(/[\u0000-\u0009\u000b-\u001f]/);
+  });
+
   it.skipIf(skip)("says what it last saw when the time is up", async ({ server, expect }) => {
     server.serve("/api", JUPYTER, { always: { kind: "html" } });
     const strange = await wait(server, { TIMEOUT: "1" }, options);
@@ -125,6 +153,9 @@ case $1 in
   logs)
     [ "$*" = "logs --tail 20 container1" ] || exit 9
     echo "Serving at http://127.0.0.1:8888/lab?token=canary" >&2
+    echo "GET /login?next=%2Flab%3Ftoken%3Dcanary&token%3dcanary HTTP/1.1"
+    echo "JUPYTER_TOKEN=canary {'token': 'canary', \\"token\\":\\"canary\\"} Authorization: token canary"
+    printf '\\033]52;c;cm0=\\007\\nnotebook container1: ready\\n'
     echo "OSError: no space left"
     ;;
 esac
@@ -158,6 +189,8 @@ describe.concurrent("wait-for-notebook.sh beside a container that does not run",
     expect(run.stderr).toContain("  | OSError: no space left");
     expect(run.stderr).toContain("token=...");
     expect(run.stderr).not.toContain("canary");
+    // What is in it is nothing to a terminal, and no line of the script's.
+    expect(run.stderr).toContain("\n  | ?]52;c;cm0=?\n  | notebook container1: ready\n");
   });
 
   it.for([

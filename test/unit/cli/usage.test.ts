@@ -10,8 +10,26 @@ describe("the figures", () => {
     uptime: 7500,
   };
 
+  /** As the script prints it, with what a notebook answered for its kernels as a text. */
+  const read = (answer: string) => {
+    const containers = usage.containers.map((one) => ({ ...one, kernels: answer }));
+    return readUsage(`welcome\n${JSON.stringify({ ...usage, containers })}\n`);
+  };
+
   it("are read from the last line", () => {
-    expect(readUsage(`welcome\n${JSON.stringify(usage)}\n`)).toEqual(usage);
+    expect(read("[]")).toEqual(usage);
+  });
+
+  it.each([
+    "",
+    "<html>",
+    '[{"execution_state": "idle"',
+    '[{"execution_state": "idle", "last_activity": "soon"}]',
+    "[null]",
+    "{}",
+    "7",
+  ])("take what a notebook answers for unknown where it is no list of kernels: %s", (answer) => {
+    expect(read(answer).containers[0]?.kernels).toBeNull();
   });
 
   it("are told in the units of people", () => {
