@@ -42,7 +42,7 @@ require_archivers() {
 }
 
 # list ARCHIVE: a line for each entry, "kind<tab>bytes<tab>path<tab>link target"; kinds as in ls -l, h for a hard link, e for
-# what is encrypted, ? for what no data set needs. Exit status $UNSUPPORTED where another archiver may read it.
+# what is encrypted, n for a name that makes no line, ? for what no data set needs. Exit status $UNSUPPORTED where another archiver may read it.
 # unpack ARCHIVE FOLDER: with the person's ownership and umask, whatever the archive says.
 list() {
   case $archiver in
@@ -152,15 +152,28 @@ lacks_method() {
 
 UNSUPPORTED=5
 PYTHON='
-import os, shutil, stat, struct, sys, tarfile, zipfile, zlib
+import contextlib, os, shutil, stat, struct, sys, tarfile, zipfile, zlib
 
 UNSUPPORTED = 5
 LARGE = 16 << 20
 
 def entry(kind, size, path, target=""):
     if any(ord(c) < 32 or ord(c) == 127 for c in path + target):
-        kind, path, target = "?", ascii(path), ""
+        kind, path, target = "n", ascii(path), ""
     sys.stdout.buffer.write(os.fsencode("\t".join([kind, str(size), path, target]) + "\n"))
+
+def reason(error):
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+# Where an entry is written: below here. It is behind no link either, as those are made when all else is written.
+def inside(path):
+    if path.startswith("/") or ".." in path.split("/"):
+        raise ValueError("it leads out of the folder")
+    return os.path.normpath(path)
+
+def create(path, executable):
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    return open(os.open(path, flags, 0o755 if executable else 0o644), "wb", buffering=0)
 
 # The name in the extra field that WinRAR and Info-ZIP write (0x7075), as long as it is of the name in the header.
 def unicode_path(extra, name):
@@ -192,8 +205,10 @@ def zip_kind(info):
         return "?"
     return "d" if zip_path(info).endswith("/") else "-"
 
+# No path is longer than what is read here.
 def zip_link(archive, info):
-    return archive.read(info).decode("utf-8", "surrogateescape")
+    with archive.open(info) as target:
+        return target.read(4097).decode("utf-8", "surrogateescape")
 
 def list_zip(archive):
     with zipfile.ZipFile(archive) as z:
@@ -225,10 +240,8 @@ def write_files(archive, files):
     source = os.open(archive, os.O_RDONLY)
     opened = zipfile.ZipFile(archive) if any(large for _, _, large in files) else None
     for path, info, large in files:
-        mode = 0o755 if info.create_system == 3 and info.external_attr >> 16 & 0o111 else 0o644
         try:
-            out = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-            with open(out, "wb", buffering=0) as file:
+            with create(path, info.create_system == 3 and info.external_attr >> 16 & 0o111) as file:
                 if large:
                     with opened.open(info) as content:
                         shutil.copyfileobj(content, file, 1 << 20)
@@ -237,7 +250,7 @@ def write_files(archive, files):
                     while rest:
                         rest = rest[file.write(rest):]
         except Exception as error:
-            print(path + ": " + str(error), file=sys.stderr, flush=True)
+            print(path + ": " + reason(error), file=sys.stderr, flush=True)
             return 1
     return 0
 
@@ -246,7 +259,7 @@ def unpack_zip(archive, folder):
     os.chdir(folder)
     with zipfile.ZipFile(archive) as z:
         # Of two entries with one path the last counts.
-        entries = {os.path.normpath(zip_path(info)): info for info in z.infolist()}
+        entries = {inside(zip_path(info)): info for info in z.infolist()}
         folders = {path if zip_kind(info) == "d" else os.path.dirname(path) for path, info in entries.items()}
         for path in sorted(folders - {""}):
             os.makedirs(path, exist_ok=True)
@@ -275,21 +288,50 @@ def list_tar(archive):
             kind = "d" if m.isdir() else "l" if m.issym() else "h" if m.islnk() else "-" if m.isfile() else "?"
             entry(kind, m.size, m.name, m.linkname)
 
+# Not by extractall: before 3.12 it writes through links.
 def unpack_tar(archive, folder):
+    archive = os.path.abspath(archive)
+    os.chdir(folder)
+    links = {}
     with tarfile.open(archive) as t:
-        members = []
         for m in t:
-            m.uid, m.gid, m.uname, m.gname = os.getuid(), os.getgid(), "", ""
-            m.mode = 0o755 if m.isdir() or m.mode & 0o111 else 0o644
-            members.append(m)
-        t.extractall(folder, members, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+            try:
+                unpack_member(t, m, inside(m.name), links)
+            except Exception as error:
+                sys.exit(m.name + ": " + reason(error))
+    for path, target in links.items():
+        os.symlink(target, path)
+
+def unpack_member(t, m, path, links):
+    if m.isdir():
+        os.makedirs(path, exist_ok=True)
+        return
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    if m.islnk() and inside(m.linkname) == path:
+        return
+    # Of two entries with one path the last counts.
+    links.pop(path, None)
+    if os.path.lexists(path):
+        os.unlink(path)
+    if m.issym():
+        links[path] = m.linkname
+    elif m.islnk():
+        os.link(inside(m.linkname), path)
+    else:
+        with create(path, m.mode & 0o111) as file:
+            shutil.copyfileobj(t.extractfile(m), file, 1 << 20)
+        with contextlib.suppress(OSError, OverflowError, ValueError):
+            os.utime(path, (m.mtime, m.mtime))
 
 action, archive = sys.argv[1:3]
-is_zip = zipfile.is_zipfile(archive)
-if action == "list":
-    (list_zip if is_zip else list_tar)(archive)
-else:
-    (unpack_zip if is_zip else unpack_tar)(archive, sys.argv[3])
+try:
+    is_zip = zipfile.is_zipfile(archive)
+    if action == "list":
+        (list_zip if is_zip else list_tar)(archive)
+    else:
+        (unpack_zip if is_zip else unpack_tar)(archive, sys.argv[3])
+except Exception as error:
+    sys.exit(reason(error))
 '
 
 # bsdtar and GNU tar write the path alone with -t, and with -tv a line that ends in it; both escape what is not printable. With
@@ -302,7 +344,7 @@ FNR == NR { path[FNR] = $0; next }
   size = $2 ~ /\// ? $3 : $5
   target = ""
   if ((at = index($0, path[FNR] " -> ")) > 0 && kind == "l") target = substr($0, at + length(path[FNR]) + 4)
-  if ((at = index($0, path[FNR] " link to ")) > 0) { kind = "h"; target = substr($0, at + length(path[FNR]) + 9); size = 0 }
+  if (kind != "l" && (at = index($0, path[FNR] " link to ")) > 0) { kind = "h"; target = substr($0, at + length(path[FNR]) + 9); size = 0 }
   printf "%s\t%s\t%s\t%s\n", kind, size, path[FNR], target
 }
 '

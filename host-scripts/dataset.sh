@@ -199,7 +199,7 @@ require_programs() {
 first_look() {
   received=$(size "$file")
   if { [ "$kind" != plain ] || [ -z "$SHA256$HEAD_MD5" ]; } && is_page; then
-    echo "it is an HTML page, not $NAME"
+    printf '%s\n' "it is an HTML page, not $NAME"
   elif [ "${SIZE:-$received}" != "$received" ]; then
     echo "it has $received bytes, not the $SIZE that are expected"
   elif [ -z "$SHA256" ] && [ "${bytes:-$received}" != "$received" ]; then
@@ -298,27 +298,59 @@ END
     "  see for yourself:  curl -Lo $(quoted "$NAME") $(quoted "$origin") && sha256sum $(quoted "$NAME")"
 }
 
-# Where the archive of an earlier run was kept: as $file, under the name it has there.
+# Where the archive of an earlier run was kept: a copy of it as $file, under the name it has there.
 take_kept_archive() {
-  kept=$(link_kept_archive) || return 0
+  kept=$(copy_kept_archive) || return 0
   origin=$target.archive/$kept
   sent_name=$kept
   say "found $origin"
 }
 
-# stdout: the name of the kept archive, which is $file from now on.
-link_kept_archive() (
+# stdout: the name of the kept archive. Its name and its bytes are there for a notebook to change, while it is read as well; so what
+# is hashed, looked into and unpacked is a copy that no notebook sees.
+copy_kept_archive() (
   if ! enter_parent look || ! enter "${target##*/}.archive"; then exit 1; fi
   for kept in ./*; do
-    if [ ! -f "$kept" ] || [ -L "$kept" ] || [ "$(sha256 <"$kept")" != "$SHA256" ]; then continue; fi
-    ln "$kept" "$file" 2>/dev/null || cp -P "$kept" "$file"
-    # A link that took its place meanwhile.
-    if [ -L "$file" ]; then rm -f "$file" && exit 1; fi
-    printf '%s' "${kept#./}"
-    exit
+    if copy_archive "$kept" "$file.new" && [ "$(sha256 <"$file.new")" = "$SHA256" ]; then
+      mv "$file.new" "$file"
+      printf '%s' "${kept#./}"
+      exit
+    fi
+    rm -f "$file.new"
   done
   exit 1
 )
+
+# copy_archive FROM TO: where it can be an archive of ours, and there is room.
+copy_archive() {
+  is_file "$1" || return 1
+  # Under a name of ours no pipe can take its place.
+  held=$2.held
+  ln "$1" "$held" 2>/dev/null || held=$1
+  copied=
+  if is_file "$held" && can_be_archive "$held" && copy_file "$held" "$2" && can_be_archive "$2"; then copied=yes; fi
+  rm -f "$2.held"
+  [ -n "$copied" ]
+}
+
+# Where the disk can share what is the same, a copy takes no time and no room.
+copy_file() {
+  if cp --reflink=always "$1" "$2" 2>/dev/null; then return; fi
+  rm -f "$2"
+  [ "$(length "$1")" -le "$(free_bytes)" ] && cp "$1" "$2" 2>/dev/null
+}
+
+# shellcheck disable=SC2012 # stat has no options that Linux and macOS share
+length() { ls -ln "$1" | awk 'NR == 1 { print $5 }'; }
+
+# Whether it has the size that is known; else whether most of it is on the disk: holes take hours to read, and no room.
+can_be_archive() {
+  if [ -n "$SIZE" ]; then
+    [ "$(length "$1")" = "$SIZE" ]
+  else
+    [ "$(length "$1")" -le $(($(du -k "$1" | awk '{ print $1 }') * 20480 + 1048576)) ]
+  fi
+}
 
 # Before the folder is put into place: a run that was stopped in between finds the archive.
 keep_archive() (
@@ -338,7 +370,7 @@ keep_archive() (
 
 clean_up() {
   discard "$unpacked"
-  rm -f "$state"/*.file "$state"/*.part "$state"/*.parts "$state"/*.parts.aria2 "$state"/names "$state"/details \
+  rm -f "$state"/*.file "$state"/*.file.* "$state"/*.part "$state"/*.parts "$state"/*.parts.aria2 "$state"/names "$state"/details \
     "$state"/listing "$state"/*.answer "$state"/*.answer.new "$state"/stopped \
     "$state"/*.log "$state"/hash "$state"/problem "$state"/unpacked.*
 }

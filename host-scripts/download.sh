@@ -25,8 +25,8 @@ free_inodes() {
 shortage() {
   free=$(free_bytes)
   if [ "$1" -gt "$free" ]; then
-    echo "$2 in $ROOT/data, and $(megabytes "$free") are free ($origin)"
-    echo "  what takes the room:  du -xsh $(quoted "$ROOT")/*"
+    printf '%s\n' "$2 in $ROOT/data, and $(megabytes "$free") are free ($origin)" \
+      "  what takes the room:  du -xsh $(quoted "$ROOT")/*"
   fi
 }
 
@@ -176,7 +176,7 @@ choose_fetcher() {
 
 headers() {
   case $url in
-    [fF]*) if [ "$fetcher" = copy ]; then printf 'Content-Length: %s\n' "$(size "${url#*://}")" && return; fi ;;
+    [fF]*) if [ "$fetcher" = copy ] && [ -f "${url#*://}" ]; then printf 'Content-Length: %s\n' "$(size "${url#*://}")" && return; fi ;;
   esac
   if have curl; then
     (run_curl -I --max-time 30 2>/dev/null >"$state/ask.log") || :

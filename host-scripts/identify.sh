@@ -192,14 +192,17 @@ say_packed() {
   fi
 }
 
-# Says again what is to be known of the file in $target, where it is the only one.
+# Says again what is to be known of the file in $target, where it is the only one. By a copy of how it begins: what is there by now
+# may be anything, without an end perhaps.
 say_again() {
   set -- "$target"/*
-  if [ "$#" != 1 ] || [ ! -f "$1" ]; then return; fi
-  file=$1
+  if [ "$#" != 1 ] || ! is_file "$1"; then return; fi
+  file=$(mktemp) || return 0
   NAME=${1##*/}
+  briefly 5 head -c 1048576 "$1" >"$file" || :
   format=$(format)
   if [ -n "$format" ]; then say_kept; fi
+  rm -f "$file"
 }
 
 # --- pages ------------------------------------------------------------------------------------------------------------

@@ -29,12 +29,14 @@ BEGIN { FS = "\t" }
 NF != 4 { refuse("a name that cannot be read: " $0) }
 { path = plain($3) }
 FNR == NR { if ($1 == "l") links[path] = 1; next }
+$1 == "n" { refuse($3 " has control characters in its name, or leads where one has") }
 $1 == "e" { refuse($3 " is encrypted, and there is no password to give") }
 $1 !~ /^[-dlh]$/ { refuse($3 " is neither a file nor a folder nor a link") }
 path == "" && $1 != "d" || leaves($3) { refuse($3 " leads out of the folder") }
 $1 == "l" && $4 == "" { refuse($3 " is a link whose target cannot be seen; bsdtar or python3 can") }
 $1 == "l" && link_leaves(path, $4) { refuse($3 " is a link that leads out of the folder, to " $4) }
 $1 == "h" && leaves($4) { refuse($3 " is a link that leads out of the folder, to " $4) }
+$1 == "h" && plain($4) in links { refuse($3 " is another name of the link " $4 ", which would lead elsewhere from there") }
 {
   n = split($1 == "h" ? path "/./" plain($4) : path, part, "/")
   above = ""
@@ -65,7 +67,7 @@ discard() {
 # What is below runs in a subshell: "problem" is read when the hash is known, as the archive may not be the one asked for.
 unusable() {
   {
-    echo "$origin $1; nothing of it was put into place"
+    printf '%s\n' "$origin $1; nothing of it was put into place"
     sed 's/^/  /' "$state/unpack.log" 2>/dev/null | tail -n 5
   } >"$state/problem"
   exit 1
@@ -123,12 +125,16 @@ require_space_for_files() {
 
 unpacked_bytes() { du -sk "$unpacked" 2>/dev/null | awk '{ printf "%.0f\n", $1 * 1024 }'; }
 
-# The only folder at the top, or all of it. What macOS and Windows leave beside it is no part of a data set.
+# The only folder at the top, or all of it. What macOS and Windows leave beside it is no part of a data set. Not by echo, which makes
+# another path of a name with a backslash in it.
 single_folder() {
   top=$(find "$unpacked" -mindepth 1 -maxdepth 1 ! -name __MACOSX ! -name '._*' ! -name .DS_Store \
     ! -name '[Tt]humbs.db' ! -name '[Dd]esktop.ini')
-  if [ -d "$top" ] && [ ! -L "$top" ] && [ "$kind" != plain ]; then echo "$top"; else echo "$unpacked"; fi
+  if [ -d "$top" ] && [ ! -L "$top" ] && [ "$kind" != plain ]; then printf '%s\n' "$top"; else printf '%s\n' "$unpacked"; fi
 }
+
+# Of names that may hold line breaks.
+count_files() { find "$1" ! -type d -print0 | lines_of_names | wc -l; }
 
 unpack_archive() {
   : >"$state/unpack.log"
@@ -152,7 +158,7 @@ unpack_archive() {
     fi
   )"
   chmod -R u+rwX,ug-s "$unpacked"
-  found=$(find "$unpacked" ! -type d | wc -l)
+  found=$(count_files "$unpacked")
   [ "$found" -eq "$files" ] || unusable "holds $files files, of which $((found)) could be unpacked"
   check_tree
 }
@@ -162,10 +168,15 @@ check_tree() {
   tree=$(single_folder)
   rm -rf "$tree/.gpubox.json"
   # shellcheck disable=SC2016 # for the inner shell
-  (cd "$tree" && find . -type l -exec sh -c \
-    'for link; do printf "l\t0\t%s\t%s\n" "${link#./}" "$(readlink "$link")"; done' sh {} +) >"$state/listing"
+  (cd "$tree" && find . -type l -exec sh -c 'for link; do
+    to=$(readlink "$link")
+    case $link$to in
+      *[[:cntrl:]]*) printf "n\t0\t%s\t\n" "$(printf %s "${link#./}" | tr "[:cntrl:]" "?")" ;;
+      *) printf "l\t0\t%s\t%s\n" "${link#./}" "$to" ;;
+    esac
+  done' sh {} +) >"$state/listing"
   check_listing
-  require_files "$(find "$tree" ! -type d | wc -l)"
+  require_files "$(count_files "$tree")"
 }
 
 place_file() {
