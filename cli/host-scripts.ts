@@ -2,6 +2,7 @@
 import { execa } from "execa";
 import { type HostScript, scriptCommand, selfContained } from "../components/host/host.ts";
 import { type SshConnection, scriptOnMachine } from "../components/host/ssh-command.ts";
+import { legible } from "../components/legible.ts";
 import { addressOnHost } from "../components/workspace/container.ts";
 import type { Context } from "./context.ts";
 
@@ -39,10 +40,15 @@ export async function runHostScript(
     env,
     extendEnv: false,
     input: selfContained(script, parameters),
-    stderr,
+    // What the programs of a host say in between is not the script's own.
+    stderr: stderr === "inherit" ? [eachLegible, "inherit"] : stderr,
     reject: false,
   });
-  return { code: exitCode ?? 1, lines: linesOf(stdout), said: linesOf(said) };
+  return { code: exitCode ?? 1, lines: linesOf(stdout), said: linesOf(said).map(legible) };
+}
+
+function* eachLegible(line: unknown) {
+  yield legible(String(line));
 }
 
 const linesOf = (text = ""): string[] => text.split("\n").filter(Boolean);

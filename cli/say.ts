@@ -1,5 +1,7 @@
 /** What the person reads while something is done. It goes to stderr: stdout is for results. */
 
+import { inLine, legible } from "../components/legible.ts";
+
 /** An error made for the person: its message says what is wrong and what mends it, so no more of it is shown. */
 export class Problem extends Error {
   /** What tells it where there are no types; see failure.mjs. */
@@ -17,10 +19,10 @@ function closeLine(): void {
   lineIsOpen = false;
 }
 
-/** A line of its own. */
+/** A line of its own. What others wrote may be in it. */
 export function say(message: string): void {
   closeLine();
-  write(`${message}\n`);
+  write(`${legible(message)}\n`);
 }
 
 /** `95.4` as people say it: "1 min 35 s". */
@@ -55,14 +57,15 @@ function open(what: string): string {
 /**
  * Does something that takes a while, in one line that says what and, at its end, how long it took.
  *
- * @param what for example "engine: building it from the Go module (5 to 8 minutes)"
+ * @param about for example "engine: building it from the Go module (5 to 8 minutes)"
  * @param outcome what came of it, in a few words
  */
 export async function step<T>(
-  what: string,
+  about: string,
   action: () => Promise<T>,
   outcome: (value: T) => string = () => "done",
 ): Promise<T> {
+  const what = inLine(about);
   const started = performance.now();
   closeLine();
   write(open(what));
@@ -77,7 +80,7 @@ export async function step<T>(
     if (process.stderr.isTTY && lineIsOpen) write(`\r${what} … ${CLEAR_REST}`);
     const took = formatSeconds((performance.now() - started) / 1000);
     // What was said meanwhile has ended the line.
-    write(lineIsOpen ? `${result} (${took})\n` : `${what}: ${result} (${took})\n`);
+    write(lineIsOpen ? `${inLine(result)} (${took})\n` : `${what}: ${inLine(result)} (${took})\n`);
     lineIsOpen = false;
   };
   try {

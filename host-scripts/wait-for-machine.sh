@@ -22,16 +22,15 @@ esac
 started=$(date +%s)
 waited() { echo $(($(date +%s) - started)); }
 # What hangs must not hold up the clock.
-briefly() { if have timeout; then timeout 30 "$@"; else "$@"; fi; }
-as_root() { if [ "$(id -u)" = 0 ]; then briefly "$@"; else briefly sudo -n "$@"; fi; }
+as_root() { if [ "$(id -u)" = 0 ]; then briefly 30 "$@"; else briefly 30 sudo -n "$@"; fi; }
 
 give_up() {
   say "$1 after $(waited) s"
   if have cloud-init; then
     say "what cloud-init says:"
-    { cloud-init status --long || :; } 2>&1 | sed 's/^/  | /' >&2
+    { cloud-init status --long || :; } 2>&1 | sed 's/^/| /' | show_lines
   fi
-  as_root tail -n 20 /var/log/cloud-init-output.log 2>/dev/null | sed 's/^/  | /' >&2 || :
+  as_root tail -n 20 /var/log/cloud-init-output.log 2>/dev/null | sed 's/^/| /' | show_lines
   fail 1 "look at /var/log/cloud-init-output.log on the machine; a new one is made by \`npm run pulumi -- up --replace\` of the instance"
 }
 
@@ -53,7 +52,7 @@ until_ok() {
 # Its status alone says too little: 1 also comes from a package that could not be had, 2 from a warning. The sentinel tells
 # whether what we asked for was done; the status, that nothing more will come.
 cloud_init_ended() {
-  case $(briefly cloud-init status 2>/dev/null) in
+  case $(briefly 30 cloud-init status 2>/dev/null) in
     *done* | *error* | *degraded* | *disabled*) ;;
     *)
       echo "it is not through yet"
@@ -69,13 +68,13 @@ else
 fi
 if ! have docker; then give_up "there is no docker on this image (gpubox:host.ami)"; fi
 until_ok "the Docker daemon" as_root docker info
-if ! briefly docker info >/dev/null 2>&1; then
+if ! briefly 30 docker info >/dev/null 2>&1; then
   # It counts from the next login on; nothing goes through the login of this run after it.
   as_root usermod -aG docker "$(id -un)" || give_up "$(id -un) may not use Docker"
   say "$(id -un) may use Docker from now on"
 fi
 if [ -n "${GPU-}" ]; then
   if ! have nvidia-smi; then give_up "there is no nvidia-smi on this image (gpubox:host.ami), so no GPU driver"; fi
-  until_ok "the GPU's driver" briefly nvidia-smi
+  until_ok "the GPU's driver" briefly 30 nvidia-smi
 fi
 printf 'ready after %s s\n' "$(waited)"

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import * as pulumi from "@pulumi/pulumi";
+import { legible } from "../legible.ts";
 import { INSPECT_ARGS } from "./gpus.ts";
 import { type HostScript, lastLine, selfContained } from "./host.ts";
 import { dockerProblem, factsOf, type Inspection, type Machine, machineOf } from "./inspection.ts";
@@ -49,7 +50,7 @@ async function runToEnd(
     child.on("close", resolve);
   });
   const [code, stdout, stderr] = await Promise.all([ended, text(child.stdout), text(child.stderr)]);
-  return { code, stdout, stderr };
+  return { code, stdout, stderr: legible(stderr) };
 }
 
 /**

@@ -1,9 +1,12 @@
 /** What a person reads while something takes long: in a log, and on a terminal of 80 columns. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { execa } from "execa";
 import { describe, expect, it } from "vitest";
 import { ROOT } from "../../../cli/context.ts";
 import { formatSeconds, TICK } from "../../../cli/say.ts";
 import { shellLine } from "../../../components/host/shell.ts";
+import { removeFolder, temporaryPath } from "../../support/host-script.ts";
 
 /** A step that ends once it has said twice that it goes on, or was heard of once more after it was interrupted. */
 const PROGRAM = `
@@ -78,6 +81,40 @@ describe.concurrent("a step that takes long", () => {
     const lines = last(await typed("talk"));
     expect(lines).toContain("by the way");
     expect(lines.at(-2)).toMatch(/^engine: building it: done \(\d\.\d s\)$/);
+  });
+});
+
+describe("what others wrote", () => {
+  const stderrOf = async (program: string, env: Record<string, string> = {}) =>
+    (await execa(process.execPath, ["--input-type=module", "-e", program], { env })).stderr;
+
+  it("is text in a message, and in the line of a step", async () => {
+    const stderr = await stderrOf(`
+      import { say, step } from "${ROOT}/cli/say.ts";
+      say("kept: \\x1b]52;c;cm0=\\x07\\nand more");
+      await step("a\\x1b[2J\\nb", async () => "c\\x9b2J\\n\\nd", (made) => made);
+    `);
+    expect(stderr).toMatch(/^kept: \?\]52;c;cm0=\?\nand more\na\?\[2J b … c\?2J d \(\d\.\d s\)$/);
+  });
+
+  it("is text where a program of a host's script says it", async () => {
+    const bin = temporaryPath();
+    mkdirSync(bin);
+    // A program that prepare.sh starts, and whose words are not the script's.
+    const rude = "#!/bin/sh\nprintf 'rude: \\033[2J\\n' >&2\nexit 1\n";
+    writeFileSync(join(bin, "mkdir"), rude, { mode: 0o755 });
+    for (const stderr of ["inherit", "pipe"]) {
+      const said = await stderrOf(`
+        import { runHostScript } from "${ROOT}/cli/host-scripts.ts";
+        const env = { PATH: "${bin}:/usr/bin:/bin", HOME: "${bin}" };
+        const options = { stderr: "${stderr}" };
+        const { said } = await runHostScript({ env }, "prepare.sh", { ROOT: "${bin}/root" }, options);
+        for (const line of said ?? []) console.error(line);
+      `);
+      expect(said).toContain("rude: ?[2J\n");
+      expect(said).toContain("prepare: cannot make");
+    }
+    removeFolder(bin);
   });
 });
 
