@@ -1,5 +1,11 @@
 /** Reading what `host-scripts/status.sh` says, and telling it. Pure. */
 
+/** What is read here of one of Jupyter's kernels. */
+export interface Kernel {
+  execution_state: string;
+  last_activity: string;
+}
+
 /** The line that `status.sh` prints. */
 export interface Usage {
   containers: {
@@ -8,7 +14,8 @@ export interface Usage {
     state: string;
     health?: string;
     imageBytes: number | null;
-    kernels: { execution_state: string; last_activity: string }[] | null;
+    /** Null where the container does not say, or says something else. */
+    kernels: Kernel[] | null;
   }[];
   /** Percent of the time in use, and MiB of its memory. */
   gpus: { index: number; percent: number; used: number; total: number }[];
@@ -35,10 +42,7 @@ export function duration(seconds: number): string {
 }
 
 /** What a container's kernels do: "no kernel", "1 kernel, idle for 12 min", "2 kernels, 1 busy". */
-export function kernelText(
-  kernels: Usage["containers"][number]["kernels"],
-  now: number = Date.now(),
-): string {
+export function kernelText(kernels: Kernel[] | null, now: number = Date.now()): string {
   if (kernels === null) return "kernels unknown";
   if (kernels.length === 0) return "no kernel";
   const busy = kernels.filter(({ execution_state }) => execution_state === "busy").length;
@@ -61,26 +65,31 @@ export function machineLines({ gpus, code, data, containers }: Usage): string[] 
   ];
 }
 
-/** The last line of what a script printed, as what it is. @throws SyntaxError where it is something else */
-export function readUsage(printed: string): Usage {
-  const usage: Usage = JSON.parse(printed.trimEnd().split("\n").at(-1) ?? "");
-  return {
-    ...usage,
-    containers: usage.containers.map((one) => ({ ...one, kernels: readKernels(one.kernels) })),
-  };
+/** What a text says in JSON; undefined where it is none. */
+function parsed(text: unknown): unknown {
+  try {
+    return JSON.parse(String(text));
+  } catch {
+    return undefined;
+  }
 }
 
-/** What a notebook said of its kernels, which may be anything; null where it is no list of them. */
-function readKernels(answer: unknown): Usage["containers"][number]["kernels"] {
-  try {
-    const kernels: Record<string, unknown>[] = JSON.parse(String(answer));
-    const times = kernels.map(({ last_activity }) => Date.parse(String(last_activity)));
-    if (times.some(Number.isNaN)) return null;
-    return kernels.map(({ execution_state, last_activity }) => ({
-      execution_state: String(execution_state),
-      last_activity: String(last_activity),
-    }));
-  } catch {
-    return null;
-  }
+function isKernel(value: unknown): value is Kernel {
+  const { execution_state: state, last_activity: last } = Object(value);
+  return typeof state === "string" && typeof last === "string" && !Number.isNaN(Date.parse(last));
+}
+
+/** The kernels that a container names: what runs there can have it answer anything. */
+function readKernels(answer: unknown): Kernel[] | null {
+  const kernels = parsed(answer);
+  if (!Array.isArray(kernels) || !kernels.every(isKernel)) return null;
+  return kernels.map(({ execution_state, last_activity }) => ({ execution_state, last_activity }));
+}
+
+/** The last line of what a script printed, as what it is; undefined where it is something else. */
+export function readUsage(printed: string): Usage | undefined {
+  const usage = parsed(printed.trimEnd().split("\n").at(-1)) as Usage | undefined;
+  if (!Array.isArray(usage?.containers) || !Array.isArray(usage.gpus)) return undefined;
+  const containers = usage.containers.map((each) => ({ ...each, kernels: readKernels(each.kernels) }));
+  return { ...usage, containers };
 }

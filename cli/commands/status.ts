@@ -136,9 +136,14 @@ async function seeHere(context: Context, stack: string): Promise<Seen | undefine
     CONTAINERS: notebooks.map(({ name }) => name).join(" "),
   };
   const { code, stdout } = await capture("sh", ["-c", scriptText("status.sh")], { env });
-  if (code !== 0) return { rows: notebooks };
-  const usage = readUsage(stdout);
-  return { rows: notebooks.map((row) => withUsage(row, usage)), usage };
+  return withFigures(notebooks, code === 0 ? readUsage(stdout) : undefined);
+}
+
+/** With what `status.sh` found out; undefined where it did not say. */
+function withFigures(rows: Row[], usage: Usage | undefined): Seen {
+  return usage === undefined
+    ? { rows, problem: "what kernels, GPUs and disks are at cannot be told" }
+    : { rows: rows.map((row) => withUsage(row, usage)), usage };
 }
 
 /** States of an instance in which nothing on it can be asked. */
@@ -176,7 +181,7 @@ async function seeElsewhere(context: Context, args: string[]): Promise<Seen> {
   try {
     const connection = machine?.connection ?? readMachine(context.root, session.stack).connection;
     const usage = await usageThere(connection, codeFolder, rows, session.stack);
-    return { rows: rows.map((row) => withUsage(row, usage)), usage, machine: made };
+    return { ...withFigures(rows, usage), machine: made };
   } catch (error) {
     return { rows, machine: made, problem: (error as Error).message };
   }
@@ -196,7 +201,7 @@ async function usageThere(
   codeFolder: string,
   rows: Row[],
   stack: string,
-): Promise<Usage> {
+): Promise<Usage | undefined> {
   const { runOnMachine } = await import("../../components/host/inspect-ssh.ts");
   const environment = {
     ROOT: codeFolder.replace(/\/code$/, ""),

@@ -10,26 +10,42 @@ describe("the figures", () => {
     uptime: 7500,
   };
 
-  /** As the script prints it, with what a notebook answered for its kernels as a text. */
-  const read = (answer: string) => {
-    const containers = usage.containers.map((one) => ({ ...one, kernels: answer }));
-    return readUsage(`welcome\n${JSON.stringify({ ...usage, containers })}\n`);
-  };
+  /** As the script prints it, where a container answers this when it is asked for its kernels. */
+  const printed = (kernels: string) =>
+    `welcome\n${JSON.stringify({ ...usage, containers: [{ ...usage.containers[0], kernels }] })}\n`;
 
   it("are read from the last line", () => {
-    expect(read("[]")).toEqual(usage);
+    expect(readUsage(printed("[]"))).toEqual(usage);
   });
 
   it.each([
     "",
-    "<html>",
-    '[{"execution_state": "idle"',
-    '[{"execution_state": "idle", "last_activity": "soon"}]',
+    "welcome",
+    "null",
+    "[1]",
+    '{"containers":1}',
+    '{"containers":[]}',
+  ])("are none where the last line is %j", (line) => expect(readUsage(line)).toBeUndefined());
+
+  it.each([
     "[null]",
+    "[x]",
+    "[1]",
     "{}",
-    "7",
-  ])("take what a notebook answers for unknown where it is no list of kernels: %s", (answer) => {
-    expect(read(answer).containers[0]?.kernels).toBeNull();
+    "null",
+    '[{"execution_state":"idle"}]',
+    '[{"execution_state":"idle","last_activity":"soon"}]',
+    '[{"execution_state":{},"last_activity":"2026-01-01T00:00:00Z"}]',
+  ])("have unknown kernels where the container answers %s", (answer) => {
+    const [container] = readUsage(printed(answer))?.containers ?? [];
+    expect(container).toEqual({ ...usage.containers[0], kernels: null });
+    expect(kernelText(container?.kernels ?? null)).toBe("kernels unknown");
+  });
+
+  it("have of a kernel what is read of it, and nothing else that the container says", () => {
+    const kernel = { execution_state: "idle", last_activity: "2026-01-01T00:00:00Z" };
+    const answer = JSON.stringify([{ ...kernel, name: "x".repeat(99) }]);
+    expect(readUsage(printed(answer))?.containers[0]?.kernels).toEqual([kernel]);
   });
 
   it("are told in the units of people", () => {
