@@ -35,7 +35,8 @@ const hostPath = z
   .regex(/^(~$|~\/|\/)/, "must be absolute, or start with ~/")
   .refine((path) => !path.split("/").includes(".."), "must not contain ..")
   .refine(noColon, NO_COLON)
-  .refine((path) => !/\p{Cc}/u.test(path), "must not contain a line break or another control character");
+  .refine((path) => !/\p{Cc}/u.test(path), "must not contain a line break or another control character")
+  .refine((path) => !/^[/.]+$/.test(path), "must be a folder, not all of the machine");
 
 /** A folder directly below `code/` or `data/`: one that cannot lead out of it, nor collide with our own. */
 const folder = z
@@ -146,6 +147,23 @@ const notebook = z.strictObject({
     .describe("Further environment variables; kept encrypted in the state."),
 });
 
+/** An image's name as Docker's `reference` package has it: server, path, tag, digest. */
+const IMAGE = (() => {
+  const server = String.raw`(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::\d+)?`;
+  const part = "[a-z0-9]+(?:(?:[.]|__?|-+)[a-z0-9]+)*";
+  const tag = String.raw`\w[\w.-]{0,127}`;
+  const digest = "[A-Za-z][A-Za-z0-9+._-]*:[0-9a-fA-F]{32,}";
+  return new RegExp(`^(?:${server}/)?${part}(?:/${part})*(?::${tag})?(?:@${digest})?$`);
+})();
+
+const imageReference = z
+  .string()
+  .min(1, { abort: true })
+  .regex(
+    IMAGE,
+    "must be the reference of an image, as in docker.io/library/debian:12: its name in lower case",
+  );
+
 const imageKeys = z.strictObject({
   target: z
     .enum(["full", "lab"])
@@ -157,9 +175,7 @@ const imageKeys = z.strictObject({
     .record(z.string(), z.string())
     .optional()
     .describe("Build arguments of docker/Dockerfile, e.g. BASE: the image to build from."),
-  pull: z
-    .string()
-    .min(1)
+  pull: imageReference
     .optional()
     .describe("Reference of an image to pull instead, e.g. streaminterrupt/fastai:cuda9-cudnn7-ubuntu16.04."),
   command: z
@@ -189,10 +205,7 @@ function chooseImage({ pull, command, user, target, args }: z.output<typeof imag
 const image = z
   .union(
     [
-      z
-        .string()
-        .min(1)
-        .transform((pull) => chooseImage({ pull })),
+      imageReference.transform((pull) => chooseImage({ pull })),
       imageKeys
         .refine(
           ({ pull, target, args }) => !pull || !(target || args),

@@ -27,6 +27,7 @@ import {
   rootFolders,
 } from "./preflight.ts";
 import { stackOwner } from "./stack-owner.ts";
+import { checkoutChecks } from "./volume-checks.ts";
 
 /** What a `LocalHost` is made from. */
 export interface LocalHostArgs {
@@ -36,6 +37,9 @@ export interface LocalHostArgs {
   owner?: string;
   machine: Machine;
 }
+
+/** The folder that this file is part of, links resolved. */
+const CHECKOUT = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
 
 type DaemonInfo = DockerInfo & Required<Pick<DockerInfo, "ID" | "Architecture">>;
 
@@ -115,6 +119,7 @@ export async function inspectLocalMachine(needs: HostNeeds, root: string): Promi
     );
   });
   refuse("this machine", preflightProblems(needs, facts));
+  for (const { problem } of checkoutChecks(needs, facts)) if (problem) pulumi.log.warn(problem);
   const { uid, gid } = userInfo();
   return {
     id: info.ID,
@@ -165,6 +170,7 @@ export async function lookAtLocalMachine(
     root: folder,
     missing: [...rootFolders(folder), ...furtherFolders(needs)].filter(isMissing),
     home: homedir(),
+    checkout: CHECKOUT,
     clockAhead: clockAhead(),
     ...daemonFacts(info),
   };

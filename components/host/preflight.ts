@@ -9,7 +9,7 @@ import type { GpuInventory } from "./host.ts";
 import { machineChecks } from "./machine-checks.ts";
 import { notebookChecks } from "./notebook-checks.ts";
 import { type Existing, type Holdings, isOwn } from "./owner.ts";
-import { type MountedPath, volumeChecks } from "./volume-checks.ts";
+import { checkoutChecks, type MountedPath, volumeChecks } from "./volume-checks.ts";
 
 /** What a stack is about to ask of a host. */
 export interface HostNeeds {
@@ -73,6 +73,8 @@ export interface HostFacts {
   memory?: number;
   /** Home folder of the person; undefined where that is not known. */
   home?: string;
+  /** The gpubox that is being run, where it is on the host. */
+  checkout?: string;
   /** Seconds by which the machine's clock is ahead of what it must be; negative where it is behind. */
   clockAhead?: number;
 }
@@ -202,6 +204,7 @@ export function hostChecks(needs: HostNeeds, facts: HostFacts): Check[] {
     ...notebookChecks(needs, facts),
     ...claims(needs, facts),
     ...volumeChecks(needs, facts),
+    ...checkoutChecks(needs, facts),
   ];
 }
 

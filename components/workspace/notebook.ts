@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import type { ImageConfig, NotebookConfig } from "../../config.ts";
 import type { DockerHost } from "../host/host.ts";
-import { volumeWarning } from "../host/volume-checks.ts";
+import { ownFolderProblem, volumeWarning } from "../host/volume-checks.ts";
 import {
   addressForPerson,
   addressOnHost,
@@ -112,7 +112,7 @@ export class Notebook extends pulumi.ComponentResource {
             { ...onHost, ignoreChanges: LASTING },
           );
 
-    const mounts = host.root.apply((root) => binds(root, notebook));
+    const mounts = pulumi.all([host.root, host.home]).apply(([root, home]) => mountsOf(notebook, root, home));
     const container = new docker.Container(
       `${name}-container`,
       {
@@ -197,4 +197,11 @@ export class Notebook extends pulumi.ComponentResource {
     );
     this.registerOutputs({ info: this.info });
   }
+}
+
+/** What the container has of the host. @throws pulumi.RunError where a volume is one that it has already */
+export function mountsOf(notebook: NotebookConfig, root: string, home?: string) {
+  const [problem] = notebook.volumes.flatMap((mounted) => ownFolderProblem(mounted, root, home) ?? []);
+  if (problem) throw new pulumi.RunError(`a volume of ${notebook.name}: ${problem}`);
+  return binds(root, notebook);
 }

@@ -74,6 +74,17 @@ describe("defaults", () => {
     expect(parseConfig({ image: "a/b:c" }, "dev").image).toEqual({ pull: "a/b:c", user: "host" });
   });
 
+  it.each([
+    "debian",
+    "debian:12-slim",
+    "localhost:5000/a__b/c-d.e",
+    "GHCR.io/ada/box:V1_2",
+    "[::1]:5000/a",
+    `nvcr.io/nvidia/pytorch:24.05-py3@sha256:${sha256}`,
+  ])("take the image %s", (pull) => {
+    expect(parseConfig({ image: pull }, "dev").image).toMatchObject({ pull });
+  });
+
   it("name folders after the last part of the url", () => {
     const config = parseConfig(
       {
@@ -431,6 +442,16 @@ describe("refusals", () => {
       { root: "/srv/a:b" },
       'gpubox:root: must not contain a colon, by which Docker tells the two sides of a volume apart (found "/srv/a:b")',
     ],
+    [
+      "all of the machine for its root",
+      { root: "/" },
+      "gpubox:root: must be a folder, not all of the machine",
+    ],
+    ["the same in other words", { root: "/./" }, "gpubox:root: must be a folder, not all of the machine"],
+    ["an image in capitals", { image: "Foo Bar" }, "gpubox:image: must be the reference of an image"],
+    ["a tag alone", { image: { pull: ":tag" } }, "gpubox:image.pull: must be the reference of an image"],
+    ["an image with a protocol", { image: "https://ghcr.io/a/b" }, "gpubox:image: must be the reference"],
+    ["no image", { image: "" }, "gpubox:image: must not be empty"],
     ["a root of two lines", { root: "/srv\n/x" }, "gpubox:root: must not contain a line break"],
     [
       "a folder that Docker's volumes cannot carry",

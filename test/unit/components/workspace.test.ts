@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { constants, unappliedLabel } from "../../../components/workspace/container.ts";
+import { mountsOf } from "../../../components/workspace/notebook.ts";
+import { type NotebookConfig, parseConfig } from "../../../config.ts";
 import { only, type Recorded } from "../../support/recorder.ts";
 import { recordStack, TWO_GPUS } from "../../support/stack.ts";
 
@@ -138,6 +140,18 @@ describe("a notebook's container", () => {
     expect(await label({ volumes: [{ ...volumes[0], readOnly: true }] })).not.toBe(await label({ volumes }));
     expect(await label({ memory: "3g" }), "a limit can be changed").toBe(await label({ memory: "2g" }));
     expect(await label({ environment: { COLOUR: "blue" } }), "replaced for that itself").toBe(plain);
+  });
+
+  it("is not given again what it has of the root, wherever that turns out to be", () => {
+    const given = (source: string) => {
+      const volumes = [{ source, target: "/x" }];
+      const [notebook] = parseConfig(notebooks({ name: "nb", volumes }), "dev").notebooks;
+      return () => mountsOf(notebook as NotebookConfig, "/srv/box", "/home/ada");
+    };
+    expect(given("/srv/box/code/x")).toThrow(
+      "a volume of nb: /srv/box/code/x is in every notebook already, as /code/x: leave it out",
+    );
+    expect(given("/srv/box/models")()).toHaveLength(3);
   });
 
   it("warns when it listens beyond the loopback, and is asked at an address that answers", async () => {
