@@ -3,6 +3,13 @@ import { createRequire } from "node:module";
 import type * as levenshtein from "fastest-levenshtein";
 import type { z } from "zod";
 
+/** A word that somebody else chose, for a message: as it is where that is plain, else so that a terminal shows it and does no more. */
+export function shown(word: string): string {
+  if (/^[\p{L}\p{N}\p{P}\p{S}]+$/u.test(word)) return word;
+  const code = (letter: string) => `\\u${(letter.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}`;
+  return JSON.stringify(word).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, code);
+}
+
 /** Before every key of ours. */
 export const NAMESPACE = "gpubox";
 

@@ -1,5 +1,6 @@
 /** Reading a stack's file, `Pulumi.<stack>.yaml`: strict about the whole of it, so that nothing in it goes unseen. Pure. */
 import { isMap, isScalar, LineCounter, type Node, parseDocument } from "yaml";
+import { npmLine } from "./components/host/shell.ts";
 import { ConfigError, KEYS, keyProblem, NAMESPACE, nearest, TOP_KEYS } from "./config-errors.ts";
 
 /** A stack's file, its values not checked yet. */
@@ -50,7 +51,7 @@ export function readConfigFile(bytes: Uint8Array, stack: string): ConfigFile {
     throw refuse(`${name} is not valid YAML: an alias, as in *name, leads nowhere or to itself`);
   if (whole === null) {
     throw refuse(
-      `${name}:1: is empty: \`npm run init\` writes one; for the defaults alone, write "config: {}"`,
+      `${name}:1: is empty: \`${npmLine("init", "-s", stack, "--force")}\` writes one; for the defaults alone, write "config: {}"`,
     );
   }
   if (!isValues(whole)) throw refuse(`${name}:1: must begin with "config:", and holds ${kindOf(whole)}`);

@@ -18,7 +18,7 @@ import { readOutputs } from "./outputs.ts";
 import { capture } from "./run.ts";
 import { Problem, say, step } from "./say.ts";
 import { runEngine, type Session } from "./session.ts";
-import { readStackFile } from "./setup/stack.ts";
+import { npmCommand, readStackFile } from "./setup/stack.ts";
 import type { State, StateResource } from "./state.ts";
 
 /** Longest waits, in seconds. */
@@ -119,9 +119,9 @@ async function refuseSecondVolume(session: Session, state: State): Promise<void>
 const wait = (client: EC2Client) => ({ client, maxWaitTime: PATIENCE.instance, minDelay: 2, maxDelay: 10 });
 
 /** Stops an instance; nothing is lost, and its disks and its address stay. Does nothing where it is stopped already. */
-export async function stopMachine({ id, state, client }: Machine): Promise<void> {
+export async function stopMachine({ stack }: Session, { id, state, client }: Machine): Promise<void> {
   if (state === "stopped") return say(`${id} is stopped already`);
-  if (state === "gone") return say(`${id} is gone: \`npm start\` makes another`);
+  if (state === "gone") return say(`${id} is gone: \`${npmCommand("start", stack)}\` makes another`);
   await step(`${id}: stopping it`, async () => {
     await client.send(new StopInstancesCommand({ InstanceIds: [id] }));
     await waitUntilInstanceStopped(wait(client), { InstanceIds: [id] });
@@ -139,7 +139,7 @@ export async function startMachine(session: Session, { id, state, client }: Mach
     // What is still stopping can only be started once it has.
     if (state === "stopping") await waitUntilInstanceStopped(wait(client), { InstanceIds: [id] });
     if (state !== "pending")
-      await client.send(new StartInstancesCommand({ InstanceIds: [id] })).catch(refused);
+      await client.send(new StartInstancesCommand({ InstanceIds: [id] })).catch(refused(session));
     await waitUntilInstanceRunning(wait(client), { InstanceIds: [id] });
   });
   const { machine, notebooks = [] } = await readOutputs(session);
@@ -149,11 +149,13 @@ export async function startMachine(session: Session, { id, state, client }: Mach
   for (const notebook of notebooks) await notebookAnswers(session, machine.connection, notebook);
 }
 
-function refused(error: Error): never {
-  throw new Problem(
-    `AWS does not start it (${error.name}: ${error.message}). Where there is no capacity, try again later, or let \`npm start\` take another type: put one into gpubox:host.instanceTypes and take this one out`,
-  );
-}
+const refused =
+  ({ stack }: Session) =>
+  (error: Error): never => {
+    throw new Problem(
+      `AWS does not start it (${error.name}: ${error.message}). Where there is no capacity, try again later, or let \`${npmCommand("start", stack)}\` take another type: put one into gpubox:host.instanceTypes and take this one out`,
+    );
+  };
 
 async function reachable(session: Session, connection: SshConnection): Promise<void> {
   const env = {

@@ -1,7 +1,7 @@
 /** Whether `npm start` asks first: where something would be lost, or may cost money, and nowhere else. */
 import { Problem, step } from "./say.ts";
 import { planQuietly, type Session } from "./session.ts";
-import { stackOption } from "./setup/stack.ts";
+import { npmCommand } from "./setup/stack.ts";
 import { resourceName, type State, type StateResource } from "./state.ts";
 
 /** Under so many columns the engine's tree has no room for what it says of a resource. */
@@ -58,7 +58,7 @@ export async function consent(
 ): Promise<Consent> {
   const { interactive } = session.context;
   const goAhead: Consent = { do: "go ahead", losses: [] };
-  const isConfirmed = session.rest.some((arg) => /^(-y|--yes)$/.test(arg));
+  const isConfirmed = session.rest.includes("--yes");
   // Who says how it is to be done is taken at their word.
   if (interactive && session.rest.length > 0) return { do: "let the engine ask" };
   if (!interactive && isConfirmed) return goAhead;
@@ -73,14 +73,9 @@ export async function consent(
   if (interactive || judged.do === "nothing") return judged;
   const lost = judged.losses.filter(({ lasting }) => lasting).map(({ what }) => what);
   if (lost.length === 0) return goAhead;
-  throw new Problem(
-    [...lost, `there is no terminal to ask at: confirm with \`npm start -- --yes${named(session)}\``].join(
-      "\n",
-    ),
-  );
+  const again = npmCommand("start", session.stack, ...session.rest, "--yes");
+  throw new Problem([...lost, `there is no terminal to ask at: confirm with \`${again}\``].join("\n"));
 }
-
-const named = ({ stack }: Session) => stackOption(stack).replace(/^ --/, "");
 
 /**
  * Judges a plan. Whatever changes on AWS may cost money, and the preview has the price.

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { quote } from "../components/host/shell.ts";
 import { Problem } from "./say.ts";
-import { stackOption } from "./setup/stack.ts";
+import { npmCommand } from "./setup/stack.ts";
 import { ENDINGS, entries, type StackPlaces, unpack } from "./state-file.ts";
 
 /** What is wrong with a file that should hold JSON; undefined for a whole one. */
@@ -69,6 +69,6 @@ function startOver(file: string, stack: string): string[] {
     "None of the earlier versions that Pulumi keeps is whole. Begin with an empty one, and keep the damaged one, with",
     `  ${setAside(file)}`,
     "and take over what the stack has on its Docker daemon, so that it is made again around the home volumes, with",
-    `  npm run adopt${stackOption(stack)}`,
+    `  ${npmCommand("adopt", stack)}`,
   ];
 }

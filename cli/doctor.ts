@@ -14,7 +14,7 @@ import { readConfig } from "./setup/config.ts";
 import { type DockerAddress, daemonProblem, dockerAddress, pingDocker } from "./setup/daemon.ts";
 import { installedParts, planDocker } from "./setup/docker.ts";
 import { inspectMachine } from "./setup/packages.ts";
-import { shortName, stackFile, stackLabel } from "./setup/stack.ts";
+import { npmCommand, shortName, stackFile, stackLabel } from "./setup/stack.ts";
 import { findHoldings } from "./state.ts";
 import { findPlaces } from "./state-file.ts";
 
@@ -41,7 +41,7 @@ export async function findChecks(context: Context, stack: string): Promise<Check
 async function hostOf(context: Context, stack: string, config: Config): Promise<Check[]> {
   const needs = hostNeeds(stackLabel(context.root, stack), config, findHoldings(findPlaces(context, stack)));
   const { host, root } = config;
-  if (host.kind === "local") return await localChecks(context, root, needs);
+  if (host.kind === "local") return await localChecks(context, stack, root, needs);
   if (host.kind === "ssh") {
     const { kind: _, ...connection } = host;
     const about = {
@@ -62,7 +62,12 @@ async function hostOf(context: Context, stack: string, config: Config): Promise<
   return await awsChecks(host);
 }
 
-async function localChecks(context: Context, root: string, needs: HostNeeds): Promise<Check[]> {
+async function localChecks(
+  context: Context,
+  stack: string,
+  root: string,
+  needs: HostNeeds,
+): Promise<Check[]> {
   let address: DockerAddress;
   try {
     address = dockerAddress(context.env);
@@ -75,13 +80,20 @@ async function localChecks(context: Context, root: string, needs: HostNeeds): Pr
     try {
       return hostChecks(needs, (await lookAtLocalMachine(needs, root, address.host)).facts);
     } catch (error) {
-      return [check("Docker", noDaemon(address.host), daemonProblem(address.host, error).message)];
+      return [check("Docker", noDaemon(address.host), daemonProblem(address.host, error, stack).message)];
     }
   }
   const plan = planDocker(address, ping, installedParts(context.env), await inspectMachine(context));
   if (plan.do === "give up") return [check("Docker", noDaemon(address.host), plan.tell)];
   const will = plan.do === "start" ? "starts it" : "installs it";
-  return [check("Docker", noDaemon(address.host), `it is not running: \`npm start\` ${will} first`, "warn")];
+  return [
+    check(
+      "Docker",
+      noDaemon(address.host),
+      `it is not running: \`${npmCommand("start", stack)}\` ${will} first`,
+      "warn",
+    ),
+  ];
 }
 
 const noDaemon = (host: string) => ({ found: `no answer at ${host}`, needed: "a daemon that answers you" });

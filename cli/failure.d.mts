@@ -18,3 +18,6 @@ export function explain(error: unknown): Failure;
  * @param onError ends the process; the one that was given last is called
  */
 export function guard(onError: (error: unknown) => void): void;
+
+/** Says which command looks at what the stack needs that this run is about. */
+export function lookWith(command: string): void;

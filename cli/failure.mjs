@@ -4,23 +4,29 @@ import { homedir, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { inspect } from "node:util";
 
-const SPACE = "`df -h` shows which disk, and GPUBOX_HOME and GPUBOX_CACHE may name folders on another one";
-const RIGHTS =
-  "see whose it is with `ls -ld`, or let GPUBOX_HOME and GPUBOX_CACHE name folders that you may write to";
+/** What mends it, and what does as well where it is one of our own folders. */
+const SPACE = [
+  "`df -h` shows which disk",
+  ", and GPUBOX_HOME and GPUBOX_CACHE may name folders on another one",
+];
+const RIGHTS = [
+  "see whose it is with `ls -ld`",
+  ", or let GPUBOX_HOME and GPUBOX_CACHE name folders that you may write to",
+];
 
 /** What the system's codes mean, and what mends it. */
 const SYSTEM = {
-  EACCES: `you may not: ${RIGHTS}`,
-  EPERM: `you may not: ${RIGHTS}`,
-  EROFS: `its disk can only be read: ${RIGHTS}`,
-  ENOSPC: `the disk is full: ${SPACE}`,
-  EDQUOT: `your share of the disk is used up: ${SPACE}`,
-  EIO: "the disk fails: `sudo dmesg | tail` shows how",
-  EMFILE: "too many files are open: raise the limit with `ulimit -n 4096`",
-  ENFILE: "too many files are open on this machine: end some programs",
-  ENOTDIR: "something on the way to it is a file, not a folder",
-  EISDIR: "it is a folder",
-  ELOOP: "its links lead in a circle",
+  EACCES: [`you may not: ${RIGHTS[0]}`, RIGHTS[1]],
+  EPERM: [`you may not: ${RIGHTS[0]}`, RIGHTS[1]],
+  EROFS: [`its disk can only be read: ${RIGHTS[0]}`, RIGHTS[1]],
+  ENOSPC: [`the disk is full: ${SPACE[0]}`, SPACE[1]],
+  EDQUOT: [`your share of the disk is used up: ${SPACE[0]}`, SPACE[1]],
+  EIO: ["the disk fails: `sudo dmesg | tail` shows how"],
+  EMFILE: ["too many files are open: raise the limit with `ulimit -n 4096`"],
+  ENFILE: ["too many files are open on this machine: end some programs"],
+  ENOTDIR: ["something on the way to it is a file, not a folder"],
+  EISDIR: ["it is a folder"],
+  ELOOP: ["its links lead in a circle"],
 };
 
 /** What is thrown where Ctrl-C answers a question: by Node's own, and by @inquirer's. */
@@ -48,23 +54,38 @@ function ofDaemon({ statusCode, message }) {
   if (typeof statusCode !== "number") return undefined;
   // dockerode puts the status before what the daemon said.
   const said = message.replace(/^\(HTTP code \d+\) [^-]*- /, "").trim();
-  return `the Docker daemon answered: ${said} (HTTP ${statusCode}); \`npm run doctor\` looks at what a stack needs of it`;
+  return `the Docker daemon answered: ${said} (HTTP ${statusCode}); \`${doctor}\` looks at what a stack needs of it`;
 }
 
 function ofSystem({ code, syscall, path, dest, address, port, message }) {
   if (syscall === "connect") {
     const where = [address, port].filter(Boolean).join(":");
-    return `nothing answers at ${where} (${code}): is it running, and may you use it? \`npm run doctor\` looks at what a stack needs`;
+    return `nothing answers at ${where} (${code}): is it running, and may you use it? \`${doctor}\` looks at what a stack needs`;
   }
   if (code === "ENOENT" && syscall?.startsWith("spawn"))
     return `there is no program \`${path}\` on PATH: install it`;
   if (code === "EPIPE" || code === "ECONNRESET") return `a connection was cut (${code}): run the same again`;
   // Node says so of a folder that could not be made on the way to it.
   const reason = code === "ENOENT" && syscall === "mkdir" ? whyNotInside(path) : code;
-  const words = SYSTEM[reason];
+  const words = Object.hasOwn(SYSTEM, reason) ? SYSTEM[reason] : undefined;
   if (!words || !syscall) return undefined;
   const what = [path, dest].filter(Boolean).join(" and ") || message;
-  return `${what} (${syscall}): ${words} (${reason})`;
+  const [mend, orElse = ""] = words;
+  return `${what} (${syscall}): ${mend}${[path, dest].some(isOurs) ? orElse : ""} (${reason})`;
+}
+
+/** Whether a path is one that the person chooses by GPUBOX_HOME or GPUBOX_CACHE, or the way to it; see context.ts. */
+function isOurs(path) {
+  const { GPUBOX_HOME, GPUBOX_CACHE, XDG_CACHE_HOME, HOME } = process.env;
+  const user = HOME || homedir();
+  const ours = [
+    GPUBOX_HOME || join(user, ".gpubox"),
+    GPUBOX_CACHE || join(XDG_CACHE_HOME || join(user, ".cache"), "gpubox"),
+  ];
+  return (
+    typeof path === "string" &&
+    ours.some((each) => `${path}/`.startsWith(`${each}/`) || `${each}/`.startsWith(`${path}/`))
+  );
 }
 
 /** The code that says why nothing can be made where a path would be; undefined where something can. */
@@ -83,7 +104,7 @@ function unexpected(error) {
     tell: [
       `an error that gpubox did not expect: ${error.message || error.name || inspect(error)}`,
       keep(inspect(error, { depth: 4 })),
-      "  `npm run doctor` looks at what a stack needs. To report it, send that file to where your gpubox comes from (`git remote -v`); look through it first, it may name folders and machines of yours",
+      `  \`${doctor}\` looks at what a stack needs. To report it, send that file to where your gpubox comes from (\`git remote -v\`); look through it first, it may name folders and machines of yours`,
     ].join("\n"),
   };
 }
@@ -114,6 +135,13 @@ function keep(text) {
   return `  its details could be written neither below ${home} nor below ${tmpdir()}`;
 }
 
+let doctor = "npm run doctor";
+
+/** @see failure.d.mts */
+export function lookWith(command) {
+  doctor = command;
+}
+
 let tell;
 
 /** @see failure.d.mts */
@@ -122,9 +150,12 @@ export function guard(onError) {
   tell = onError;
   if (!first) return;
   // Whoever read what we print has read enough (`| head -1`): what was begun goes on.
-  for (const stream of [process.stdout, process.stderr]) {
+  for (const [what, stream] of [
+    ["what is printed", process.stdout],
+    ["what is said", process.stderr],
+  ]) {
     stream.on("error", (error) => {
-      if (error.code !== "EPIPE") throw error;
+      if (error.code !== "EPIPE") throw Object.assign(error, { path: what });
     });
   }
   // Rejections that nobody waits for come here as well.

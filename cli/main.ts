@@ -1,47 +1,22 @@
 /** The commands behind `npm start`, `npm test` and `npm run …`. */
-import { type Context, createContext } from "./context.ts";
+import { COMMANDS } from "./commands.ts";
+import { createContext } from "./context.ts";
 import { explain, guard } from "./failure.mjs";
 import { say } from "./say.ts";
 
-type Command = (context: Context, args: string[]) => Promise<number>;
-
-/** Loaded one by one: most commands need little of what the others do. */
-const COMMANDS: Record<string, () => Promise<Command>> = {
-  up: async () => (await import("./commands/up.ts")).up,
-  preview: async () => (await import("./commands/preview.ts")).preview,
-  refresh: async () => (await import("./commands/refresh.ts")).refresh,
-  stop: async () => (await import("./commands/stop.ts")).stop,
-  destroy: async () => (await import("./commands/destroy.ts")).destroy,
-  status: async () => (await import("./commands/status.ts")).status,
-  update: async () => (await import("./commands/update.ts")).update,
-  adopt: async () => (await import("./commands/adopt.ts")).adopt,
-  purge: async () => (await import("./commands/purge.ts")).purge,
-  url: async () => (await import("./commands/notebook.ts")).url,
-  shell: async () => (await import("./commands/notebook.ts")).shell,
-  logs: async () => (await import("./commands/notebook.ts")).logs,
-  tunnel: async () => (await import("./commands/tunnel.ts")).tunnel,
-  env: async () => (await import("./commands/env.ts")).env,
-  pulumi: async () => (await import("./commands/pulumi.ts")).pulumi,
-  open: async () => (await import("./commands/open.ts")).open,
-  alias: async () => (await import("./commands/alias.ts")).alias,
-  "ssh-config": async () => (await import("./commands/ssh-config.ts")).sshConfigCommand,
-  init: async () => (await import("./commands/init.ts")).init,
-  doctor: async () => (await import("./commands/doctor.ts")).doctor,
-  test: async () => (await import("./commands/test.ts")).test,
-  soak: async () => (await import("./commands/soak.ts")).soak,
-  check: async () => (await import("./commands/check.ts")).check,
-  bench: async () => (await import("./commands/bench.ts")).bench,
-  schema: async () => (await import("./commands/schema.ts")).schema,
-};
-
-async function main([name = "", ...args]: string[]): Promise<number> {
-  const load = COMMANDS[name];
-  if (!load) {
-    say(`gpubox: there is no command ${name || "given"}; there are ${Object.keys(COMMANDS).join(", ")}`);
+async function main([name = "", ...argv]: string[]): Promise<number> {
+  if (!Object.hasOwn(COMMANDS, name)) {
+    const what = /^[\w:-]+$/.test(name)
+      ? `no command ${name}`
+      : name
+        ? "no such command"
+        : "no command given";
+    say(`gpubox: there is ${what}; there are ${Object.keys(COMMANDS).join(", ")}`);
     return 2;
   }
-  const command = await load();
-  return await command(createContext(), args);
+  // Loaded here: what is missing of the packages is then told in words.
+  const { runCommand } = await import("./run-command.ts");
+  return await runCommand(name, argv, createContext());
 }
 
 /** Says what is wrong. @returns the exit status */

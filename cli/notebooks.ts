@@ -73,7 +73,7 @@ export async function lookAtStack(context: Context, stack: string): Promise<Loca
       const container = await askDocker<Container>(host, `/containers/${resource.id}/json`, PATIENCE);
       return describe(resource, outputs, container ?? "gone");
     } catch (error) {
-      problem = daemonProblem(host, error);
+      problem = daemonProblem(host, error, stack);
       return describe(resource, outputs, "unknown");
     }
   };

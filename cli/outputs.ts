@@ -3,7 +3,7 @@ import type { MachineInfo } from "../components/host/host.ts";
 import type { NotebookInfo } from "../components/workspace/notebook.ts";
 import { lookAtStack, type PlainOutputs } from "./notebooks.ts";
 import { askEngine, type Session } from "./session.ts";
-import { stackOption } from "./setup/stack.ts";
+import { npmCommand } from "./setup/stack.ts";
 
 /** The outputs of the program; none of them is there before the first `up` has ended well. */
 export interface StackOutputs extends PlainOutputs {
@@ -26,23 +26,21 @@ export async function readOutputs(session: Session): Promise<StackOutputs> {
 /** What the person is told when a stack is up. */
 export function summary(outputs: StackOutputs, stack: string): string {
   const { notebooks = [], codeFolder, dataFolder, tunnel, machine, accelerator } = outputs;
-  const option = stackOption(stack);
+  const npm = (script: string) => npmCommand(script, stack);
   const [, fallback] = /\bCPU \((.*)\)/.exec(accelerator ?? "") ?? [];
   const blocks = notebooks.map(({ name, url, gpus, shell, logs }) =>
     [`${name} (${gpus})`, `  open   ${url}`, `  shell  ${shell}`, `  logs   ${logs}`].join("\n"),
   );
   return [
     ...blocks,
-    ...(tunnel
-      ? [`the urls answer while a tunnel is open: npm run tunnel${option}`, `  which is: ${tunnel}`]
-      : []),
+    ...(tunnel ? [`the urls answer while a tunnel is open: ${npm("tunnel")}`, `  which is: ${tunnel}`] : []),
     ...(machine
       ? [
           `machine: ${machine.instance}, ${machine.cost.running} while it runs, ${machine.cost.stopped} while it is stopped`,
         ]
       : []),
     ...(codeFolder && dataFolder ? [`files: ${codeFolder} is /code, ${dataFolder} is /data`] : []),
-    ...(fallback ? [`on the CPU: ${fallback}; npm run doctor${option} says what mends it`] : []),
-    `stop for now: npm run stop${option} · tear down, keeping your files: npm run destroy${option}`,
+    ...(fallback ? [`on the CPU: ${fallback}; ${npm("doctor")} says what mends it`] : []),
+    `stop for now: ${npm("stop")} · tear down, keeping your files: ${npm("destroy")}`,
   ].join("\n");
 }

@@ -6,6 +6,7 @@ import { nameOf } from "./reconcile.ts";
 import { Problem, say, step } from "./say.ts";
 import { hasDaemon, type Session } from "./session.ts";
 import { askDocker, daemonsWord, dockerClient } from "./setup/daemon.ts";
+import { npmCommand } from "./setup/stack.ts";
 import { readState, type State } from "./state.ts";
 import { CONTAINER, type ContainerInputs } from "./state-file.ts";
 
@@ -82,7 +83,7 @@ async function whyNotStarted(session: Session, container: OwnContainer): Promise
   try {
     await (container.condition === "paused" ? handle.unpause() : handle.start());
   } catch (error) {
-    return daemonsWord(host, error);
+    return daemonsWord(host, error, session.stack);
   }
   return await whySilent(session.context, container, PATIENCE.start, await whereItIs(session));
 }
@@ -118,12 +119,14 @@ export async function requireAnswers(session: Session): Promise<void> {
     own.filter(({ condition }) => condition !== "up"),
   );
   const lines = broken.map(
-    ({ name, why }) => `${name} cannot be started (${why}): \`npm start\` again makes it anew`,
+    ({ name, why }) =>
+      `${name} cannot be started (${why}): \`${npmCommand("start", session.stack)}\` again makes it anew`,
   );
   const machine = await whereItIs(session);
   for (const container of own.filter(({ unhealthy }) => unhealthy)) {
     const why = await whySilent(session.context, container, PATIENCE.look, machine);
-    if (why !== undefined) lines.push(`${explain(container.name, container)} (${why})`);
+    if (why !== undefined)
+      lines.push(`${explain(container.name, container, npmCommand("start", session.stack))} (${why})`);
   }
   if (lines.length > 0) throw new Problem(lines.join("\n"));
 }

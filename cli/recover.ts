@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { damage, refuseDamagedState } from "./damaged-state.ts";
 import { Problem, say } from "./say.ts";
 import type { Session } from "./session.ts";
+import { npmCommand } from "./setup/stack.ts";
 import { entries, type StackPlaces } from "./state-file.ts";
 
 /** Who holds a lock, as the engine writes it down. */
@@ -136,9 +137,9 @@ export async function clearLocks(stack: string, folder: string): Promise<void> {
   }
   const [held] = locks.filter((each) => !isDead(each));
   if (!held) return;
-  const option = stack === "dev" ? "" : ` -s ${stack}`;
+  const cancel = npmCommand("pulumi", stack, "cancel", "--yes");
   throw new Problem(
-    `stack ${stack} is being worked on by ${describeHolder(held)}: wait for it to end. If it is certainly gone, remove its lock with \`npm run pulumi -- cancel --yes${option}\``,
+    `stack ${stack} is being worked on by ${describeHolder(held)}: wait for it to end. If it is certainly gone, remove its lock with \`${cancel}\``,
   );
 }
 

@@ -12,7 +12,7 @@ import type { Context } from "./context.ts";
 import { Problem, step } from "./say.ts";
 import { readConfig } from "./setup/config.ts";
 import type { DockerAddress } from "./setup/daemon.ts";
-import { readStack, shortName, stackOption } from "./setup/stack.ts";
+import { npmCommand, readStack, shortName } from "./setup/stack.ts";
 
 /** A machine that answered. */
 export interface Remote {
@@ -66,13 +66,13 @@ async function findWayOnAws(context: Context, stack: string): Promise<SshConnect
   const { readOutputs } = await import("./outputs.ts");
   const { readState } = await import("./state.ts");
   const { findMachine } = await import("./aws.ts");
-  const session = await openSession(context, ["-s", stack]);
+  const session = await openSession(context, { stack, rest: [] });
   await requireStack(session);
   const { machine } = await readOutputs(session);
   const state = (await findMachine(session, await readState(session)))?.state ?? "not there";
   if (machine && state === "running") return machine.connection;
   throw new Problem(
-    `the machine of stack ${stack} is ${state}: \`npm start${stackOption(stack)}\` brings it back`,
+    `the machine of stack ${stack} is ${state}: \`${npmCommand("start", stack)}\` brings it back`,
   );
 }
 

@@ -13,9 +13,10 @@ import { type Engine, prepareEngine } from "./setup/engine.ts";
 import { preparePlugins, sayStandIns } from "./setup/plugins.ts";
 import {
   createStack,
+  noSuchStack,
   notUp,
-  parseStackArgs,
   readStack,
+  type StackArgs,
   type StackSettings,
   shortName,
   stackFile,
@@ -80,8 +81,7 @@ export interface Session extends Toolchain {
 const NOT_HERE: DockerAddress = { host: DEFAULT_DOCKER_HOST, from: "default" };
 
 /** The engine with a backend and the name of a stack; the stack need not be there. @throws Problem where its file is wrong */
-export async function openSession(context: Context, args: string[]): Promise<Session> {
-  const { stack, rest } = parseStackArgs(args, context.env);
+export async function openSession(context: Context, { stack, rest }: StackArgs): Promise<Session> {
   const settings = existsSync(stackFile(context.root, stack)) ? readStack(context.root, stack) : undefined;
   const toolchain = await prepareToolchain(context);
   const { backend, env } = prepareBackend(context);
@@ -113,8 +113,8 @@ export async function openSession(context: Context, args: string[]): Promise<Ses
 }
 
 /** Everything that `pulumi up` needs: a stack that is there, on a host that is ready for it. */
-export async function prepareStack(context: Context, args: string[]): Promise<Session> {
-  const { stack } = parseStackArgs(args, context.env);
+export async function prepareStack(context: Context, args: StackArgs): Promise<Session> {
+  const { stack } = args;
   // Before anything is downloaded, built or started.
   const { readConfig } = await import("./setup/config.ts");
   readConfig(context.root, stack);
@@ -170,7 +170,9 @@ export async function isStackThere(session: Session): Promise<boolean> {
 
 /** @throws Problem when the backend does not know the stack */
 export async function requireStack(session: Session): Promise<void> {
-  if (!(await isStackThere(session))) throw notUp(session.stack);
+  if (await isStackThere(session)) return;
+  const { settings, stack, context } = session;
+  throw settings === undefined ? noSuchStack(context.root, stack) : notUp(stack);
 }
 
 /**
@@ -229,7 +231,7 @@ export function planQuietly(session: Session, args: string[]): Promise<Captured>
 }
 
 /** Options of `pulumi up` that `pulumi preview` does not know, or by which it takes what is stopped for changed. */
-const NOT_AHEAD = ["--yes", "-y", "--skip-preview", "-f", "--continue-on-error", "--refresh", "-r"];
+const NOT_AHEAD = ["--yes", "--skip-preview", "--continue-on-error", "--refresh"];
 
 /** The arguments of a command that reads the stack's file, and may write into it. */
 function onCopy(session: Session, command: string, args: string[]): string[] {

@@ -4,29 +4,27 @@ import { readFileSync, writeFileSync } from "node:fs";
 import type Docker from "dockerode";
 import { parseDocument } from "yaml";
 import { type Existing, existing, isOwn } from "../../components/host/owner.ts";
+import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
 import { nameOf } from "../reconcile.ts";
 import { Problem, say, step } from "../say.ts";
 import { askDocker, dockerAddress, dockerClient } from "../setup/daemon.ts";
 import { confirm } from "../setup/packages.ts";
-import { parseStackArgs, readStack, stackFile, stackLabel, stackOption } from "../setup/stack.ts";
+import { npmCommand, readStack, stackFile, stackLabel } from "../setup/stack.ts";
 import { findHoldings } from "../state.ts";
 import { findPlaces } from "../state-file.ts";
 
 /** Where an owner stands in a stack's file. */
 const KEY = ["config", "gpubox:owner"];
 
-export async function adopt(context: Context, args: string[]): Promise<number> {
-  const { stack, rest } = parseStackArgs(args, context.env);
-  const isConfirmed = rest.includes("--yes");
-  const [unknown] = rest.filter((arg) => arg !== "--yes");
-  if (unknown) throw new Problem(`adopt: there is no option ${unknown}; it takes --yes`);
+export async function adopt(context: Context, args: Args): Promise<number> {
+  const { stack, options } = args;
   const host = await daemonOf(context, stack);
   const label = stackLabel(context.root, stack);
   const holdings = findHoldings(findPlaces(context, stack));
   if (holdings === undefined || holdings.owner !== undefined || holdings.names.size > 0) {
     throw new Problem(
-      `adopt: stack ${stack} has a state of its own, so there is nothing to take over: \`npm start${stackOption(stack)}\``,
+      `adopt: stack ${stack} has a state of its own, so there is nothing to take over: \`${npmCommand("start", stack)}\``,
     );
   }
   const all = await everything(host);
@@ -36,16 +34,18 @@ export async function adopt(context: Context, args: string[]): Promise<number> {
     one.mounts.includes(other.name) || other.mounts.includes(one.name);
   const found = all.filter((each) => named.some((one) => one === each || isTied(one, each)));
   if (found.length === 0) {
-    say(`adopt: there is nothing of stack ${stack} on the Docker daemon; \`npm start${stackOption(stack)}\``);
+    say(`adopt: there is nothing of stack ${stack} on the Docker daemon; \`${npmCommand("start", stack)}\``);
     return 0;
   }
   refuseRenamed(found, label);
   const owner = ownerOf(found, stack);
   say(describe(found, stack));
-  if (!isConfirmed && !context.interactive) {
-    throw new Problem("adopt: there is no terminal to ask at: confirm with `npm run adopt -- --yes`");
+  if (!options.yes && !context.interactive) {
+    throw new Problem(
+      `adopt: there is no terminal to ask at: confirm with \`${npmCommand("adopt", stack, "--yes")}\``,
+    );
   }
-  if (!isConfirmed && !(await confirm("is all of this yours, and the state that had it lost?"))) {
+  if (!options.yes && !(await confirm("is all of this yours, and the state that had it lost?"))) {
     say("nothing was changed");
     return 1;
   }
@@ -54,7 +54,7 @@ export async function adopt(context: Context, args: string[]): Promise<number> {
   const document = parseDocument(readFileSync(file, "utf8"));
   document.setIn(KEY, owner);
   writeFileSync(file, document.toString({ lineWidth: 0 }));
-  say(`${file}: gpubox:owner is set. Go on with \`npm start${stackOption(stack)}\``);
+  say(`${file}: gpubox:owner is set. Go on with \`${npmCommand("start", stack)}\``);
   return 0;
 }
 
@@ -124,7 +124,7 @@ function refuseRenamed(found: Found[], label: string): void {
   const before = found.find(({ kind, stack }) => kind === "volume" && stack !== label)?.stack?.split("/")[1];
   if (before === undefined) return;
   throw new Problem(
-    `adopt: stack ${name} of ${project} was called ${before} when its home volumes were made, and they are gone on with under that name: \`mv Pulumi.${name}.yaml Pulumi.${before}.yaml\`, then \`npm run adopt${stackOption(before)}\``,
+    `adopt: stack ${name} of ${project} was called ${before} when its home volumes were made, and they are gone on with under that name: \`mv Pulumi.${name}.yaml Pulumi.${before}.yaml\`, then \`${npmCommand("adopt", before)}\``,
   );
 }
 

@@ -1,11 +1,10 @@
 /** `npm run alias`: prints the alias `fastai` for a shell, and writes it nowhere. */
 import { shellLine } from "../../components/host/shell.ts";
+import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
-import { parseStackArgs } from "../setup/stack.ts";
 
-export async function alias(context: Context, args: string[]): Promise<number> {
-  const { stack } = parseStackArgs(args, context.env);
-  process.stdout.write(`${aliasLines(context.root, stack)}\n`);
+export async function alias(context: Context, args: Args): Promise<number> {
+  process.stdout.write(`${aliasLines(context.root, args.stack)}\n`);
   return 0;
 }
 

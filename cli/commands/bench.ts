@@ -1,5 +1,6 @@
 /** `npm run bench`: gets what the measurements need, then makes them. */
 import { join } from "node:path";
+import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
 import { findSystemProgram } from "../path.ts";
 import { capture, type Env, handOver } from "../run.ts";
@@ -8,12 +9,10 @@ import { prepareToolchain } from "../session.ts";
 import { canInstall, inspectMachine, installPackages } from "../setup/packages.ts";
 import { MISSING, prepareTestPackages } from "../setup/tests.ts";
 
-export async function bench(context: Context, args: string[]): Promise<number> {
-  const { env, missing } = args.includes("--docs")
-    ? { env: context.env, missing: [] }
-    : await prepare(context);
+export async function bench(context: Context, args: Args): Promise<number> {
+  const { env, missing } = args.options.docs ? { env: context.env, missing: [] } : await prepare(context);
   for (const reason of missing) say(`measurements with a Docker daemon: ${reason}`);
-  return await handOver(process.execPath, [join(context.root, "bench", "main.ts"), ...args], {
+  return await handOver(process.execPath, [join(context.root, "bench", "main.ts"), ...args.rest], {
     env: { ...env, [MISSING]: JSON.stringify(missing) },
     cwd: context.root,
   });

@@ -1,17 +1,16 @@
 /** `npm run check`: everything that needs no daemon; with `--no-tests` what is left beside the tests. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
 import { findSystemProgram } from "../path.ts";
 import { capture, type Env } from "../run.ts";
 import { formatSeconds, Problem, say } from "../say.ts";
 import { canInstall, inspectMachine, installPackages } from "../setup/packages.ts";
-import { schema } from "./schema.ts";
+import { writeSchema } from "./schema.ts";
 
 /** Folders with nothing of ours in them. */
 const NOT_OURS = new Set(["node_modules", ".git", ".gpubox"]);
-
-const NO_TESTS = "--no-tests";
 
 interface Verdict {
   ok: boolean;
@@ -20,19 +19,16 @@ interface Verdict {
 
 type Check = () => Promise<Verdict>;
 
-export async function check(context: Context, args: string[]): Promise<number> {
-  const unknown = args.filter((arg) => arg !== NO_TESTS);
-  if (unknown.length > 0)
-    throw new Problem(`check does not know ${unknown.join(" ")}: it takes ${NO_TESTS} alone`);
+export async function check(context: Context, args: Args): Promise<number> {
   const tool = (name: string, ...args: string[]): Check =>
     run(context, join("node_modules", ".bin", name), args);
   const checks: Record<string, Check> = {
     biome: tool("biome", "check", "."),
     types: tool("tsc", "--noEmit"),
     shellcheck: await shellcheck(context),
-    schema: () => verdict(() => schema(context, ["--check"])),
+    schema: () => verdict(() => writeSchema(context, true)),
   };
-  if (!args.includes(NO_TESTS)) {
+  if (!args.options["no-tests"]) {
     checks.tests = tool("vitest", "run", "--project", "unit", "--project", "contract", "--reporter", "dot");
   }
   const verdicts = Object.entries(checks).map(async ([name, action]) => {

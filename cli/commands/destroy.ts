@@ -1,4 +1,7 @@
 /** `npm run destroy`: tears the stack down and leaves the person's files alone. */
+
+import { npmLine } from "../../components/host/shell.ts";
+import type { Args } from "../args.ts";
 import { displayArgs } from "../consent.ts";
 import type { Context } from "../context.ts";
 import { readOutputs, type StackOutputs } from "../outputs.ts";
@@ -9,14 +12,15 @@ import { isLocal, isStackThere, openSession, runEngine, type Session } from "../
 import { prepareDocker } from "../setup/docker.ts";
 import { confirm } from "../setup/packages.ts";
 import { sayStandIns } from "../setup/plugins.ts";
-import { parseStackArgs } from "../setup/stack.ts";
+import { npmCommand } from "../setup/stack.ts";
 import { resourceName, type State } from "../state.ts";
 
-export async function destroy(context: Context, args: string[]): Promise<number> {
-  const { stack, rest } = parseStackArgs(args, context.env);
-  const confirmed = rest.some((arg) => /^(-y|--yes)$/.test(arg));
+export async function destroy(context: Context, args: Args): Promise<number> {
+  const { stack, rest, options } = args;
+  const confirmed = options.yes === true;
   if (!confirmed && !context.interactive) {
-    throw new Problem("there is no terminal to ask at: confirm with `npm run destroy -- --yes`");
+    const again = npmCommand("destroy", stack, ...rest, "--yes");
+    throw new Problem(`there is no terminal to ask at: confirm with \`${again}\``);
   }
   const session = await openSession(context, args);
   if (!(await isStackThere(session))) {
@@ -58,7 +62,7 @@ async function requireDaemon(session: Session): Promise<void> {
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     throw new Problem(
-      `${error.message}\nUntil then the containers, networks and volumes of stack ${session.stack} stay as they are. If that Docker is gone for good, forget the stack with \`npm run pulumi -- stack rm --force --preserve-config ${session.stack}\`; your files stay either way.`,
+      `${error.message}\nUntil then the containers, networks and volumes of stack ${session.stack} stay as they are. If that Docker is gone for good, forget the stack with \`${npmLine("pulumi", "stack", "rm", "--force", "--preserve-config", session.stack)}\`; your files stay either way.`,
     );
   }
 }

@@ -1,10 +1,11 @@
 /** `npm run env`: the set-up for a shell, so that plain `pulumi` works in this folder. */
 import { quote } from "../../components/host/shell.ts";
+import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
 import type { Env } from "../run.ts";
 import { prepareStack } from "../session.ts";
 
-export async function env(context: Context, args: string[]): Promise<number> {
+export async function env(context: Context, args: Args): Promise<number> {
   const { additions } = await prepareStack(context, args);
   process.stdout.write(exports(additions));
   return 0;

@@ -1,38 +1,21 @@
 /** `npm run init`: asks a few questions, or takes flags, and writes a new stack's file. */
 import { existsSync, writeFileSync } from "node:fs";
-import { parseArgs } from "node:util";
+import { npmLine } from "../../components/host/shell.ts";
 import { ConfigError, DEFAULT_ROOT } from "../../config.ts";
+import { shown } from "../../config-errors.ts";
+import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
 import { type Answers, REQUIRED, readBack, stackText } from "../init.ts";
 import { Problem, say } from "../say.ts";
-import { parseStackArgs, shortName, stackFile } from "../setup/stack.ts";
+import { shortName, stackFile } from "../setup/stack.ts";
 
-const text = { type: "string" } as const;
-/** Each is a flag: `--address gpu.example.org`. */
-const OPTIONS = {
-  kind: text,
-  address: text,
-  user: text,
-  key: text,
-  "host-key": text,
-  region: text,
-  "ssh-cidr": text,
-  "instance-types": text,
-  root: text,
-  target: text,
-  gpus: text,
-  data: text,
-  force: { type: "boolean" },
-} as const;
-
-export async function init(context: Context, args: string[]): Promise<number> {
-  const isNamed = args.some((arg) => /^(-s|--stack)/.test(arg));
-  const { stack, rest } = parseStackArgs(args, context.env);
-  const flags = readFlags(rest);
+export async function init(context: Context, args: Args): Promise<number> {
+  const { stack, isNamed } = args;
+  const flags = readFlags(args);
   const asks = context.interactive && flags.kind === undefined;
   const answers = asks ? await ask(flags) : (flags as Answers & typeof flags);
-  if (answers.kind !== undefined && !(answers.kind in NAMES)) {
-    throw new Problem(`--kind must be ${Object.keys(NAMES).join(", ")}, not ${answers.kind}`);
+  if (answers.kind !== undefined && !Object.hasOwn(NAMES, answers.kind)) {
+    throw new Problem(`--kind must be ${Object.keys(NAMES).join(", ")}, not ${shown(answers.kind)}`);
   }
   const missing = answers.kind === undefined ? (["kind"] as const) : (REQUIRED[answers.kind] ?? []);
   const absent = missing.filter((key) => (answers as Partial<Answers>)[key] === undefined);
@@ -44,7 +27,7 @@ export async function init(context: Context, args: string[]): Promise<number> {
   const file = stackFile(context.root, name);
   if (existsSync(file) && !flags.force) {
     throw new Problem(
-      `${file} is there already: take another name with \`npm run init -- -s NAME\`, or overwrite it with --force`,
+      `${file} is there already: take another name with \`${npmLine("init", "-s", "NAME")}\`, or overwrite it with --force`,
     );
   }
   const written = stackText(name, answers);
@@ -56,7 +39,7 @@ export async function init(context: Context, args: string[]): Promise<number> {
   }
   writeFileSync(file, written);
   say(
-    `${file}: written. Look at it, then:\n  npm run doctor -- -s ${name}   # whether it can come up\n  npm start -- -s ${name}`,
+    `${file}: written. Look at it, then:\n  ${npmLine("doctor", "-s", name)}   # whether it can come up\n  ${npmLine("start", "-s", name)}`,
   );
   return 0;
 }
@@ -66,17 +49,12 @@ const NAMES: Record<Answers["kind"], string> = { local: "dev", ssh: "lab", aws: 
 
 type Flags = Partial<Answers> & { force?: boolean };
 
-/** @throws Problem naming a flag that is not there */
-function readFlags(args: string[]): Flags {
-  try {
-    const { values } = parseArgs({ args, options: OPTIONS });
-    const { "host-key": hostKey, "ssh-cidr": sshCidr, "instance-types": types, data, ...others } = values;
-    const list = (of: string | undefined) => of?.split(",").map((each) => each.trim());
-    const flags = { ...others, hostKey, sshCidr, instanceTypes: list(types), data: list(data) };
-    return Object.fromEntries(Object.entries(flags).filter(([, of]) => of !== undefined)) as Flags;
-  } catch (error) {
-    throw new Problem(`${(error as Error).message}; there is --${Object.keys(OPTIONS).join(", --")}`);
-  }
+function readFlags({ options }: Args): Flags {
+  const { "host-key": hostKey, "ssh-cidr": sshCidr, "instance-types": types, data, ...others } = options;
+  const list = (of: string | true | undefined) =>
+    (of as string | undefined)?.split(",").map((each) => each.trim());
+  const flags = { ...others, hostKey, sshCidr, instanceTypes: list(types), data: list(data) };
+  return Object.fromEntries(Object.entries(flags).filter(([, of]) => of !== undefined)) as Flags;
 }
 
 async function ask(flags: Flags): Promise<Answers & Flags> {

@@ -1,10 +1,11 @@
 /** `npm run url | shell | logs`: the way into a notebook. */
 import type { NotebookInfo } from "../../components/workspace/notebook.ts";
+import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
 import { type LocalNotebook, lookAtStack, pickNotebook } from "../notebooks.ts";
 import { type Env, handOver } from "../run.ts";
 import { Problem } from "../say.ts";
-import { parseStackArgs, stackOption } from "../setup/stack.ts";
+import { npmCommand } from "../setup/stack.ts";
 
 /** Whether a notebook in this condition will do. */
 type Need = (condition: LocalNotebook["condition"]) => boolean;
@@ -13,14 +14,14 @@ const isUp: Need = (condition) => condition === "up";
 const isThere: Need = (condition) => condition !== "gone";
 
 /** Prints the address of a notebook, alone on its line. */
-export async function url(context: Context, args: string[]): Promise<number> {
+export async function url(context: Context, args: Args): Promise<number> {
   const { notebook } = await findNotebook(context, args);
   process.stdout.write(`${notebook.url}\n`);
   return 0;
 }
 
 /** Opens a shell in a notebook's container. */
-export async function shell(context: Context, args: string[]): Promise<number> {
+export async function shell(context: Context, args: Args): Promise<number> {
   const { notebook, env } = await findNotebook(context, args);
   // A terminal is given only where there is one, so that commands can be piped in.
   const command = process.stdin.isTTY ? notebook.shell : notebook.shell.replace(" -it ", " -i ");
@@ -28,7 +29,7 @@ export async function shell(context: Context, args: string[]): Promise<number> {
 }
 
 /** Follows the log of a notebook; that of a stopped one says what it stopped for. */
-export async function logs(context: Context, args: string[]): Promise<number> {
+export async function logs(context: Context, args: Args): Promise<number> {
   const { notebook, env } = await findNotebook(context, args, isThere);
   return await handOver(notebook.logs, [], { env, shell: true });
 }
@@ -36,26 +37,26 @@ export async function logs(context: Context, args: string[]): Promise<number> {
 /** The notebook that is asked for, and the environment of its commands. @throws Problem when it is not as needed */
 export async function findNotebook(
   context: Context,
-  args: string[],
+  args: Args,
   isEnough: Need = isUp,
 ): Promise<{ notebook: Pick<NotebookInfo, "shell" | "logs"> & { url?: string }; env: Env }> {
-  const { stack, rest } = parseStackArgs(args, context.env);
+  const { stack, names } = args;
   const looked = await lookAtStack(context, stack);
   if (looked === undefined) return await findWithEngine(context, args);
-  const notebook = pickNotebook(looked.notebooks, stack, rest[0]);
+  const notebook = pickNotebook(looked.notebooks, stack, names[0]);
   if (looked.problem) throw looked.problem;
   if (isEnough(notebook.condition)) return { notebook, env: context.env };
   throw new Problem(
-    `${notebook.name} is ${notebook.condition}: \`npm start${stackOption(stack)}\` brings it back`,
+    `${notebook.name} is ${notebook.condition}: \`${npmCommand("start", stack)}\` brings it back`,
   );
 }
 
-async function findWithEngine(context: Context, args: string[]) {
+async function findWithEngine(context: Context, args: Args) {
   // Slow to load, and needed only for a stack that is elsewhere.
   const { openSession, requireStack } = await import("../session.ts");
   const { readOutputs } = await import("../outputs.ts");
   const session = await openSession(context, args);
   await requireStack(session);
   const { notebooks = [] } = await readOutputs(session);
-  return { notebook: pickNotebook(notebooks, session.stack, session.rest[0]), env: session.env };
+  return { notebook: pickNotebook(notebooks, session.stack, args.names[0]), env: session.env };
 }

@@ -1,12 +1,13 @@
 /** `npm run purge`: removes what gpubox put below `code/` and `data/`, after asking; what is the person's stays. */
 import type { SshConnection } from "../../components/host/ssh-command.ts";
+import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
 import { runHostScript } from "../host-scripts.ts";
 import { findWay } from "../remote.ts";
 import { Problem, say } from "../say.ts";
 import { readConfig } from "../setup/config.ts";
 import { confirm } from "../setup/packages.ts";
-import { parseStackArgs, shortName, stackOption } from "../setup/stack.ts";
+import { npmCommand, shortName } from "../setup/stack.ts";
 
 const KINDS = ["code", "data"] as const;
 
@@ -21,12 +22,8 @@ export interface PutEntry {
   kilobytes: number;
 }
 
-export async function purge(context: Context, args: string[]): Promise<number> {
-  const { stack, rest } = parseStackArgs(args, context.env);
-  const confirmed = rest.some((arg) => /^(-y|--yes)$/.test(arg));
-  const names = rest.filter((arg) => !/^(-y|--yes)$/.test(arg));
-  const option = names.find((name) => name.startsWith("-"));
-  if (option) throw new Problem(`there is no option ${option}; it takes names like data/pets, and --yes`);
+export async function purge(context: Context, args: Args): Promise<number> {
+  const { stack, names, options } = args;
   const { root, entries: configured } = readConfigured(context, stack);
   const connection = await findWay(context, stack);
   const entries = chooseEntries(await putEntries(context, root, connection), names);
@@ -38,14 +35,15 @@ export async function purge(context: Context, args: string[]): Promise<number> {
   }
   for (const entry of entries) {
     const note = configured.includes(nameOf(entry))
-      ? ` (still in Pulumi.${shortName(stack)}.yaml: the next \`npm start${stackOption(stack)}\` brings it back)`
+      ? ` (still in Pulumi.${shortName(stack)}.yaml: the next \`${npmCommand("start", stack)}\` brings it back)`
       : "";
     say(`${nameOf(entry)}  ${sizeText(entry)}${note}\n${entry.paths.map((path) => `  ${path}`).join("\n")}`);
   }
-  if (!confirmed && !context.interactive) {
-    throw new Problem("there is no terminal to ask at: confirm with `npm run purge -- --yes`");
+  if (!options.yes && !context.interactive) {
+    const again = npmCommand("purge", stack, ...names, "--yes");
+    throw new Problem(`there is no terminal to ask at: confirm with \`${again}\``);
   }
-  if (!confirmed && !(await confirm("remove these, but no file that you changed or added?"))) {
+  if (!options.yes && !(await confirm("remove these, but no file that you changed or added?"))) {
     say("nothing was removed");
     return 1;
   }

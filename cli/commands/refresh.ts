@@ -1,18 +1,20 @@
 /** `npm run refresh`: takes into the state what was changed behind the engine's back. */
+import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
 import { findHalted, startAgain } from "../own-containers.ts";
 import { finishInterrupted } from "../reconcile.ts";
 import { recover } from "../recover.ts";
 import { say } from "../say.ts";
 import { prepareStack, runEngine } from "../session.ts";
+import { npmCommand } from "../setup/stack.ts";
 
-export async function refresh(context: Context, args: string[]): Promise<number> {
+export async function refresh(context: Context, args: Args): Promise<number> {
   const session = await prepareStack(context, args);
   await recover(session);
   const state = await finishInterrupted(session);
   // A refresh would forget a container that is stopped, and the next run then finds its name taken.
   for (const { name, why } of await startAgain(session, await findHalted(session, state))) {
-    say(`${name} cannot be started (${why}): \`npm start\` makes it anew`);
+    say(`${name} cannot be started (${why}): \`${npmCommand("start", session.stack)}\` makes it anew`);
   }
   return await runEngine(session, "refresh", context.interactive ? [] : ["--yes", "--non-interactive"]);
 }

@@ -1,22 +1,28 @@
 /** `npm run schema`: writes the JSON schema of the stack files; with `--check`, only compares. */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
 import { Problem, say } from "../say.ts";
 
-export async function schema({ root }: Context, args: string[]): Promise<number> {
+export async function schema(context: Context, args: Args): Promise<number> {
+  await writeSchema(context, args.options.check === true);
+  return 0;
+}
+
+/** @param only whether it is looked at alone. @throws Problem where it is not what config.ts says then */
+export async function writeSchema({ root }: Context, only: boolean): Promise<void> {
   const file = join(root, "schema", "stack.json");
   // Loads Pulumi's SDK, which no other command needs.
   const { stackJsonSchema } = await import("../../config.ts");
   const text = `${JSON.stringify(stackJsonSchema(), null, 2)}\n`;
-  if (args.includes("--check")) {
-    if (readOrEmpty(file) === text) return 0;
+  if (only) {
+    if (readOrEmpty(file) === text) return;
     throw new Problem("schema/stack.json is not what config.ts says: run `npm run schema` and commit it");
   }
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, text);
   say("schema/stack.json: written");
-  return 0;
 }
 
 function readOrEmpty(file: string): string {

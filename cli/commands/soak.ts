@@ -1,8 +1,12 @@
 /** `npm run test:soak`: the campaigns of the tests at full length. */
 import { join } from "node:path";
+import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
 import { handOver } from "../run.ts";
 
-export function soak({ root, env }: Context, args: string[]): Promise<number> {
-  return handOver(process.execPath, [join(root, "test", "soak", "main.ts"), ...args], { env, cwd: root });
+export function soak({ root, env }: Context, args: Args): Promise<number> {
+  return handOver(process.execPath, [join(root, "test", "soak", "main.ts"), ...args.rest], {
+    env,
+    cwd: root,
+  });
 }

@@ -1,13 +1,14 @@
 /** `npm run ssh-config`: prints a `Host` entry for a stack's machine, for plain ssh and for editors that work over it. */
 import { type SshConnection, sshConfig } from "../../components/host/ssh-command.ts";
+import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
 import { readMachine } from "../remote.ts";
 import { capture } from "../run.ts";
 import { Problem } from "../say.ts";
-import { parseStackArgs, readStack, shortName } from "../setup/stack.ts";
+import { npmCommand, readStack, shortName } from "../setup/stack.ts";
 
-export async function sshConfigCommand(context: Context, args: string[]): Promise<number> {
-  const { stack } = parseStackArgs(args, context.env);
+export async function sshConfigCommand(context: Context, args: Args): Promise<number> {
+  const { stack } = args;
   const { host } = readStack(context.root, stack);
   if (host === "local") {
     throw new Problem(
@@ -22,14 +23,16 @@ export async function sshConfigCommand(context: Context, args: string[]): Promis
   return 0;
 }
 
-async function connectionOfMachine(context: Context, args: string[]): Promise<SshConnection> {
+async function connectionOfMachine(context: Context, args: Args): Promise<SshConnection> {
   const { openSession, requireStack } = await import("../session.ts");
   const { readOutputs } = await import("../outputs.ts");
   const session = await openSession(context, args);
   await requireStack(session);
   const { machine } = await readOutputs(session);
   if (!machine)
-    throw new Problem(`stack ${session.stack} has no machine yet: run \`npm start -- -s ${session.stack}\``);
+    throw new Problem(
+      `stack ${session.stack} has no machine yet: run \`${npmCommand("start", session.stack)}\``,
+    );
   return machine.connection;
 }
 

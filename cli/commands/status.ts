@@ -3,13 +3,14 @@ import { existsSync } from "node:fs";
 import { conditionOf, explain } from "../../components/host/condition.ts";
 import { type MachineInfo, scriptText } from "../../components/host/host.ts";
 import type { SshConnection } from "../../components/host/ssh-command.ts";
+import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
 import { type LocalNotebook, lookAtStack } from "../notebooks.ts";
 import { capture } from "../run.ts";
-import { Problem, say } from "../say.ts";
+import { say } from "../say.ts";
 import type { Session } from "../session.ts";
 import { dockerAddress } from "../setup/daemon.ts";
-import { notUp, parseStackArgs, stackFile, stackOption } from "../setup/stack.ts";
+import { notUp, npmCommand, stackFile } from "../setup/stack.ts";
 import { duration, kernelText, machineLines, readUsage, type Usage } from "../usage.ts";
 
 /** What is shown of a notebook. */
@@ -26,12 +27,10 @@ interface Seen {
   problem?: string;
 }
 
-export async function status(context: Context, args: string[]): Promise<number> {
-  const { stack, rest } = parseStackArgs(args, context.env);
-  const unknown = rest.find((arg) => arg !== "--json");
-  if (unknown) throw new Problem(`status takes -s STACK and --json, not ${unknown}`);
+export async function status(context: Context, args: Args): Promise<number> {
+  const { stack, options } = args;
   const seen = (await seeHere(context, stack)) ?? (await seeElsewhere(context, args));
-  if (rest.includes("--json")) {
+  if (options.json) {
     process.stdout.write(`${JSON.stringify(plain(stack, seen), null, 2)}\n`);
     return 0;
   }
@@ -48,12 +47,13 @@ export async function status(context: Context, args: string[]): Promise<number> 
 
 /** What mends what is wrong; where nothing is, what else there is to know. */
 function advice(stack: string, rows: Row[]): string[] {
+  const start = npmCommand("start", stack);
   const lines = rows.flatMap(({ name, condition, health }) =>
     condition === "gone" || condition === "unknown"
       ? []
-      : (explain(name, { condition, unhealthy: health === "unhealthy" }) ?? []),
+      : (explain(name, { condition, unhealthy: health === "unhealthy" }, start) ?? []),
   );
-  return lines.length > 0 ? lines : [`links with their tokens: npm run url${stackOption(stack)}`];
+  return lines.length > 0 ? lines : [`links with their tokens: ${npmCommand("url", stack)}`];
 }
 
 /** What `--json` prints: no token is in it. */
@@ -150,15 +150,12 @@ function withFigures(rows: Row[], usage: Usage | undefined): Seen {
 const OFF = ["stopped", "stopping", "gone"];
 
 /** A stack that is elsewhere: what the last run said of it, and what its machine says now. */
-async function seeElsewhere(context: Context, args: string[]): Promise<Seen> {
+async function seeElsewhere(context: Context, args: Args): Promise<Seen> {
   // Slow to load, and needed only here.
   const { isStackThere, openSession } = await import("../session.ts");
   const { readOutputs } = await import("../outputs.ts");
   const { readMachine } = await import("../remote.ts");
-  const session = await openSession(
-    context,
-    args.filter((arg) => arg !== "--json"),
-  );
+  const session = await openSession(context, args);
   if (!(await isStackThere(session))) return { rows: [] };
   const { notebooks = [], machine, codeFolder } = await readOutputs(session);
   const rows: Row[] = notebooks.map(({ name, url, gpus }) => ({
@@ -172,11 +169,14 @@ async function seeElsewhere(context: Context, args: string[]): Promise<Seen> {
     return { rows };
   const made = machine && { ...machine, state: await stateOnAws(session) };
   if (made && OFF.includes(made.state)) {
-    const option = stackOption(session.stack);
     const stopped = rows.map(
       (row): Row => ({ ...row, condition: made.state === "gone" ? "gone" : "stopped" }),
     );
-    return { rows: stopped, machine: made, problem: `\`npm start${option}\` brings it back` };
+    return {
+      rows: stopped,
+      machine: made,
+      problem: `\`${npmCommand("start", session.stack)}\` brings it back`,
+    };
   }
   try {
     const connection = machine?.connection ?? readMachine(context.root, session.stack).connection;

@@ -1,25 +1,20 @@
 /** `npm run stop`: stops the notebooks and keeps everything; `npm start` brings them back. */
 import type Docker from "dockerode";
+import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
 import { containersOf, nameOf } from "../reconcile.ts";
 import { Problem, say } from "../say.ts";
 import { openSession, requireStack, type Session } from "../session.ts";
 import { daemonsWord, dockerAddress, dockerClient, howToBeAllowed, pingDocker } from "../setup/daemon.ts";
-import { parseStackArgs, readStack } from "../setup/stack.ts";
+import { npmCommand, readStack } from "../setup/stack.ts";
 import { readState, type State } from "../state.ts";
 import { findPlaces, isStackFileThere, readStateFile } from "../state-file.ts";
 
-export async function stop(context: Context, args: string[]): Promise<number> {
-  const { stack, rest: names } = parseStackArgs(args, context.env);
-  const option = names.find((name) => name.startsWith("-"));
-  if (option) {
-    throw new Problem(
-      `stop: there is no option ${option}; \`npm run stop -- NOTEBOOK\` stops that one, and \`npm run stop\` all`,
-    );
-  }
+export async function stop(context: Context, args: Args): Promise<number> {
+  const { stack, names } = args;
   const { host } = readStack(context.root, stack);
-  if (host === "aws") return await stopOnAws(context, args, names);
-  if (host === "ssh") return await stopBySsh(context, args, names);
+  if (host === "aws") return await stopOnAws(context, args);
+  if (host === "ssh") return await stopBySsh(context, args);
   const address = dockerAddress(context.env);
   const ping = await pingDocker(address.host);
   if (ping === "denied") throw new Problem(howToBeAllowed(address.host));
@@ -38,24 +33,24 @@ export async function stop(context: Context, args: string[]): Promise<number> {
   return 0;
 }
 
-async function openStack(context: Context, args: string[]): Promise<Session> {
+async function openStack(context: Context, args: Args): Promise<Session> {
   const session = await openSession(context, args);
   await requireStack(session);
   return session;
 }
 
-async function stopBySsh(context: Context, args: string[], names: string[]): Promise<number> {
+async function stopBySsh(context: Context, args: Args): Promise<number> {
   const { openRemote } = await import("../remote.ts");
   const session = await openStack(context, args);
   const state = await readState(session);
   const { docker } = await openRemote(context.root, session.stack);
-  await stopThem(docker.host, session.stack, state, names);
+  await stopThem(docker.host, session.stack, state, args.names);
   return 0;
 }
 
 /** The whole machine: it costs money while it runs. */
-async function stopOnAws(context: Context, args: string[], names: string[]): Promise<number> {
-  if (names.length > 0) {
+async function stopOnAws(context: Context, args: Args): Promise<number> {
+  if (args.names.length > 0) {
     throw new Problem(
       "stop: on AWS the whole machine is stopped, as that is what costs money: name no notebook",
     );
@@ -63,7 +58,7 @@ async function stopOnAws(context: Context, args: string[], names: string[]): Pro
   const { findMachine, stopMachine } = await import("../aws.ts");
   const session = await openStack(context, args);
   const machine = await findMachine(session, await readState(session));
-  if (machine) await stopMachine(machine);
+  if (machine) await stopMachine(session, machine);
   else say(`stack ${session.stack} has no machine`);
   return 0;
 }
@@ -80,12 +75,12 @@ async function stopThem(host: string, stack: string, state: State, names: string
   const isMeant = (container: Docker.ContainerInfo) =>
     names.length === 0 || names.includes(nameOf(container));
   const toStop = containers.filter((container) => isMeant(container) && container.State in STOPPED);
-  await Promise.all(toStop.map((container) => stopOne(host, docker, container)));
+  await Promise.all(toStop.map((container) => stopOne(host, stack, docker, container)));
   const stopped = toStop.map((container) => `${nameOf(container)}${STOPPED[container.State]}`);
   say(
     toStop.length === 0
       ? `stack ${stack}: no notebook is running`
-      : `stopped ${stopped.join(", ")}; \`npm start\` brings ${toStop.length === 1 ? "it" : "them"} back`,
+      : `stopped ${stopped.join(", ")}; \`${npmCommand("start", stack)}\` brings ${toStop.length === 1 ? "it" : "them"} back`,
   );
 }
 
@@ -96,12 +91,17 @@ const STOPPED: Record<string, string> = {
   restarting: " (it was started again and again)",
 };
 
-async function stopOne(host: string, docker: Docker, container: Docker.ContainerInfo): Promise<void> {
+async function stopOne(
+  host: string,
+  stack: string,
+  docker: Docker,
+  container: Docker.ContainerInfo,
+): Promise<void> {
   try {
     await docker.getContainer(container.Id).stop();
   } catch (error) {
     // It has stopped by itself, or is gone.
     if ([304, 404].includes((error as { statusCode?: number }).statusCode ?? 0)) return;
-    throw new Problem(`${nameOf(container)} cannot be stopped: ${daemonsWord(host, error)}`);
+    throw new Problem(`${nameOf(container)} cannot be stopped: ${daemonsWord(host, error, stack)}`);
   }
 }

@@ -5,6 +5,7 @@ import { connect, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { tunnelCommand } from "../../components/host/ssh-command.ts";
 import type { NotebookInfo } from "../../components/workspace/notebook.ts";
+import type { Args } from "../args.ts";
 import { openBrowser } from "../browser.ts";
 import type { Context } from "../context.ts";
 import { pickNotebook } from "../notebooks.ts";
@@ -12,12 +13,12 @@ import { readOutputs } from "../outputs.ts";
 import { reach } from "../remote.ts";
 import { handOver } from "../run.ts";
 import { Problem, say } from "../say.ts";
-import { isLocal, openSession, requireStack, type Session } from "../session.ts";
+import { isLocal, openSession, requireStack } from "../session.ts";
 
 /** How long ssh may take until the tunnel is there, in milliseconds. */
 const PATIENCE = 30_000;
 
-export async function tunnel(context: Context, args: string[]): Promise<number> {
+export async function tunnel(context: Context, args: Args): Promise<number> {
   const session = await openSession(context, args);
   if (isLocal(session.settings)) {
     throw new Problem(`stack ${session.stack} is on this machine: its urls answer without a tunnel`);
@@ -25,7 +26,7 @@ export async function tunnel(context: Context, args: string[]): Promise<number> 
   await requireStack(session);
   const { notebooks = [], machine } = await readOutputs(session);
   // A name that is not there is refused before anything is opened.
-  pickNotebook(notebooks, session.stack, session.rest[0]);
+  pickNotebook(notebooks, session.stack, args.names[0]);
   const elsewhere = notebooks.filter(({ url }) => new URL(url).hostname === "127.0.0.1");
   if (elsewhere.length === 0) throw new Problem(`stack ${session.stack} has no notebook that needs a tunnel`);
   const connection = machine?.connection ?? (await reach(context.root, session.stack));
@@ -41,7 +42,7 @@ export async function tunnel(context: Context, args: string[]): Promise<number> 
   if (await Promise.race([untilOpen(ends[0]?.port ?? 0), ended.then(() => false)])) {
     process.stdout.write(`${urls.join("\n")}\n`);
     say(`the tunnel to ${connection.address} is open until you end it with Ctrl-C`);
-    const shown = urlAt(...chosen(ends, session));
+    const shown = urlAt(...chosen(ends, args.names[0]));
     if (context.interactive && !(await openBrowser(shown, session.env))) say(`open this yourself: ${shown}`);
   }
   return await ended;
@@ -50,7 +51,7 @@ export async function tunnel(context: Context, args: string[]): Promise<number> 
 /** The notebook that was asked for, the first one by default, and its port here. */
 function chosen(
   ends: { notebook: NotebookInfo; port: number }[],
-  { rest: [name] }: Session,
+  name: string | undefined,
 ): [string, number] {
   const end = ends.find(({ notebook }) => notebook.name === name) ?? ends[0];
   return [end?.notebook.url ?? "", end?.port ?? 0];

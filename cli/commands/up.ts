@@ -1,4 +1,6 @@
 /** `npm start`: sets up what is missing, then `pulumi up`, then says where the notebooks are. */
+
+import type { Args } from "../args.ts";
 import { type Consent, consent, displayArgs, leaves, lookAhead, type Plan } from "../consent.ts";
 import type { Context } from "../context.ts";
 import { readOutputs, type StackOutputs, summary } from "../outputs.ts";
@@ -9,11 +11,11 @@ import { formatSeconds, say } from "../say.ts";
 import { prepareStack, runEngine, type Session } from "../session.ts";
 import { dockerAddress, pingDocker } from "../setup/daemon.ts";
 import { confirm } from "../setup/packages.ts";
-import { parseStackArgs, readStack } from "../setup/stack.ts";
+import { readStack } from "../setup/stack.ts";
 import { lastUpdate, type State } from "../state.ts";
 import { findPlaces, readStateFile, type Update } from "../state-file.ts";
 
-export async function up(context: Context, args: string[]): Promise<number> {
+export async function up(context: Context, args: Args): Promise<number> {
   if (!(await isReady(context, args))) return 1;
   const session = await prepareStack(context, args);
   await recover(session);
@@ -81,8 +83,8 @@ async function finish(session: Session, outputs: StackOutputs, unchanged: boolea
  * Whether a stack that is not up yet can come up, found out before anything is downloaded or built. One that is up was looked at
  * then, and the program looks again at what it is about to change.
  */
-async function isReady(context: Context, args: string[]): Promise<boolean> {
-  const { stack } = parseStackArgs(args, context.env);
+async function isReady(context: Context, args: Args): Promise<boolean> {
+  const { stack } = args;
   const place = findPlaces(context, stack);
   const resources = place && readStateFile(place)?.deployment.resources;
   if (resources && resources.length > 0) return true;

@@ -1,18 +1,17 @@
 /** `npm run update`: moves the branches and tags of `code` entries on, without running the program. */
 import type { SshConnection } from "../../components/host/ssh-command.ts";
 import type { CodeParameters } from "../../components/workspace/code.ts";
+import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
 import { runHostScript } from "../host-scripts.ts";
 import { findWay } from "../remote.ts";
 import { Problem, say } from "../say.ts";
 import { readConfig } from "../setup/config.ts";
-import { notUp, parseStackArgs, shortName } from "../setup/stack.ts";
+import { notUp, shortName } from "../setup/stack.ts";
 import { findPlaces, isStackFileThere } from "../state-file.ts";
 
-export async function update(context: Context, args: string[]): Promise<number> {
-  const { stack, rest: names } = parseStackArgs(args, context.env);
-  const option = names.find((name) => name.startsWith("-"));
-  if (option) throw new Problem(`there is no option ${option}; it takes the folders of \`code\` entries`);
+export async function update(context: Context, args: Args): Promise<number> {
+  const { stack, names } = args;
   const entries = chooseEntries(await codeEntries(context, stack), names);
   if (entries.length === 0) {
     throw new Problem(

@@ -12,6 +12,7 @@ import {
 } from "../../components/host/docker-api.ts";
 import type { Env } from "../run.ts";
 import { Problem } from "../say.ts";
+import { npmCommand } from "./stack.ts";
 
 export {
   askDocker,
@@ -92,17 +93,17 @@ export async function pingDocker(host: string, patience = 5_000): Promise<Ping> 
 }
 
 /** What to tell the person when a question to a daemon failed. */
-export function daemonProblem(host: string, error: unknown): Problem {
+export function daemonProblem(host: string, error: unknown, stack: string): Problem {
   if (isDenied(error)) return new Problem(howToBeAllowed(host));
   const reason = error instanceof Error ? error.message : String(error);
   return new Problem(
-    `no Docker daemon answers at ${host} (${reason}): run \`npm start\`, which starts it or says what to do`,
+    `no Docker daemon answers at ${host} (${reason}): run \`${npmCommand("start", stack)}\`, which starts it or says what to do`,
   );
 }
 
 /** What a daemon has against what its client asked for, in a line. @throws Problem where it does not answer at all */
-export function daemonsWord(host: string, error: unknown): string {
+export function daemonsWord(host: string, error: unknown, stack: string): string {
   const { statusCode, json, message } = error as Error & { statusCode?: number; json?: { message?: string } };
-  if (statusCode === undefined) throw daemonProblem(host, error);
+  if (statusCode === undefined) throw daemonProblem(host, error, stack);
   return (json?.message ?? message).trim().replace(/\s*\n\s*/g, "; ");
 }

@@ -14,31 +14,35 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseDocument } from "yaml";
+import { npmLine } from "../../components/host/shell.ts";
 import type { HostConfig } from "../../config.ts";
-import { ConfigError, KEYS, NAMESPACE, nearest } from "../../config-errors.ts";
+import { ConfigError, KEYS, NAMESPACE, nearest, shown } from "../../config-errors.ts";
 import { type ConfigFile, readConfigFile } from "../../config-file.ts";
 import type { Context } from "../context.ts";
-import { mustRun, type RunOptions } from "../run.ts";
+import { type Env, mustRun, type RunOptions } from "../run.ts";
 import { Problem, step } from "../say.ts";
 
 const DEFAULT_STACK = "dev";
 
-/** The arguments of a command, taken apart. */
+/** What of a command's arguments is about the stack. */
 export interface StackArgs {
   /** As the person wrote it; may be `organization/project/name`. */
   stack: string;
-  /** The arguments without `-s NAME`; they are the engine's to understand. */
+  /** The arguments without `-s NAME`. */
   rest: string[];
 }
+
+/** Pulumi's rule for each part of a name; and a first letter by which it is no option, and no folder. */
+const NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$/;
 
 /**
  * Finds `-s NAME` or `--stack NAME`; without it PULUMI_STACK says which, else it is dev.
  *
- * @throws Problem when the name is missing
+ * @throws Problem when the name is missing, or none that a stack can have, or there are two
  */
-export function parseStackArgs(args: string[], env: Context["env"]): StackArgs {
+export function parseStackArgs(args: string[], env: Env): StackArgs & { isNamed: boolean } {
   const rest: string[] = [];
-  let stack: string | undefined;
+  let named: string | undefined;
   for (let at = 0; at < args.length; at++) {
     const arg = args[at] as string;
     const match = /^(--stack)(?:=(.*))?$/s.exec(arg) ?? /^(-s)(?:=?(.+))?$/s.exec(arg);
@@ -46,11 +50,24 @@ export function parseStackArgs(args: string[], env: Context["env"]): StackArgs {
       rest.push(arg);
       continue;
     }
-    const [, option, name = args[++at]] = match;
-    if (!name) throw new Problem(`${option} needs the name of a stack, as in \`-s lab\``);
-    stack = name;
+    const [, option = "", name = args[++at]] = match;
+    if (!name || name.startsWith("-"))
+      throw new Problem(`${option} needs the name of a stack, as in \`-s lab\``);
+    if (named !== undefined && named !== name)
+      throw new Problem(
+        `-s is given twice, with ${shown(named)} and ${shown(name)}: which of them is meant?`,
+      );
+    named = name;
   }
-  return { stack: stack ?? (env.PULUMI_STACK || DEFAULT_STACK), rest };
+  const stack = named ?? (env.PULUMI_STACK || DEFAULT_STACK);
+  const parts = stack.split("/");
+  if (parts.length > 3 || !parts.every((part) => NAME.test(part))) {
+    const from = named === undefined ? "PULUMI_STACK" : "-s";
+    throw new Problem(
+      `${from} ${shown(stack.length > 120 ? `${stack.slice(0, 120)}…` : stack)}: no stack can be called that: a name is up to 100 letters from a to z, digits, _ . -, and begins with a letter, a digit or _`,
+    );
+  }
+  return { stack, isNamed: named !== undefined, rest };
 }
 
 /** A stack's name as its file has it: `lab` of `organization/gpubox/lab`. */
@@ -58,14 +75,20 @@ export function shortName(stack: string): string {
   return stack.slice(stack.lastIndexOf("/") + 1);
 }
 
-/** What an npm command needs to be about a stack: nothing for the one it is about by itself. */
-export function stackOption(stack: string): string {
-  return stack === DEFAULT_STACK ? "" : ` -- -s ${stack}`;
+/**
+ * An npm command of ours as a person types it, about a stack: the only way to write one into a message. It names the stack wherever
+ * without that another could be meant.
+ *
+ * @param words its other arguments
+ */
+export function npmCommand(script: string, stack: string, ...words: string[]): string {
+  const isMeant = stack === DEFAULT_STACK && !process.env.PULUMI_STACK;
+  return npmLine(script, ...words, ...(isMeant ? [] : ["-s", stack]));
 }
 
 /** That a stack is not up. */
 export function notUp(stack: string): Problem {
-  return new Problem(`stack ${stack} is not up: run \`npm start${stackOption(stack)}\``);
+  return new Problem(`stack ${stack} is not up: run \`${npmCommand("start", stack)}\``);
 }
 
 /** File of a stack's configuration. */
@@ -99,7 +122,7 @@ export interface StackSettings {
  */
 export function readStackFile(root: string, stack: string): ConfigFile {
   const file = stackFile(root, stack);
-  if (!existsSync(file)) throw noSuchFile(root, stack, file);
+  if (!existsSync(file)) throw noSuchStack(root, stack);
   return told(() => readConfigFile(contents(file), shortName(stack)));
 }
 
@@ -151,11 +174,11 @@ export function readStack(root: string, stack: string): StackSettings {
 
 const KIND_WORDS = '"local", "ssh" or "aws"';
 
-/** That there is no such stack. */
-function noSuchFile(root: string, stack: string, file: string): Problem {
+/** That there is no such stack, and which there are. */
+export function noSuchStack(root: string, stack: string): Problem {
   const names = readdirSync(root).flatMap((entry) => /^Pulumi\.(.+)\.yaml$/.exec(entry)?.[1] ?? []);
   return new Problem(
-    `there is no stack ${stack}: ${file} does not exist. There is ${names.join(", ")}; for a new one: \`npm run init -- -s ${shortName(stack)}\``,
+    `there is no stack ${stack}: ${stackFile(root, stack)} does not exist. There is ${names.join(", ") || "none"}; for a new one: \`${npmLine("init", "-s", shortName(stack))}\``,
   );
 }
 

@@ -24,7 +24,7 @@ export async function startDaemon(context: Context, machine: Machine): Promise<v
     if (existsSync("/etc/init.d/docker") && (await byScript(context, machine))) return;
     await byHand(context, machine);
   });
-  if (!machine.systemd) say("docker: there is no systemd here, so after a reboot run `npm start` again");
+  if (!machine.systemd) say("docker: there is no systemd here, so after a reboot bring the stack up again");
 }
 
 async function bySystemd(context: Context, machine: Machine): Promise<void> {

@@ -26,8 +26,12 @@ export function readStatus(status: string): Said {
 /** Docker's words for states, by those that its sentences begin with, where these differ. */
 const STATES: Record<string, string> = { Up: "running", Removal: "removing" };
 
-/** What is to be known of a notebook in this condition, and what mends it; undefined where it runs, or was simply stopped. */
-export function explain(name: string, { condition, unhealthy }: Said): string | undefined {
+/**
+ * What is to be known of a notebook in this condition, and what mends it; undefined where it runs, or was simply stopped.
+ *
+ * @param start the command that brings its stack up
+ */
+export function explain(name: string, { condition, unhealthy }: Said, start: string): string | undefined {
   switch (condition) {
     case "up":
       return unhealthy
@@ -36,12 +40,12 @@ export function explain(name: string, { condition, unhealthy }: Said): string | 
     case "stopped":
       return undefined;
     case "paused":
-      return `${name} is paused: \`npm start\` has it go on`;
+      return `${name} is paused: \`${start}\` has it go on`;
     case "created":
-      return `${name} was made and has not run yet: \`npm start\` starts it`;
+      return `${name} was made and has not run yet: \`${start}\` starts it`;
     case "restarting":
-      return `${name} stops again and again: \`docker logs ${name}\` shows why; \`npm start\` makes it anew`;
+      return `${name} stops again and again: \`docker logs ${name}\` shows why; \`${start}\` makes it anew`;
     default:
-      return `${name} is ${condition}, as Docker calls one that it could not remove: \`npm start\` makes it anew`;
+      return `${name} is ${condition}, as Docker calls one that it could not remove: \`${start}\` makes it anew`;
   }
 }

@@ -16,7 +16,7 @@ import { type GpuFindings, gpuInventory, NVIDIA_DETAIL_ARGS, NVIDIA_SMI_ARGS } f
 import type { DockerHost, GpuInventory, HostRun, HostScriptArgs } from "./host.ts";
 import { lastLine, scriptCommand, scriptText } from "./host.ts";
 import { architecture, type DockerInfo, daemonFacts, type Machine } from "./inspection.ts";
-import { existing } from "./owner.ts";
+import { existing, stackName } from "./owner.ts";
 import {
   type ExistingContainer,
   furtherFolders,
@@ -26,6 +26,7 @@ import {
   refuse,
   rootFolders,
 } from "./preflight.ts";
+import { npmLine } from "./shell.ts";
 import { stackOwner } from "./stack-owner.ts";
 import { checkoutChecks } from "./volume-checks.ts";
 
@@ -110,12 +111,12 @@ export class LocalHost extends pulumi.ComponentResource implements DockerHost {
  */
 export async function inspectLocalMachine(needs: HostNeeds, root: string): Promise<Machine> {
   const daemon = ownDockerHost();
-  const problem = elsewhere(daemon, "DOCKER_HOST", `Pulumi.${needs.stack.split("/").at(-1)}.yaml`);
+  const problem = elsewhere(daemon, "DOCKER_HOST", `Pulumi.${stackName(needs.stack)}.yaml`);
   if (problem) throw new pulumi.RunError(problem);
   const { info, facts } = await lookAtLocalMachine(needs, root, daemon).catch((error: Error) => {
     if (isDenied(error)) throw new pulumi.RunError(howToBeAllowed(daemon));
     throw new pulumi.RunError(
-      `no Docker daemon answers on this machine (${error.message}); nothing was created. Run \`npm start\`, which installs or starts one, or start it yourself: \`sudo systemctl start docker\``,
+      `no Docker daemon answers on this machine (${error.message}); nothing was created. Run \`${npmLine("start", "-s", stackName(needs.stack))}\`, which installs or starts one, or start it yourself: \`sudo systemctl start docker\``,
     );
   });
   refuse("this machine", preflightProblems(needs, facts));

@@ -1,8 +1,9 @@
 /** What the notebooks that a stack has on a host are at. Pure. */
 import { type Check, check } from "./check.ts";
 import { explain, readStatus } from "./condition.ts";
-import { isOwn } from "./owner.ts";
+import { isOwn, stackName } from "./owner.ts";
 import type { HostFacts, HostNeeds } from "./preflight.ts";
+import { npmLine } from "./shell.ts";
 
 /** A check for each notebook whose container is there; `npm start` brings back all of them, so none fails. */
 export function notebookChecks(needs: HostNeeds, { containers }: HostFacts): Check[] {
@@ -11,6 +12,13 @@ export function notebookChecks(needs: HostNeeds, { containers }: HostFacts): Che
     if (status === undefined) return [];
     const said = readStatus(status);
     const found = said.unhealthy ? `${said.condition} (unhealthy)` : said.condition;
-    return [check(`notebook ${name}`, { found, needed: "up or stopped" }, explain(name, said), "warn")];
+    return [
+      check(
+        `notebook ${name}`,
+        { found, needed: "up or stopped" },
+        explain(name, said, npmLine("start", "-s", stackName(needs.stack))),
+        "warn",
+      ),
+    ];
   });
 }

@@ -103,3 +103,6 @@ function userName(): string {
     return `user ${process.getuid?.()}`;
   }
 }
+
+/** `dev` of `gpubox/dev`, as labels have it. */
+export const stackName = (label: string): string => label.slice(label.lastIndexOf("/") + 1);

@@ -8,7 +8,8 @@ import { gpuChecks } from "./gpu-checks.ts";
 import type { GpuInventory } from "./host.ts";
 import { machineChecks } from "./machine-checks.ts";
 import { notebookChecks } from "./notebook-checks.ts";
-import { type Existing, type Holdings, isOwn } from "./owner.ts";
+import { type Existing, type Holdings, isOwn, stackName } from "./owner.ts";
+import { npmLine } from "./shell.ts";
 import { checkoutChecks, type MountedPath, volumeChecks } from "./volume-checks.ts";
 
 /** What a stack is about to ask of a host. */
@@ -123,14 +124,14 @@ function portProblem(
 function stackProblem(needs: HostNeeds, { containers, networks, volumes }: HostFacts) {
   const others = [...containers, ...networks, ...volumes].filter((each) => isOthersOfName(each, needs));
   if (others.length === 0) return undefined;
-  const name = needs.stack.split("/").at(-1);
+  const name = stackName(needs.stack);
   const madeBy = others.flatMap((each) => each.madeBy ?? []).at(0) ?? "nothing on it says by whom";
   const what = others.map((each) => `${each.kind} ${each.name}`).join(", ");
   return [
     `a stack ${name} is on this Docker daemon already, and this state knows nothing of it (${madeBy}): ${what}`,
-    "  if it is somebody else's, take another name:  npm run init -- -s NAME",
+    `  if it is somebody else's, take another name:  ${npmLine("init", "-s", "NAME")}`,
     "  if it is yours, go on with the state that has it: that user, that HOME, that PULUMI_BACKEND_URL",
-    `  if it is yours and that state is lost, take it over:  npm run adopt -- -s ${name}`,
+    `  if it is yours and that state is lost, take it over:  ${npmLine("adopt", "-s", name)}`,
   ].join("\n");
 }
 
@@ -150,7 +151,7 @@ function networkProblem(needs: HostNeeds, facts: HostFacts) {
   const owner = otherOwner(needs, facts.networks, name);
   return (
     owner &&
-    `a network named ${name} is there already, made by ${owner}: use a stack of another name, which \`npm run init -- -s NAME\` makes`
+    `a network named ${name} is there already, made by ${owner}: use a stack of another name, which \`${npmLine("init", "-s", "NAME")}\` makes`
   );
 }
 

@@ -142,7 +142,7 @@ describeWithDaemon("a notebook's container", () => {
     expect(await shown()).toMatch(/^container1 +paused +http/);
     const checks = await doctor();
     expect(checks.exitCode, checks.all).toBe(0);
-    expect(checks.all).toContain("container1 is paused: `npm start` has it go on");
+    expect(checks.all).toContain("container1 is paused: `npm start -- -s dev` has it go on");
     expect((await start()).stdout).toMatch(/^unchanged/m);
     expect(await state()).toBe("running");
     await stack.container.pause();

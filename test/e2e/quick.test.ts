@@ -7,6 +7,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
+import { engineOptions } from "../../cli/engine-options.ts";
 import { type Daemon, startDaemon } from "../support/daemon.ts";
 import { status } from "../support/jupyter.ts";
 import { createPerson, type Person } from "../support/person.ts";
@@ -62,6 +63,27 @@ describeWithDaemon("quick commands", () => {
     await person?.remove();
     await daemon?.end();
     rmSync(bin, { recursive: true });
+  });
+
+  it.each([
+    "up",
+    "preview",
+    "refresh",
+    "destroy",
+  ] as const)("know the options of pulumi %s", async (command) => {
+    const { stdout } = await person.npm("pulumi", command, "--help");
+    const lines = stdout.matchAll(/^ +(?:-(?<short>\w), )? *--(?<name>[a-z-]+)(?: (?<type>\S+))? {2,}/gm);
+    const options = [...lines].map(({ groups: { short, name = "", type } = {} }) => {
+      // What has a value of its own, as `string[="true"]`, need not be given one; "false" is a word of the description.
+      const takesValue = type !== undefined && type !== "false" && !type.includes("[=");
+      return [name, { type: takesValue ? "string" : "boolean", ...(short && { short }) }];
+    });
+    const { stack, help, ...others } = Object.fromEntries(options);
+    expect({ stack, help }).toEqual({
+      stack: { type: "string", short: "s" },
+      help: { type: "boolean", short: "h" },
+    });
+    expect(engineOptions(command)).toEqual(others);
   });
 
   it("url prints what start printed, and it works", async () => {

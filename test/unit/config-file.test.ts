@@ -138,7 +138,7 @@ describe("a stack's file that is wrong", () => {
     expect(refusal(() => readStack(root, "lab"))).toMatch(
       line.startsWith("gpubox:host") ? /gpubox:host/ : line.slice(0, 40),
     );
-    await expect(prepareStack(context, ["-s", "lab"])).rejects.toThrow(told?.problem);
+    await expect(prepareStack(context, { stack: "lab", rest: [] })).rejects.toThrow(told?.problem);
   });
 
   it("has everything that is wrong with it told at once", () => {

@@ -1,6 +1,8 @@
 /** What AWS says before anything is made: the image, where the wanted types are to be had, what is there already. */
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
+import { stackName } from "../owner.ts";
+import { npmLine } from "../shell.ts";
 import type { AwsHostArgs } from "./args.ts";
 import { noPlacement, type Placement, type PlacementFacts, placements } from "./capacity.ts";
 import { quotaOf, quotaProblem } from "./quota.ts";
@@ -194,7 +196,7 @@ async function findVolume(
   }
   if (volume) {
     pulumi.log.warn(
-      `data volume ${volume.id} (${volume.size} GB, ${volume.zone}) carries this stack's tag and no machine of the stack is there. Where an earlier \`destroy\` kept it, go on with its files by gpubox:host.dataVolume: {id: ${volume.id}}; \`npm start\` makes no second one beside it, \`pulumi up\` does`,
+      `data volume ${volume.id} (${volume.size} GB, ${volume.zone}) carries this stack's tag and no machine of the stack is there. Where an earlier \`destroy\` kept it, go on with its files by gpubox:host.dataVolume: {id: ${volume.id}}; \`${npmLine("start", "-s", stackName(stack))}\` makes no second one beside it, \`pulumi up\` does`,
     );
   }
   return volume;

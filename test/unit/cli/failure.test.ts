@@ -89,8 +89,14 @@ describe("an error", () => {
   it("of the system is told with the path and what mends it", async () => {
     const isFolder = await thrown(() => writeFileSync(folder, ""));
     expect(explain(isFolder).tell).toBe(`${folder} (open): it is a folder (EISDIR)`);
-    const full = Object.assign(new Error("ENOSPC"), { code: "ENOSPC", syscall: "write", path: "/x" });
-    expect(explain(full).tell).toMatch(/^\/x \(write\): the disk is full: .*GPUBOX_HOME.*\(ENOSPC\)$/);
+    const full = (path?: string) =>
+      explain(Object.assign(new Error("ENOSPC"), { code: "ENOSPC", syscall: "write", path })).tell;
+    expect(full(join(folder, "home", "x"))).toMatch(
+      /home\/x \(write\): the disk is full: .*GPUBOX_HOME.*\(ENOSPC\)$/,
+    );
+    expect(full("/x"), "another folder would not help").toBe(
+      "/x (write): the disk is full: `df -h` shows which disk (ENOSPC)",
+    );
     const missing = await thrown(async () => await once(spawn("no-such-program"), "spawn"));
     expect(explain(missing).tell).toBe("there is no program `no-such-program` on PATH: install it");
   });

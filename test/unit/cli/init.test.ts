@@ -7,9 +7,9 @@ import fc from "fast-check";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { z } from "zod";
-import { init } from "../../../cli/commands/init.ts";
 import { createContext, ROOT } from "../../../cli/context.ts";
 import { type Answers, readBack, stackText } from "../../../cli/init.ts";
+import { runCommand } from "../../../cli/run-command.ts";
 import { stackJsonSchema } from "../../../config.ts";
 
 let root: string;
@@ -23,7 +23,8 @@ afterAll(() => {
   for (const each of made) rmSync(each, { recursive: true, force: true });
 });
 
-const run = (...args: string[]) => init({ ...createContext({}, root), interactive: false }, args);
+const run = (...args: string[]) =>
+  runCommand("init", args, { ...createContext({}, root), interactive: false });
 const file = (name: string) => readFileSync(join(root, `Pulumi.${name}.yaml`), "utf8");
 const HOST_KEY = `ssh-ed25519 ${"A".repeat(68)}`;
 
@@ -105,7 +106,7 @@ describe("npm run init with flags", () => {
     await expect(run()).rejects.toThrow("say --kind");
     await expect(run("--kind", "aws")).rejects.toThrow("say --region and --ssh-cidr");
     await expect(run("--kind", "ssh", "--adress", "gpu")).rejects.toThrow(
-      /--adress.*there is --kind, --address/,
+      /there is no option --adress: did you mean --address\? `npm run init -- --help` says what there is/,
     );
     expect(existsSync(join(root, "Pulumi.aws.yaml"))).toBe(false);
   });
@@ -132,8 +133,8 @@ describe("npm run init on a terminal", () => {
   async function converse(answers: [question: RegExp, keys: string][]): Promise<string> {
     const program = `
       import { createContext } from "${ROOT}/cli/context.ts";
-      import { init } from "${ROOT}/cli/commands/init.ts";
-      process.exitCode = await init({ ...createContext({}, "${root}"), interactive: true }, []);
+      import { runCommand } from "${ROOT}/cli/run-command.ts";
+      process.exitCode = await runCommand("init", [], { ...createContext({}, "${root}"), interactive: true });
     `;
     writeFileSync(join(root, "program.mts"), program);
     const command = `stty cols 80; '${process.execPath}' '${join(root, "program.mts")}'`;

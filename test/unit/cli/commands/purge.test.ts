@@ -11,15 +11,11 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import {
-  chooseEntries as choosePut,
-  type PutEntry,
-  purge,
-  putEntries,
-} from "../../../../cli/commands/purge.ts";
-import { chooseEntries, update, updateEntries } from "../../../../cli/commands/update.ts";
+import { chooseEntries as choosePut, type PutEntry, putEntries } from "../../../../cli/commands/purge.ts";
+import { chooseEntries, updateEntries } from "../../../../cli/commands/update.ts";
 import { createContext } from "../../../../cli/context.ts";
 import { runHostScript } from "../../../../cli/host-scripts.ts";
+import { runCommand } from "../../../../cli/run-command.ts";
 import { Problem } from "../../../../cli/say.ts";
 import type { CodeParameters } from "../../../../components/workspace/code.ts";
 import { gitAs } from "../../../support/git-server.ts";
@@ -50,6 +46,7 @@ afterEach(() => {
 });
 
 const env = () => ({ PATH: process.env.PATH, HOME: home, GIT_CONFIG_NOSYSTEM: "1", CI: "true" });
+const run = (name: string, args: string[]) => runCommand(name, args, context());
 const context = () => createContext(env(), scratch);
 const writeStack = (lines: string[]) =>
   writeFileSync(join(scratch, "Pulumi.dev.yaml"), ["config:", ...lines, ""].join("\n"));
@@ -119,7 +116,7 @@ describe("npm run update", () => {
     [["  gpubox:code: [{ url: file:///x/course, ref: main }]"], [], "stack dev is not up"],
   ])("with %j and %j says what is wrong", async (lines, args, message) => {
     writeStack(lines);
-    await expect(update(context(), args)).rejects.toThrow(message);
+    await expect(run("update", args)).rejects.toThrow(message);
   });
 });
 
@@ -161,7 +158,7 @@ describe("npm run purge", () => {
       `    - { url: "file:///x/pets.zip", sha256: ${"a".repeat(64)} }`,
     ]);
     await putData("pets");
-    await expect(purge(context(), [])).rejects.toThrow("npm run purge -- --yes");
+    await expect(run("purge", [])).rejects.toThrow("npm run purge -- --yes");
     expect(said).toMatch(
       /^data\/pets {2}0\.0 MB \(still in Pulumi\.dev\.yaml: the next `npm start` brings it back\)$/m,
     );
@@ -173,12 +170,12 @@ describe("npm run purge", () => {
     writeStack(["  gpubox:root: ~/mount"]);
     await putData("pets");
     await putData("other");
-    expect(await purge(context(), ["data/pets", "--yes"])).toBe(0);
+    expect(await run("purge", ["data/pets", "--yes"])).toBe(0);
     expect(said).not.toContain("still in");
     expect(readdirSync(join(root, "data")).sort()).toEqual([".gpubox", "other"]);
-    expect(await purge(context(), ["-y"])).toBe(0);
+    expect(await run("purge", ["-y"])).toBe(0);
     expect(readdirSync(join(root, "data"))).toEqual([".gpubox"]);
-    expect(await purge(context(), ["-y"])).toBe(0);
+    expect(await run("purge", ["-y"])).toBe(0);
     expect(said).toContain("there is nothing below ~/mount that gpubox put there");
   });
 
@@ -189,6 +186,6 @@ describe("npm run purge", () => {
     [["  gpubox:root: ~/mount"], ["pets", "-y"], "there is nothing of pets"],
   ])("with %j and %j says what is wrong", async (lines, args, message) => {
     writeStack(lines);
-    await expect(purge(context(), args)).rejects.toThrow(message);
+    await expect(run("purge", args)).rejects.toThrow(message);
   });
 });

@@ -18,10 +18,10 @@ describe("the stack of a command", () => {
     [["--stack", "lab", "--diff"], "lab", ["--diff"]],
     [["--stack=lab", "--yes"], "lab", ["--yes"]],
     [["--yes", "-m", "a message", "-s", "lab"], "lab", ["--yes", "-m", "a message"]],
-    [["-s", "one", "-s", "two"], "two", []],
+    [["-s", "one", "--stack=one"], "one", []],
     [["organization", "-s", "acme/gpubox/lab"], "acme/gpubox/lab", ["organization"]],
   ])("is taken out of %j", (args, stack, rest) => {
-    expect(parse(args)).toEqual({ stack, rest });
+    expect(parse(args)).toEqual({ stack, rest, isNamed: true });
   });
 
   it("is that of PULUMI_STACK where none is named, then dev", () => {
@@ -30,7 +30,12 @@ describe("the stack of a command", () => {
     expect(parse([], { PULUMI_STACK: "" }).stack).toBe("dev");
   });
 
+  it("is one", () => {
+    expect(() => parse(["-s", "one", "-s", "two"])).toThrow("-s is given twice, with one and two");
+  });
+
   it("must have a name", () => {
+    expect(() => parse(["-s", "--yes"])).toThrow("-s needs the name of a stack");
     expect(() => parse(["-s"])).toThrow("-s needs the name of a stack");
     expect(() => parse(["--stack="])).toThrow("--stack needs the name of a stack");
   });

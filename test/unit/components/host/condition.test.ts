@@ -7,16 +7,16 @@ describe("what a container is at", () => {
     ["Up 3 minutes (healthy)", "up", undefined],
     ["Up 1 second (health: starting)", "up", undefined],
     ["Up 2 hours (unhealthy)", "up", /runs and does not answer.*`docker restart nb`.*memory is lost/],
-    ["Up 2 hours (Paused)", "paused", /`npm start` has it go on/],
+    ["Up 2 hours (Paused)", "paused", /`npm start -- -s lab` has it go on/],
     ["Exited (0) 2 hours ago", "stopped", undefined],
     ["Restarting (1) 4 seconds ago", "restarting", /stops again and again: `docker logs nb` shows why/],
-    ["Created", "created", /has not run yet: `npm start`/],
-    ["Dead", "dead", /could not remove: `npm start` makes it anew/],
-    ["Removal In Progress", "removing", /could not remove: `npm start` makes it anew/],
+    ["Created", "created", /has not run yet: `npm start -- -s lab`/],
+    ["Dead", "dead", /could not remove: `npm start -- -s lab` makes it anew/],
+    ["Removal In Progress", "removing", /could not remove: `npm start -- -s lab` makes it anew/],
   ])("%s", (status, condition, told) => {
     const said = readStatus(status);
     expect(said.condition).toBe(condition);
-    const explained = explain("nb", said);
+    const explained = explain("nb", said, "npm start -- -s lab");
     if (told) expect(explained).toMatch(told);
     else expect(explained).toBeUndefined();
   });
