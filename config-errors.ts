@@ -5,9 +5,16 @@ import type { z } from "zod";
 
 /** A word that somebody else chose, for a message: as it is where that is plain, else so that a terminal shows it and does no more. */
 export function shown(word: string): string {
-  if (/^[\p{L}\p{N}\p{P}\p{S}]+$/u.test(word)) return word;
+  return /^[\p{L}\p{N}\p{P}\p{S}]*$/u.test(word) ? word : quote(word);
+}
+
+/** A value in quotes, as JSON has it. */
+const quote = (value: unknown): string => visible(JSON.stringify(value) ?? "");
+
+/** A text with nothing in it that a terminal does. */
+export function visible(text: string): string {
   const code = (letter: string) => `\\u${(letter.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}`;
-  return JSON.stringify(word).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, code);
+  return text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, code);
 }
 
 /** Before every key of ours. */
@@ -52,8 +59,10 @@ type Path = PropertyKey[];
 /** `["notebooks", 0, "gpus"]` as people write it: `gpubox:notebooks[0].gpus`. */
 function formatPath(path: Path): string {
   const [first, ...rest] = path;
-  const tail = rest.map((part) => (typeof part === "number" ? `[${part}]` : `.${String(part)}`)).join("");
-  return `${NAMESPACE}:${String(first ?? "")}${tail}`;
+  const tail = rest
+    .map((part) => (typeof part === "number" ? `[${part}]` : `.${shown(String(part))}`))
+    .join("");
+  return `${NAMESPACE}:${shown(String(first ?? ""))}${tail}`;
 }
 
 /** The value a path leads to, or undefined. */
@@ -84,17 +93,17 @@ export function keyProblem(key: string): string | undefined {
   if (parts.length === 1) {
     const meant = nearest(key, KEYS);
     return meant === undefined
-      ? `${key}: there is no such key; those of gpubox begin with "${NAMESPACE}:"`
-      : `${key}: there is no such key; did you mean "${NAMESPACE}:${meant}"?`;
+      ? `${shown(key)}: there is no such key; those of gpubox begin with "${NAMESPACE}:"`
+      : `${shown(key)}: there is no such key; did you mean "${NAMESPACE}:${meant}"?`;
   }
   // Pulumi's older way of writing the same.
   if (namespace === NAMESPACE && name === "config" && more.length === 1)
-    return `${key}: is written "${NAMESPACE}:${more[0]}"`;
+    return `${shown(key)}: is written "${NAMESPACE}:${shown(more[0] as string)}"`;
   if (parts.length > 2 && !(name === "config" && more.length === 1))
-    return `${key}: there is no such key: a key has one colon, as in "${NAMESPACE}:root"`;
+    return `${shown(key)}: there is no such key: a key has one colon, as in "${NAMESPACE}:root"`;
   const isMistaken = namespace !== NAMESPACE && nearest(namespace, [NAMESPACE]) !== undefined;
   return isMistaken
-    ? `${key}: there is no such key; did you mean "${NAMESPACE}:${nearest(name, KEYS) ?? name}"?`
+    ? `${shown(key)}: there is no such key; did you mean "${NAMESPACE}:${nearest(name, KEYS) ?? shown(name)}"?`
     : undefined;
 }
 
@@ -142,8 +151,6 @@ function otherKinds(key: string, path: Path, schema: KeySchema): string[] {
     properties[key] && typeof properties.kind?.const === "string" ? [properties.kind.const] : [],
   );
 }
-
-const quote = (word: unknown) => JSON.stringify(word);
 
 /** `"a", "b" or "c"`. */
 function choice(words: string[]): string {

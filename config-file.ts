@@ -1,7 +1,26 @@
 /** Reading a stack's file, `Pulumi.<stack>.yaml`: strict about the whole of it, so that nothing in it goes unseen. Pure. */
-import { isMap, isScalar, LineCounter, type Node, parseDocument } from "yaml";
+import {
+  type Document,
+  isAlias,
+  isCollection,
+  isMap,
+  isScalar,
+  LineCounter,
+  type Node,
+  parseDocument,
+  visit,
+} from "yaml";
 import { npmLine } from "./components/host/shell.ts";
-import { ConfigError, KEYS, keyProblem, NAMESPACE, nearest, TOP_KEYS } from "./config-errors.ts";
+import {
+  ConfigError,
+  KEYS,
+  keyProblem,
+  NAMESPACE,
+  nearest,
+  shown,
+  TOP_KEYS,
+  visible,
+} from "./config-errors.ts";
 
 /** A stack's file, its values not checked yet. */
 export interface ConfigFile {
@@ -14,6 +33,8 @@ export interface ConfigFile {
   /** What is wrong with it apart from the values of our keys, a line each. */
   problems: string[];
 }
+
+const TOO_DEEP = "it is nested too deeply to be read";
 
 type Values = Record<string, unknown>;
 
@@ -37,18 +58,20 @@ export function readConfigFile(bytes: Uint8Array, stack: string): ConfigFile {
   const name = `Pulumi.${stack}.yaml`;
   const refuse = (...problems: string[]) => new ConfigError(stack, problems);
   const lines = new LineCounter();
-  const document = parseDocument(decode(bytes) ?? throwing(refuse(`${name}:1: is no text in UTF-8`)), {
-    lineCounter: lines,
-    prettyErrors: false,
-  });
+  const text = decode(bytes);
+  if (text === undefined) throw refuse(`${name}:1: is no text in UTF-8`);
+  const invalid = (why: string) => refuse(`${name} is not valid YAML: ${why}`);
+  // The library would say on its own of a key that is a list.
+  const options = { lineCounter: lines, prettyErrors: false, logLevel: "error" } as const;
+  const document = deep(() => parseDocument(text, options), invalid);
   const lineOf = (offset: number | undefined) => lines.linePos(offset ?? 0).line || 1;
   // A warning is of a tag that nobody here knows, whose value would be a guess.
   const [fault] = [...document.errors, ...document.warnings];
-  if (fault) throw refuse(`${name} is not valid YAML: line ${lineOf(fault.pos[0])}: ${explain(fault)}`);
+  if (fault) throw invalid(`line ${lineOf(fault.pos[0])}: ${explain(fault)}`);
+  const odd = deep(() => oddKey(document), invalid);
+  if (odd) throw invalid(`line ${lineOf(odd.offset)}: ${odd.why}`);
 
-  const whole = plain(() => document.toJS());
-  if (whole === undefined)
-    throw refuse(`${name} is not valid YAML: an alias, as in *name, leads nowhere or to itself`);
+  const whole = deep(() => plain(() => document.toJS(), invalid), invalid);
   if (whole === null) {
     throw refuse(
       `${name}:1: is empty: \`${npmLine("init", "-s", stack, "--force")}\` writes one; for the defaults alone, write "config: {}"`,
@@ -77,10 +100,6 @@ export function readConfigFile(bytes: Uint8Array, stack: string): ConfigFile {
   return { whole, raw, secrets, problems };
 }
 
-function throwing(error: Error): never {
-  throw error;
-}
-
 function decode(bytes: Uint8Array): string | undefined {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
@@ -90,15 +109,49 @@ function decode(bytes: Uint8Array): string | undefined {
 }
 
 function explain({ code, message }: { code: string; message: string }): string {
-  return code === "MULTIPLE_DOCS" ? "there is one document in a stack's file, and none after `---`" : message;
+  if (code === "MULTIPLE_DOCS") return "there is one document in a stack's file, and none after `---`";
+  return message.startsWith("Maximum call stack size exceeded") ? TOO_DEEP : visible(message);
 }
 
-/** Plain values as JSON can hold them, which is what the engine is given; undefined for what it cannot. */
-function plain(read: () => unknown): unknown {
+type Invalid = (why: string) => ConfigError;
+
+/** What goes into something as deep as it is. */
+function deep<T>(look: () => T, invalid: Invalid): T {
+  try {
+    return look();
+  } catch (error) {
+    throw error instanceof RangeError ? invalid(TOO_DEEP) : error;
+  }
+}
+
+/** A key that is no text, or stands for other keys. */
+function oddKey(document: Document): { why: string; offset: number | undefined } | undefined {
+  let found: ReturnType<typeof oddKey>;
+  visit(document, {
+    Pair(_, { key }) {
+      const offset = (key as Node | null)?.range?.[0];
+      const is = isAlias(key) ? key.resolve(document) : key;
+      if (isCollection(is))
+        found = { why: `a key is a text, and not ${isMap(is) ? "keys" : "a list"}`, offset };
+      if (isScalar(key) && key.value === "<<" && key.type === "PLAIN")
+        found = { why: "merging by `<<` is not in YAML 1.2: write out the keys that it stands for", offset };
+      return found ? visit.BREAK : undefined;
+    },
+  });
+  return found;
+}
+
+/** Plain values as JSON can hold them, which is what the engine is given. */
+function plain(read: () => unknown, invalid: Invalid): unknown {
   try {
     return JSON.parse(JSON.stringify(read()));
-  } catch {
-    return undefined;
+  } catch (error) {
+    if (error instanceof RangeError) throw error;
+    throw invalid(
+      /^Excessive alias count/.test((error as Error).message)
+        ? "its aliases, as in *name, come to more than can be read: write out what they stand for"
+        : "an alias, as in *name, leads nowhere or to itself",
+    );
   }
 }
 
@@ -114,18 +167,18 @@ function keyOffset(node: unknown, [first, ...rest]: string[]): number | undefine
 function topProblem(key: string, value: unknown): string[] {
   if (!TOP_KEYS.includes(key)) {
     const meant = key.includes(":") ? undefined : nearest(key, TOP_KEYS);
-    if (meant !== undefined) return [`${key}: there is no such key; did you mean "${meant}"?`];
+    if (meant !== undefined) return [`${shown(key)}: there is no such key; did you mean "${meant}"?`];
     const below = key.startsWith(`${NAMESPACE}:`) || KEYS.some((each) => each === key);
     return [
       below
-        ? `${key}: belongs below "config:", indented`
-        : `${key}: there is no such key; there is ${TOP_KEYS.join(", ")}`,
+        ? `${shown(key)}: belongs below "config:", indented`
+        : `${shown(key)}: there is no such key; there is ${TOP_KEYS.join(", ")}`,
     ];
   }
   if (key === "config" && value !== null && !isValues(value))
     return [`config: must hold keys like "${NAMESPACE}:root", and holds ${kindOf(value)}`];
   if (!["config", "environment"].includes(key) && typeof value !== "string")
-    return [`${key}: must be a text, as Pulumi wrote it`];
+    return [`${shown(key)}: must be a text, as Pulumi wrote it`];
   return [];
 }
 

@@ -29,13 +29,17 @@ export const DEFAULT_ROOT = "~/docker_mount";
 const noColon = (path: string) => !path.includes(":");
 const NO_COLON = "must not contain a colon, by which Docker tells the two sides of a volume apart";
 
+/** What a message cannot show as it is. */
+const NO_CONTROL = "must not contain a line break or another control character";
+const noControl = (path: string) => !/\p{Cc}/u.test(path);
+
 /** A folder on the host: absolute, or below the home folder of the person (`~/…`). */
 const hostPath = z
   .string()
   .regex(/^(~$|~\/|\/)/, "must be absolute, or start with ~/")
   .refine((path) => !path.split("/").includes(".."), "must not contain ..")
   .refine(noColon, NO_COLON)
-  .refine((path) => !/\p{Cc}/u.test(path), "must not contain a line break or another control character")
+  .refine(noControl, NO_CONTROL)
   .refine((path) => !/^[/.]+$/.test(path), "must be a folder, not all of the machine");
 
 /** A folder directly below `code/` or `data/`: one that cannot lead out of it, nor collide with our own. */
@@ -86,11 +90,13 @@ const volume = z.strictObject({
     .string()
     .regex(/^\//, "must be an absolute path on the host")
     .refine(noColon, NO_COLON)
+    .refine(noControl, NO_CONTROL)
     .describe("Folder on the host; must exist."),
   target: z
     .string()
     .regex(/^\//, "must be an absolute path in the container")
     .refine(noColon, NO_COLON)
+    .refine(noControl, NO_CONTROL)
     .refine((path) => !isReserved(path), `must not be one of ${RESERVED_TARGETS.join(", ")}`)
     .describe("Where the container sees it."),
   readOnly: z.boolean().default(false).describe("Whether the container may only read it."),
@@ -559,7 +565,8 @@ export function checkConfig(
   const result = schema.safeParse(raw);
   if (result.success) return { config: result.data };
   const about = { raw, schema: keySchema() };
-  return { problems: result.error.issues.flatMap((issue) => describeIssue(about, issue)) };
+  // Two rules can object to one value in the same words.
+  return { problems: [...new Set(result.error.issues.flatMap((issue) => describeIssue(about, issue)))] };
 }
 
 /**

@@ -150,10 +150,19 @@ async function handOver() {
     NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE || ownFolder(cache, "compile-cache"),
   };
   // Node reads the setting of a proxy only as it starts.
-  if (realpathSync(node) !== realpathSync(process.execPath) || needsProxy()) return start(node, additions);
+  if (!isThisProcess(node) || needsProxy()) return start(node, additions);
   Object.assign(process.env, additions);
   if (additions.NODE_COMPILE_CACHE) module.enableCompileCache(additions.NODE_COMPILE_CACHE);
   await import("./main.ts");
+}
+
+/** Whether a Node is the one that runs here. Where the system does not say which that is, `process.execPath` is what it was called. */
+function isThisProcess(node) {
+  try {
+    return realpathSync(node) === realpathSync(process.execPath);
+  } catch {
+    return false;
+  }
 }
 
 /** A folder of ours; undefined where there can be none, or others could change what is run from it. */

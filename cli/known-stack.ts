@@ -1,8 +1,7 @@
 /** Whether there is a stack of a name, found out without the engine. */
-import { existsSync } from "node:fs";
 import type { Context } from "./context.ts";
 import { Problem } from "./say.ts";
-import { noSuchStack, projectName, stackFile } from "./setup/stack.ts";
+import { hasStackFile, noSuchStack, projectName } from "./setup/stack.ts";
 import { findPlaces, isStackFileThere } from "./state-file.ts";
 
 /** @throws Problem where a stack has neither a file nor a state, as far as that is kept on this machine */
@@ -11,7 +10,7 @@ export function requireKnown(context: Context, stack: string): void {
   const ours = projectName(context.root);
   if (name !== undefined && project !== ours)
     throw new Problem(`there is no stack ${stack} here: this is the project ${ours}, not ${project}`);
-  if (existsSync(stackFile(context.root, stack))) return;
+  if (hasStackFile(context.root, stack)) return;
   const place = findPlaces(context, stack);
   if (place !== undefined && !isStackFileThere(place)) throw noSuchStack(context.root, stack);
 }

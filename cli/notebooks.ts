@@ -2,14 +2,13 @@
  * The notebooks of a stack on this machine, without the engine: the state's file says what was made, the Docker daemon
  * what became of it. A token is read from its container's environment: the state has it encrypted, slowly by design.
  */
-import { existsSync } from "node:fs";
 import { type Condition, conditionOf } from "../components/host/condition.ts";
 import { addressForPerson } from "../components/workspace/container.ts";
 import type { NotebookInfo } from "../components/workspace/notebook.ts";
 import type { Context } from "./context.ts";
 import { Problem } from "./say.ts";
 import { askDocker, daemonProblem, dockerAddress } from "./setup/daemon.ts";
-import { notUp, readStack, stackFile } from "./setup/stack.ts";
+import { hasStackFile, notUp, readStack } from "./setup/stack.ts";
 import type { StateResource } from "./state.ts";
 import {
   CONTAINER,
@@ -87,7 +86,7 @@ function plain(outputs: Record<string, unknown> = {}): PlainOutputs {
 
 /** In the order of the configuration; the state has them in the order in which they came up. */
 function inOrder(notebooks: LocalNotebook[], root: string, stack: string): LocalNotebook[] {
-  const names = existsSync(stackFile(root, stack)) ? readStack(root, stack).notebooks : [];
+  const names = hasStackFile(root, stack) ? readStack(root, stack).notebooks : [];
   // One that has left the configuration and is still there comes last.
   const position = ({ name }: LocalNotebook) => (names.includes(name) ? names.indexOf(name) : names.length);
   return notebooks.toSorted((one, other) => position(one) - position(other));

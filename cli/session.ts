@@ -13,13 +13,13 @@ import { type Engine, prepareEngine } from "./setup/engine.ts";
 import { preparePlugins, sayStandIns } from "./setup/plugins.ts";
 import {
   createStack,
+  hasStackFile,
   noSuchStack,
   notUp,
   readStack,
   type StackArgs,
   type StackSettings,
   shortName,
-  stackFile,
   stackLabel,
   useCopy,
 } from "./setup/stack.ts";
@@ -82,7 +82,7 @@ const NOT_HERE: DockerAddress = { host: DEFAULT_DOCKER_HOST, from: "default" };
 
 /** The engine with a backend and the name of a stack; the stack need not be there. @throws Problem where its file is wrong */
 export async function openSession(context: Context, { stack, rest }: StackArgs): Promise<Session> {
-  const settings = existsSync(stackFile(context.root, stack)) ? readStack(context.root, stack) : undefined;
+  const settings = hasStackFile(context.root, stack) ? readStack(context.root, stack) : undefined;
   const toolchain = await prepareToolchain(context);
   const { backend, env } = prepareBackend(context);
   const place = findPlaces(context, stack);

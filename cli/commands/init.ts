@@ -1,5 +1,5 @@
 /** `npm run init`: asks a few questions, or takes flags, and writes a new stack's file. */
-import { existsSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { npmLine } from "../../components/host/shell.ts";
 import { ConfigError, DEFAULT_ROOT } from "../../config.ts";
 import { shown } from "../../config-errors.ts";
@@ -7,7 +7,7 @@ import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
 import { type Answers, REQUIRED, readBack, stackText } from "../init.ts";
 import { Problem, say } from "../say.ts";
-import { shortName, stackFile } from "../setup/stack.ts";
+import { hasStackFile, shortName, stackFile } from "../setup/stack.ts";
 
 export async function init(context: Context, args: Args): Promise<number> {
   const { stack, isNamed } = args;
@@ -25,7 +25,7 @@ export async function init(context: Context, args: Args): Promise<number> {
   }
   const name = shortName(isNamed ? stack : (NAMES[answers.kind] ?? stack));
   const file = stackFile(context.root, name);
-  if (existsSync(file) && !flags.force) {
+  if (hasStackFile(context.root, name) && !flags.force) {
     throw new Problem(
       `${file} is there already: take another name with \`${npmLine("init", "-s", "NAME")}\`, or overwrite it with --force`,
     );

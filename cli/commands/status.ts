@@ -1,5 +1,4 @@
 /** `npm run status`: what there is of each notebook, and what the machine is at. */
-import { existsSync } from "node:fs";
 import { conditionOf, explain } from "../../components/host/condition.ts";
 import { type MachineInfo, scriptText } from "../../components/host/host.ts";
 import type { SshConnection } from "../../components/host/ssh-command.ts";
@@ -10,7 +9,7 @@ import { capture } from "../run.ts";
 import { say } from "../say.ts";
 import type { Session } from "../session.ts";
 import { dockerAddress } from "../setup/daemon.ts";
-import { notUp, npmCommand, stackFile } from "../setup/stack.ts";
+import { hasStackFile, notUp, npmCommand } from "../setup/stack.ts";
 import { duration, kernelText, machineLines, readUsage, type Usage } from "../usage.ts";
 
 /** What is shown of a notebook. */
@@ -165,8 +164,7 @@ async function seeElsewhere(context: Context, args: Args): Promise<Seen> {
     address: url.replace(/\?.*$/s, ""),
     gpus,
   }));
-  if (rows.length === 0 || !codeFolder || !existsSync(stackFile(context.root, session.stack)))
-    return { rows };
+  if (rows.length === 0 || !codeFolder || !hasStackFile(context.root, session.stack)) return { rows };
   const made = machine && { ...machine, state: await stateOnAws(session) };
   if (made && OFF.includes(made.state)) {
     const stopped = rows.map(

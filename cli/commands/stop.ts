@@ -5,7 +5,14 @@ import type { Context } from "../context.ts";
 import { containersOf, nameOf } from "../reconcile.ts";
 import { Problem, say } from "../say.ts";
 import { openSession, requireStack, type Session } from "../session.ts";
-import { daemonsWord, dockerAddress, dockerClient, howToBeAllowed, pingDocker } from "../setup/daemon.ts";
+import {
+  type DockerAddress,
+  daemonsWord,
+  dockerAddress,
+  dockerClient,
+  howToBeAllowed,
+  pingDocker,
+} from "../setup/daemon.ts";
 import { npmCommand, readStack } from "../setup/stack.ts";
 import { readState, type State } from "../state.ts";
 import { findPlaces, isStackFileThere, readStateFile } from "../state-file.ts";
@@ -15,22 +22,26 @@ export async function stop(context: Context, args: Args): Promise<number> {
   const { host } = readStack(context.root, stack);
   if (host === "aws") return await stopOnAws(context, args);
   if (host === "ssh") return await stopBySsh(context, args);
-  const address = dockerAddress(context.env);
-  const ping = await pingDocker(address.host);
-  if (ping === "denied") throw new Problem(howToBeAllowed(address.host));
-  if (ping !== "ok") {
-    say(`no Docker daemon answers at ${address.host}, so no notebook of stack ${stack} runs on it`);
-    return 0;
-  }
   const place = findPlaces(context, stack);
   if (place && !isStackFileThere(place)) {
     say(`stack ${stack}: no notebook is running`);
     return 0;
   }
+  const address = dockerAddress(context.env);
+  const ping = await pingDocker(address.host);
+  if (ping === "denied") throw new Problem(howToBeAllowed(address.host));
+  if (ping !== "ok") throw new Problem(cannotTell(address, stack));
   // The engine is slow to start, and needed only where the state is not in a file.
   const state = readStateFile(place) ?? (await readState(await openStack(context, args)));
   await stopThem(address.host, stack, state, names);
   return 0;
+}
+
+/** A daemon that is stopped has stopped its containers, unless it is set to leave them running; another may just not be reached. */
+function cannotTell({ host, from }: DockerAddress, stack: string): string {
+  const named =
+    from === "default" ? "" : `, which ${from === "context" ? "your Docker context" : from} names`;
+  return `no Docker daemon answers at ${host}${named}, so whether a notebook of stack ${stack} runs cannot be told. If you have stopped Docker itself, its containers have stopped with it, and \`${npmCommand("start", stack)}\` starts both again`;
 }
 
 async function openStack(context: Context, args: Args): Promise<Session> {

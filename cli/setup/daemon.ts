@@ -10,6 +10,7 @@ import {
   howToBeAllowed,
   isDenied,
 } from "../../components/host/docker-api.ts";
+import { shown } from "../../config-errors.ts";
 import type { Env } from "../run.ts";
 import { Problem } from "../say.ts";
 import { npmCommand } from "./stack.ts";
@@ -29,6 +30,10 @@ export interface DockerAddress {
   from: "DOCKER_HOST" | "context" | "default" | "ssh";
 }
 
+/** What Docker's clients take for one, all of them. */
+const ADDRESS =
+  /^(unix:\/\/\/[^\p{Cc}]+|npipe:\/\/[^\p{Cc}]+|ssh:\/\/[^\p{Cc}]+|(tcp|https?):\/\/[^/\s\p{Cc}]+\/?)$/u;
+
 /** What a daemon says when it is asked whether it is there. */
 export type Ping = "ok" | "denied" | "silent";
 
@@ -40,9 +45,14 @@ export type Ping = "ok" | "denied" | "silent";
 export function dockerAddress(env: Env): DockerAddress {
   const address = findAddress(env);
   const from = address.from === "context" ? "your Docker context" : address.from;
+  const instead = address.from === "context" ? "run `docker context use default`" : "unset DOCKER_HOST";
+  if (!ADDRESS.test(address.host)) {
+    throw new Problem(
+      `${from} names ${shown(address.host)}, which is no address of a Docker daemon: one is like ${DEFAULT_DOCKER_HOST} or tcp://127.0.0.1:2375. For the daemon of this machine, ${instead}, and run the same again`,
+    );
+  }
   const problem = elsewhere(address.host, from, "Pulumi.<stack>.yaml");
   if (problem === undefined) return address;
-  const instead = address.from === "context" ? "run `docker context use default`" : "unset DOCKER_HOST";
   throw new Problem(`${problem}\nFor one on this machine, ${instead}.`);
 }
 

@@ -2,19 +2,21 @@
 import { createHash } from "node:crypto";
 import {
   copyFileSync,
-  existsSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseDocument } from "yaml";
-import { npmLine } from "../../components/host/shell.ts";
+import { npmLine, shellWord } from "../../components/host/shell.ts";
 import type { HostConfig } from "../../config.ts";
 import { ConfigError, KEYS, NAMESPACE, nearest, shown } from "../../config-errors.ts";
 import { type ConfigFile, readConfigFile } from "../../config-file.ts";
@@ -122,15 +124,28 @@ export interface StackSettings {
  */
 export function readStackFile(root: string, stack: string): ConfigFile {
   const file = stackFile(root, stack);
-  if (!existsSync(file)) throw noSuchStack(root, stack);
+  if (!hasStackFile(root, stack)) throw noSuchStack(root, stack);
   return told(() => readConfigFile(contents(file), shortName(stack)));
 }
 
+/** Whether a stack has a file, or something else in its place. */
+export function hasStackFile(root: string, stack: string): boolean {
+  return lstatSync(stackFile(root, stack), { throwIfNoEntry: false }) !== undefined;
+}
+
 function contents(file: string): Buffer {
+  const refuse = (why: string) => new Problem(`${file} cannot be read: ${why}`);
   try {
+    // Looked at before it is opened: a pipe would be waited for.
+    const found = statSync(file);
+    if (!found.isFile()) throw refuse(found.isDirectory() ? "it is a folder" : "it is no plain file");
     return readFileSync(file);
   } catch (error) {
-    throw new Problem(`${file} cannot be read: ${(error as Error).message}`);
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") throw refuse(`it is a link to ${shown(readlinkSync(file))}, and nothing is there`);
+    if (code === "EACCES") throw refuse(`you may not: \`ls -l ${shellWord(file)}\` shows whose it is`);
+    if (code === "ELOOP") throw refuse("its links lead in a circle");
+    throw code === undefined ? error : refuse(message);
   }
 }
 
@@ -159,7 +174,7 @@ export function readStack(root: string, stack: string): StackSettings {
     ...unknown.map((key) => {
       const meant = nearest(key, KEYS);
       const instead = meant === undefined ? `there is ${KEYS.join(", ")}` : `did you mean "${meant}"?`;
-      return `${NAMESPACE}:${key}: there is no such key; ${instead}`;
+      return `${NAMESPACE}:${shown(key)}: there is no such key; ${instead}`;
     }),
     ...(Object.hasOwn(KINDS, String(host)) ? [] : [`${NAMESPACE}:host.kind: must be ${KIND_WORDS}`]),
   ];
@@ -191,8 +206,7 @@ export function noSuchStack(root: string, stack: string): Problem {
  * @returns the arguments that make the engine use the copy; none where there is no file, or the person names one
  */
 export function useCopy(context: Context, stack: string, args: string[]): string[] {
-  const file = stackFile(context.root, stack);
-  if (!existsSync(file) || args.some((arg) => /^--config-file(=|$)/.test(arg))) return [];
+  if (!hasStackFile(context.root, stack) || args.some((arg) => /^--config-file(=|$)/.test(arg))) return [];
   const checkout = createHash("sha256").update(context.root).digest("hex").slice(0, 12);
   const folder = join(context.cache, "config", checkout);
   mkdirSync(folder, { recursive: true, mode: 0o700 });

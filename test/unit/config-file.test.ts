@@ -1,12 +1,23 @@
 /** A stack's file as a whole: whatever is in it, each command and the program read the same, or refuse it with the same words. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { z } from "zod";
-import { createContext } from "../../cli/context.ts";
+import { createContext, ROOT } from "../../cli/context.ts";
 import { findChecks } from "../../cli/doctor.ts";
+import { runCommand } from "../../cli/run-command.ts";
 import { Problem } from "../../cli/say.ts";
 import { prepareStack } from "../../cli/session.ts";
 import { parseConfigFile, readConfig } from "../../cli/setup/config.ts";
@@ -29,6 +40,52 @@ const refusal = (read: () => unknown): string | undefined => {
     return (error as Problem).message;
   }
 };
+
+describe("what is no stack's file", () => {
+  const file = join(root, "Pulumi.lab.yaml");
+  const told = () => refusal(() => readStack(root, "lab"));
+  beforeEach(() => rmSync(file, { recursive: true, force: true }));
+  afterAll(() => rmSync(file, { recursive: true, force: true }));
+
+  it("is a folder", () => {
+    mkdirSync(file);
+    expect(told()).toBe(`${file} cannot be read: it is a folder`);
+  });
+
+  it("is a pipe, which is not waited for", () => {
+    execFileSync("mkfifo", [file]);
+    expect(told()).toBe(`${file} cannot be read: it is no plain file`);
+  });
+
+  it("is a link to nothing, which `init` does not follow either", async () => {
+    symlinkSync(join(root, "none"), file);
+    expect(told()).toBe(
+      `${file} cannot be read: it is a link to ${join(root, "none")}, and nothing is there`,
+    );
+    const context = { ...createContext({ HOME: root }, root), interactive: false };
+    await expect(runCommand("init", ["-s", "lab", "--kind", "local"], context)).rejects.toThrow(
+      "is there already",
+    );
+    expect(existsSync(join(root, "none"))).toBe(false);
+  });
+
+  it("is a link to itself", () => {
+    symlinkSync(file, file);
+    expect(told()).toBe(`${file} cannot be read: its links lead in a circle`);
+  });
+
+  it.skipIf(process.getuid?.() !== 0)("is one that a person may not read", () => {
+    write("config: {}\n");
+    chmodSync(file, 0o600);
+    chmodSync(root, 0o755);
+    const program = `
+      process.setuid(65534);
+      const { readStack } = await import(${JSON.stringify(join(ROOT, "cli/setup/stack.ts"))});
+      try { readStack(${JSON.stringify(root)}, "lab"); } catch ({ message }) { console.log(message); }`;
+    const said = execFileSync(process.execPath, ["--input-type=module", "-e", program], { encoding: "utf8" });
+    expect(said).toBe(`${file} cannot be read: you may not: \`ls -l ${file}\` shows whose it is\n`);
+  });
+});
 
 describe("a stack's file that is wrong", () => {
   it.each<[name: string, content: string | Uint8Array, line: string]>([
@@ -113,6 +170,52 @@ describe("a stack's file that is wrong", () => {
       "Pulumi.lab.yaml is not valid YAML: an alias",
     ],
     ["itself in itself", "config: &all\n  gpubox:root: *all\n", "Pulumi.lab.yaml is not valid YAML: "],
+    [
+      "a bomb of aliases",
+      `config:\n  x:a0: &a0 [1,1,1,1,1,1,1,1,1]\n${[1, 2, 3, 4, 5].map((at) => `  x:a${at}: &a${at} [${`*a${at - 1},`.repeat(9)}]\n`).join("")}`,
+      "Pulumi.lab.yaml is not valid YAML: its aliases, as in *name, come to more than can be read",
+    ],
+    [
+      "five thousand lists",
+      `config:\n  gpubox:data: ${"[".repeat(5000)}${"]".repeat(5000)}\n`,
+      "Pulumi.lab.yaml is not valid YAML: line 2: it is nested too deeply to be read",
+    ],
+    ["the same, unfinished", "[".repeat(5000), "Pulumi.lab.yaml is not valid YAML: "],
+    [
+      "a list for a key",
+      "config:\n  ? [a, b]\n  : 1\n",
+      "Pulumi.lab.yaml is not valid YAML: line 2: a key is a text, and not a list",
+    ],
+    [
+      "keys for a key",
+      "config:\n  gpubox:image:\n    {a: b}: 1\n",
+      "Pulumi.lab.yaml is not valid YAML: line 3: a key is a text, and not keys",
+    ],
+    [
+      "a list for a key, by an alias",
+      "config:\n  x:y: &list [a]\n  *list : 1\n",
+      "Pulumi.lab.yaml is not valid YAML: line 3: a key is a text, and not a list",
+    ],
+    [
+      "a merge",
+      "config:\n  gpubox:image: &image {target: lab}\n  gpubox:notebooks:\n    - <<: *image\n",
+      "Pulumi.lab.yaml is not valid YAML: line 4: merging by `<<` is not in YAML 1.2",
+    ],
+    [
+      "what a terminal would do, for a key",
+      'config:\n  "gpubox:a\\e[31m\\nb": 1\n',
+      'gpubox:"a\\u001b[31m\\nb": there is no such key',
+    ],
+    [
+      "the same without its namespace",
+      'config:\n  "a\\e[31m": 1\n',
+      'Pulumi.lab.yaml:2: "a\\u001b[31m": there is no such key',
+    ],
+    [
+      "the same at the top",
+      'config: {}\n"a\\u009b": 1\n',
+      'Pulumi.lab.yaml:2: "a\\u009b": there is no such key',
+    ],
     [
       "random bytes",
       Uint8Array.from({ length: 64 }, (_, at) => (at * 151 + 200) % 256),

@@ -74,6 +74,11 @@ describe("defaults", () => {
     expect(parseConfig({ image: "a/b:c" }, "dev").image).toEqual({ pull: "a/b:c", user: "host" });
   });
 
+  it("object to a number once, however long it is", () => {
+    const lines = refusal({ notebooks: [{ name: "nb", port: Number("9".repeat(20)) }] }).split("\n");
+    expect(lines.filter((line) => line.includes("port"))).toHaveLength(1);
+  });
+
   it.each([
     "debian",
     "debian:12-slim",
@@ -448,6 +453,16 @@ describe("refusals", () => {
       "gpubox:root: must be a folder, not all of the machine",
     ],
     ["the same in other words", { root: "/./" }, "gpubox:root: must be a folder, not all of the machine"],
+    [
+      "a volume of two lines",
+      { notebooks: [{ name: "nb", volumes: [{ source: "/a\nb", target: "/x\u001b" }] }] },
+      'gpubox:notebooks[0].volumes[0].source: must not contain a line break or another control character (found "/a\\nb")',
+    ],
+    [
+      "control characters of the other kind",
+      { root: "/a\u009b31m" },
+      'gpubox:root: must not contain a line break or another control character (found "/a\\u009b31m")',
+    ],
     ["an image in capitals", { image: "Foo Bar" }, "gpubox:image: must be the reference of an image"],
     ["a tag alone", { image: { pull: ":tag" } }, "gpubox:image.pull: must be the reference of an image"],
     ["an image with a protocol", { image: "https://ghcr.io/a/b" }, "gpubox:image: must be the reference"],

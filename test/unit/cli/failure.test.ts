@@ -1,5 +1,5 @@
 /** The boundary of errors: whatever happens, a person reads words, and never a stack of calls. */
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import {
   chmodSync,
@@ -120,6 +120,15 @@ describe("an error", () => {
 });
 
 describe("a command", () => {
+  it.skipIf(!existsSync("/dev/full"))("that cannot print its result says that, and fails", () => {
+    const command = `'${process.execPath}' '${GPUBOX}' status --help >/dev/full`;
+    const { status, stderr } = spawnSync("sh", ["-c", command], { encoding: "utf8" });
+    expect({ status, stderr }).toEqual({
+      status: 1,
+      stderr: "gpubox: what is printed (write): the disk is full: `df -h` shows which disk (ENOSPC)\n",
+    });
+  });
+
   it("whose program goes wrong outside all that is awaited ends in words", async () => {
     const program = `import { guard, explain } from "${ROOT}/cli/failure.mjs";
       guard((error) => { console.error(explain(error).tell); process.exit(1); });

@@ -39,6 +39,18 @@ describe("the first stage", () => {
       ).toEqual([]);
     }
   });
+  it("runs where the system does not say which Node that is", () => {
+    const unsaid = 'data:text/javascript,process.execPath="node"';
+    const { status, stderr } = spawnSync(
+      process.execPath,
+      ["--import", unsaid, join(root, "cli/gpubox.mjs"), "upp"],
+      { encoding: "utf8" },
+    );
+    expect({ status, stderr }).toEqual({
+      status: 2,
+      stderr: expect.stringContaining("there is no command upp"),
+    });
+  });
   it("refuses what is no command", () => {
     const { status, stderr } = spawnSync(process.execPath, [join(root, "cli/gpubox.mjs"), "upp"], {
       encoding: "utf8",
