@@ -95,8 +95,14 @@ function portProblem(
 ) {
   const holder = facts.containers.find((container) => container.ports.includes(port));
   if (holder && isOwn(holder, needs)) {
-    // Our own containers are about to be replaced, or are what already serves the port.
-    if (needs.notebooks.some((notebook) => notebook.name === holder.name)) return undefined;
+    // Its own container serves the port already, or is about to be replaced.
+    if (holder.name === name) return undefined;
+    const other = needs.notebooks.find((notebook) => notebook.name === holder.name);
+    // The engine replaces one without regard to the other.
+    if (other) {
+      const stop = npmLine("stop", other.name, "-s", stackName(needs.stack));
+      return `port ${port} is taken by the notebook ${other.name}, which is to have port ${other.port} and runs with this one still: stop it first with \`${stop}\``;
+    }
     // What left the configuration is removed last, so a notebook that was renamed would wait for itself.
     return `port ${port} is taken by the container ${holder.name}, a notebook that is no longer in the configuration: remove it first with \`docker rm -f ${holder.name}\`; files in /code and /data stay`;
   }

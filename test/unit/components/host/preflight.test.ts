@@ -97,6 +97,18 @@ describe("a look at a host, before anything is made,", () => {
     ]);
   });
 
+  it("names the notebook that is to hand a port over and runs, as neither waits for the other", () => {
+    const notebook = (name: string, port: number) => ({ ...needs().notebooks[0], name, port }) as never;
+    const both = { ...needs(), notebooks: [notebook("one", 8889), notebook("two", 8888)] };
+    const running = [container("one", "gpubox/dev", [8888]), container("two", "gpubox/dev", [8889])];
+    expect(preflightProblems(both, facts(running))).toEqual([
+      "gpubox:notebooks[0].port: port 8889 is taken by the notebook two, which is to have port 8888 and runs with this one still: stop it first with `npm run stop -- two -s dev`",
+      "gpubox:notebooks[1].port: port 8888 is taken by the notebook one, which is to have port 8889 and runs with this one still: stop it first with `npm run stop -- one -s dev`",
+    ]);
+    const stopped = running.map((each) => ({ ...each, ports: [] }));
+    expect(preflightProblems(both, facts(stopped))).toEqual([]);
+  });
+
   it("reports an address the host does not have", () => {
     const [problem] = preflightProblems(needs({ address: "10.9.9.9" }), facts([], [[8888, "EADDRNOTAVAIL"]]));
     expect(problem).toContain("port 8888 of 10.9.9.9 cannot be had (EADDRNOTAVAIL)");
