@@ -21,7 +21,7 @@ export function visible(text: string): string {
 export const NAMESPACE = "gpubox";
 
 /** Our keys, without their namespace. */
-export const KEYS = ["host", "root", "image", "code", "data", "connections", "notebooks", "owner"] as const;
+export const KEYS = ["host", "root", "image", "code", "data", "connections", "notebooks"] as const;
 
 /** What a stack's file has at its top, by Pulumi's own reading of it (`ProjectStack` in sdk/go/common/workspace). */
 export const TOP_KEYS = ["config", "environment", "secretsprovider", "encryptedkey", "encryptionsalt"];

@@ -516,11 +516,6 @@ const schema = z
       .min(1, "must name at least one notebook")
       .default(() => [withPort(notebook.parse({ name: "container1" }))])
       .describe("The notebooks: one container each."),
-    owner: z
-      .string()
-      .regex(/^[A-Za-z0-9]{8,64}$/, "must be the label gpubox.owner of what is taken over")
-      .optional()
-      .describe("Set by `npm run adopt`, for a stack whose earlier state is lost. Default: one is made."),
   } satisfies Record<(typeof KEYS)[number], z.ZodType>)
   .superRefine((config, context) => {
     const problems = [

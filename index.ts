@@ -12,7 +12,7 @@ const settings = await loadConfig();
 const { host: hostConfig, root, ...config } = settings;
 const stack = `${pulumi.getProject()}/${pulumi.getStack()}`;
 
-const holdings = await readHoldings();
+const holdings = await readHoldings(stack);
 const host = await createHost({
   host: hostConfig,
   root,

@@ -1,4 +1,5 @@
 /** Whether `npm start` asks first: where something would be lost, or may cost money, and nowhere else. */
+import { REMOVAL } from "../components/workspace/retire.ts";
 import { Problem, step } from "./say.ts";
 import { planQuietly, type Session } from "./session.ts";
 import { npmCommand } from "./setup/stack.ts";
@@ -100,7 +101,7 @@ export function judge(steps: Step[], resources: StateResource[], args: string[] 
 function loss({ op, urn }: Step, resource: StateResource | undefined): Loss | undefined {
   const type = typeOf(urn);
   const name = resourceName(urn);
-  const of = name.replace(/-(container|home|retire)$/, "");
+  const of = name.replace(/-(container|home|home-removal|retire)$/, "");
   const replaced = /replace/.test(op);
   if (!replaced && op !== "delete") return undefined;
   if (type === "docker:index/container:Container") {
@@ -110,7 +111,7 @@ function loss({ op, urn }: Step, resource: StateResource | undefined): Loss | un
       lasting: false,
     };
   }
-  if (type === "docker:index/volume:Volume" && !resource?.retainOnDelete) {
+  if (removesHome({ ...resource, type, urn }) && !(replaced && type === COMMAND)) {
     return {
       what: `${of}: its home volume is removed, with the settings and the shell history in it`,
       lasting: true,
@@ -126,6 +127,20 @@ function loss({ op, urn }: Step, resource: StateResource | undefined): Loss | un
   }
   return undefined;
 }
+
+/** Whether a home volume goes with a resource; see `retireVolume`. One that is tied to its machine may go with that. */
+export function removesHome({
+  type,
+  urn,
+  retainOnDelete,
+  deletedWith,
+}: Pick<StateResource, "type" | "urn" | "retainOnDelete" | "deletedWith">): boolean {
+  if (type === VOLUME) return !retainOnDelete || Boolean(deletedWith);
+  return type === COMMAND && urn.endsWith(REMOVAL) && !retainOnDelete;
+}
+
+const VOLUME = "docker:index/volume:Volume";
+const COMMAND = "command:local:Command";
 
 /** The type of a resource: the last of those in its URN, which names its parents' as well. */
 const typeOf = (urn: string) => urn.split("::")[2]?.split("$").at(-1) ?? "";

@@ -4,11 +4,14 @@ import { type Check, check } from "../components/host/check.ts";
 import { reachSshMachine } from "../components/host/inspect-ssh.ts";
 import { factsOf } from "../components/host/inspection.ts";
 import { lookAtLocalMachine } from "../components/host/local.ts";
+import { withAdopted } from "../components/host/owner.ts";
 import { furtherFolders, type HostNeeds, hostChecks } from "../components/host/preflight.ts";
 import { hostNeeds } from "../components/workspace/needs.ts";
 import type { Config } from "../config.ts";
+import { readAdopted } from "./adopted.ts";
 import type { Context } from "./context.ts";
 import { credentialChecks } from "./credential-helpers.ts";
+import { findStrays, list, strayText } from "./on-daemon.ts";
 import { Problem } from "./say.ts";
 import { readConfig } from "./setup/config.ts";
 import { type DockerAddress, daemonProblem, dockerAddress, pingDocker } from "./setup/daemon.ts";
@@ -16,7 +19,7 @@ import { installedParts, planDocker } from "./setup/docker.ts";
 import { inspectMachine } from "./setup/packages.ts";
 import { npmCommand, shortName, stackFile, stackLabel } from "./setup/stack.ts";
 import { findHoldings } from "./state.ts";
-import { findPlaces } from "./state-file.ts";
+import { findPlaces, readStateFile } from "./state-file.ts";
 
 /** Longest look at a machine elsewhere, in milliseconds. */
 const PATIENCE = 9_000;
@@ -39,7 +42,9 @@ export async function findChecks(context: Context, stack: string): Promise<Check
 }
 
 async function hostOf(context: Context, stack: string, config: Config): Promise<Check[]> {
-  const needs = hostNeeds(stackLabel(context.root, stack), config, findHoldings(findPlaces(context, stack)));
+  const known = findHoldings(findPlaces(context, stack));
+  const holdings = known && withAdopted(known, readAdopted(context, stack));
+  const needs = hostNeeds(stackLabel(context.root, stack), config, holdings);
   const { host, root } = config;
   if (host.kind === "local") return await localChecks(context, stack, root, needs);
   if (host.kind === "ssh") {
@@ -62,6 +67,20 @@ async function hostOf(context: Context, stack: string, config: Config): Promise<
   return await awsChecks(host);
 }
 
+/** A check for each thing that is the stack's, and that its state does not know. */
+async function strayChecks(context: Context, stack: string, host: string): Promise<Check[]> {
+  const state = readStateFile(findPlaces(context, stack));
+  const strays = state ? await findStrays(host, state, PATIENCE) : [];
+  return strays.map((each) =>
+    check(
+      list([each]),
+      { found: "not in the state", needed: "in the state" },
+      `${strayText(each)}; \`${npmCommand("start", stack)}\` clears it away`,
+      "warn",
+    ),
+  );
+}
+
 async function localChecks(
   context: Context,
   stack: string,
@@ -78,7 +97,8 @@ async function localChecks(
   const ping = await pingDocker(address.host, PING_PATIENCE);
   if (ping === "ok") {
     try {
-      return hostChecks(needs, (await lookAtLocalMachine(needs, root, address.host)).facts);
+      const { facts } = await lookAtLocalMachine(needs, root, address.host);
+      return [...hostChecks(needs, facts), ...(await strayChecks(context, stack, address.host))];
     } catch (error) {
       return [check("Docker", noDaemon(address.host), daemonProblem(address.host, error, stack).message)];
     }

@@ -6,6 +6,7 @@ import { type Condition, conditionOf } from "../components/host/condition.ts";
 import { addressForPerson } from "../components/workspace/container.ts";
 import type { NotebookInfo } from "../components/workspace/notebook.ts";
 import type { Context } from "./context.ts";
+import { findStrays, requireOwnDaemon, strayText } from "./on-daemon.ts";
 import { Problem } from "./say.ts";
 import { askDocker, daemonProblem, dockerAddress } from "./setup/daemon.ts";
 import { hasStackFile, notUp, readStack } from "./setup/stack.ts";
@@ -40,6 +41,8 @@ export interface LocalStack {
   notebooks: LocalNotebook[];
   /** Why nothing is known of the containers. */
   problem: Problem | undefined;
+  /** What is the stack's, and not in its state, each in a line. */
+  strays: string[];
 }
 
 /** The part of the daemon's description of a container that is read here. */
@@ -66,8 +69,19 @@ export async function lookAtStack(context: Context, stack: string): Promise<Loca
   const outputs = plain(resources.find(({ type }) => type === STACK)?.outputs);
   const containers = resources.filter((resource) => resource.type === CONTAINER && !resource.delete);
   let problem: Problem | undefined;
+  let strays: string[] = [];
+  if (state && resources.length > 0) {
+    const { host } = dockerAddress(context.env);
+    try {
+      const looks = [findStrays(host, state, PATIENCE), requireOwnDaemon(context, stack, state)] as const;
+      strays = (await Promise.all(looks))[0].map(strayText);
+    } catch (error) {
+      problem = error instanceof Problem ? error : daemonProblem(host, error, stack);
+    }
+  }
   const look = async (resource: StateResource) => {
     const { host } = dockerAddress(context.env);
+    if (problem) return describe(resource, outputs, "unknown");
     try {
       const container = await askDocker<Container>(host, `/containers/${resource.id}/json`, PATIENCE);
       return describe(resource, outputs, container ?? "gone");
@@ -77,7 +91,7 @@ export async function lookAtStack(context: Context, stack: string): Promise<Loca
     }
   };
   const notebooks = await Promise.all(containers.map(look));
-  return { outputs, notebooks: inOrder(notebooks, context.root, stack), problem };
+  return { outputs, notebooks: inOrder(notebooks, context.root, stack), problem, strays };
 }
 
 function plain(outputs: Record<string, unknown> = {}): PlainOutputs {

@@ -2,7 +2,7 @@
 import type Docker from "dockerode";
 import { type Condition, explain, readStatus } from "../components/host/condition.ts";
 import { type NotebookHost, type NotebookOnHost, whySilent } from "./host-scripts.ts";
-import { nameOf } from "./reconcile.ts";
+import { nameOf } from "./on-daemon.ts";
 import { Problem, say, step } from "./say.ts";
 import { hasDaemon, type Session } from "./session.ts";
 import { askDocker, daemonsWord, dockerClient } from "./setup/daemon.ts";

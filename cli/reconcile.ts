@@ -4,23 +4,24 @@ import { existsSync } from "node:fs";
 import { isAbsolute } from "node:path";
 import type Docker from "dockerode";
 import { lastLine } from "../components/host/host.ts";
-import { holdings, OWNER_LABEL } from "../components/host/owner.ts";
-import { say } from "./say.ts";
+import { holdings, OWNER_LABEL, STACK_LABEL } from "../components/host/owner.ts";
+import { clearAway, findStrays, list, requireOwnDaemon, strayText } from "./on-daemon.ts";
+import { Problem, say } from "./say.ts";
 import { hasDaemon, isLocal, type Session } from "./session.ts";
-import { askDocker, dockerClient } from "./setup/daemon.ts";
+import { askDocker, dockerAddress, dockerClient } from "./setup/daemon.ts";
+import { confirm } from "./setup/packages.ts";
 import {
   lastUpdate,
   readState,
   resourceName,
   type State,
   type StateResource,
-  stateHoldings,
   tainted,
   unfinished,
   withoutUnfinished,
   writeState,
 } from "./state.ts";
-import { CONTAINER } from "./state-file.ts";
+import { CONTAINER, isHere, stateHoldings } from "./state-file.ts";
 
 const NETWORK = "docker:index/network:Network";
 const VOLUME = "docker:index/volume:Volume";
@@ -39,9 +40,26 @@ export async function containersOf(host: string, state: State): Promise<Docker.C
   );
 }
 
-/** A container's name without the slash that the daemon puts before it. */
-export function nameOf(container: Docker.ContainerInfo): string {
-  return container.Names[0]?.replace(/^\//, "") ?? container.Id;
+/** Docker's words for a container in whose memory kernels may have something. */
+const RUNNING = /^(running|paused|restarting)$/;
+
+/** Removes strays; one that runs only after a word of the person's. @throws Problem where that cannot be asked for */
+async function withoutStrays(session: Session, state: State): Promise<void> {
+  if (!hasDaemon(session)) return;
+  const { host } = session.docker;
+  const strays = await findStrays(host, state);
+  if (strays.length === 0) return;
+  for (const each of strays) say(strayText(each));
+  const running = strays.filter((each) => RUNNING.test(each.state ?? ""));
+  const isConfirmed = session.rest.some((arg) => /^(-y|--yes)$/.test(arg));
+  if (running.length > 0 && !isConfirmed) {
+    const what = `${list(running)} is removed, and what kernels have in memory is lost; /code, /data and the home volume stay`;
+    if (!session.context.interactive) {
+      throw new Problem(`${what}: there is no terminal to ask at: confirm with \`--yes\``);
+    }
+    if (!(await confirm(`${what}: go on?`))) throw new Problem("nothing was changed");
+  }
+  await clearAway(host, strays);
 }
 
 /**
@@ -52,7 +70,9 @@ export function nameOf(container: Docker.ContainerInfo): string {
  */
 export async function finishInterrupted(session: Session, goesOn = true): Promise<State> {
   const state = await readState(session);
+  await requireOwnDaemon(session.context, session.stack, state);
   const rest = await withoutHalfMade(session, state);
+  await withoutStrays(session, rest);
   const safe = await withoutOthersVolumes(session, rest);
   const mended = goesOn ? await doubtful(session, state, safe) : safe;
   if (mended !== state) await writeState(session, mended);
@@ -78,23 +98,41 @@ async function withoutHalfMade(session: Session, state: State): Promise<State> {
 const EARLIER = 60_000;
 
 /**
- * Docker hands a volume that is there to whoever makes one of its name, so before there were owners a stack could come by another's.
- * Such a volume stays when its entry goes.
+ * A volume that the stack has not made stays when its entry goes: Docker hands one that is there to whoever makes one of its name, and
+ * a person may have restored it from a backup. remove-volume.sh looks at the labels once more when it comes to that; only the state
+ * says when its entry was made, and entries of before that script are removed by the provider, which does not look.
  */
 async function withoutOthersVolumes(session: Session, state: State): Promise<State> {
   const { resources = [] } = state.deployment;
-  const ours = resources.filter(({ type, retainOnDelete }) => type === VOLUME && !retainOnDelete);
-  if (ours.length === 0 || !isLocal(session.settings)) return state;
-  const found = await askDocker<{ Volumes: VolumeInfo[] | null }>(session.docker.host, "/volumes");
-  const others = ours.filter((resource) => {
-    const volume = found?.Volumes?.find(({ Name }) => Name === resource.id);
-    return volume !== undefined && isOthers(volume, resource);
+  if (!isHere(state)) return state;
+  /** What would remove a volume. */
+  const takes = ({ id, type, inputs, retainOnDelete }: StateResource, volume: StateResource) => {
+    const { VOLUME: removed } = (inputs?.environment ?? {}) as Record<string, unknown>;
+    return !retainOnDelete && (type === VOLUME ? id : type === COMMAND && removed) === volume.id;
+  };
+  const volumes = resources.filter(({ type, id, delete: isOld }) => type === VOLUME && id && !isOld);
+  const taken = volumes.filter((volume) => resources.some((each) => takes(each, volume)));
+  if (taken.length === 0) return state;
+  const { host } = dockerAddress(session.context.env);
+  const found = (await askDocker<{ Volumes: VolumeInfo[] | null }>(host, "/volumes"))?.Volumes ?? [];
+  const others = taken.filter((resource) => {
+    const volume = found.find(({ Name }) => Name === resource.id);
+    if (volume === undefined || !isOthers(volume, resource)) return false;
+    const owner = volume.Labels?.[OWNER_LABEL];
+    const said = `stack ${session.stack}: volume ${resource.id} is`;
+    if (owner !== undefined && owner !== ownerOf(resource)) {
+      say(`${said} another's, though the state names it: it stays as it is`);
+    } else {
+      say(
+        `${said} not the one that the stack made: it was put there by hand, is gone on with, and stays when its notebook goes`,
+      );
+    }
+    return true;
   });
   if (others.length === 0) return state;
-  for (const { id } of others) {
-    say(`stack ${session.stack}: volume ${id} is another's, though the state names it: it stays as it is`);
-  }
-  const kept = resources.map((each) => (others.includes(each) ? { ...each, retainOnDelete: true } : each));
+  const kept = resources.map((each) =>
+    others.some((volume) => takes(each, volume)) ? { ...each, retainOnDelete: true } : each,
+  );
   return { ...state, deployment: { ...state.deployment, resources: kept } };
 }
 
@@ -106,18 +144,19 @@ type VolumeInfo = Pick<Docker.VolumeInspectInfo, "Name"> & {
 
 /** Whether a volume on the daemon is not the one that a stack made. Pure. */
 export function isOthers({ Labels, CreatedAt }: VolumeInfo, resource: StateResource): boolean {
-  const [owner, entered] = [ownerOf(resource), resource.created];
+  const owner = ownerOf(resource);
   const found = Labels?.[OWNER_LABEL];
   if (found !== undefined) return found !== owner;
+  // Restored by hand.
+  if (Labels?.[STACK_LABEL] === undefined) return true;
   // Of before there were owners, and taken over since, which the person has agreed to.
   if (owner !== undefined) return false;
-  return (
-    CreatedAt !== undefined && entered !== undefined && Date.parse(CreatedAt) + EARLIER < Date.parse(entered)
-  );
+  // The daemon's time may be later than that of the creation, and never earlier.
+  return Date.parse(CreatedAt ?? "") + EARLIER < Date.parse(resource.created ?? "");
 }
 
 /** The owner that a resource was made with. */
-const ownerOf = ({ type, inputs }: StateResource) => holdings([{ type, properties: inputs }]).owner;
+const ownerOf = ({ urn, type, inputs }: StateResource) => holdings([{ urn, type, properties: inputs }]).owner;
 
 /**
  * Where the last run did not end well, a host may have what that run brought there, while the state still has what was there
@@ -183,7 +222,7 @@ export async function argsForMissing(session: Session, state: State): Promise<st
   if (!hasDaemon(session)) return [];
   const resources = state.deployment.resources ?? [];
   // The folders of a machine elsewhere cannot be looked at from here.
-  const folders = isLocal(session.settings) ? missingFolders(resources) : [];
+  const folders = isLocal(session) ? missingFolders(resources) : [];
   if (folders.length > 0) {
     say(`gone since the last run: ${folders.map(({ folder }) => folder).join(", ")}; fetched again`);
   }

@@ -2,8 +2,12 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
+import { ADOPTED } from "../components/host/owner.ts";
+import type { HostConfig } from "../config.ts";
+import { readAdopted } from "./adopted.ts";
 import { type Context, ensureFolder } from "./context.ts";
 import { type About, errorsOf, explain } from "./foreign-errors.ts";
+import { requireOwnDaemon } from "./on-daemon.ts";
 import { mendBackend } from "./recover.ts";
 import { type Captured, capture, type Env, handOver, mustRun } from "./run.ts";
 import { Problem, say } from "./say.ts";
@@ -23,7 +27,7 @@ import {
   stackLabel,
   useCopy,
 } from "./setup/stack.ts";
-import { findPlaces, isStackFileThere, type StackPlaces } from "./state-file.ts";
+import { findPlaces, hostOf, isStackFileThere, readStateFile, type StackPlaces } from "./state-file.ts";
 
 /** An engine and the environment in which it finds everything. */
 export interface Toolchain {
@@ -71,6 +75,8 @@ export interface Session extends Toolchain {
   label: string;
   /** What the set-up needs to know of its configuration; undefined without a file. */
   settings: StackSettings | undefined;
+  /** Kind of host that the stack was put on, whatever its file says by now; what that says where it is on none, or not known. */
+  host: HostConfig["kind"];
   /** Where the stack's Docker daemon is: that of this machine, whether it runs or not, or the way to another's. */
   docker: DockerAddress;
   /** Arguments for the engine, without those that are ours. */
@@ -87,10 +93,14 @@ export async function openSession(context: Context, { stack, rest }: StackArgs):
   const { backend, env } = prepareBackend(context);
   const place = findPlaces(context, stack);
   mendBackend(place);
-  const docker = isLocal(settings) ? dockerAddress(context.env) : NOT_HERE;
+  const state = readStateFile(place);
+  const host = (state && hostOf(state)) ?? settings?.host ?? "local";
+  const docker = host === "local" ? dockerAddress(context.env) : NOT_HERE;
+  const adopted = readAdopted(context, stack);
   const additions = {
     ...toolchain.additions,
     ...env,
+    ...(adopted && { [ADOPTED]: JSON.stringify(adopted) }),
     PULUMI_STACK: stack,
     // A copy of the checkout, or one whose stack file lacks the salt, uses the one that the state was made with.
     PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER: "true",
@@ -105,6 +115,7 @@ export async function openSession(context: Context, { stack, rest }: StackArgs):
     place,
     label: stackLabel(context.root, stack),
     settings,
+    host,
     docker,
     rest,
     additions,
@@ -121,11 +132,17 @@ export async function prepareStack(context: Context, args: StackArgs): Promise<S
   const settings = readStack(context.root, stack);
   const session = await openSession(context, args);
   sayStandIns(session);
-  session.docker = await prepareHost(session, settings);
-  if (!(await isStackThere(session))) {
-    await createStack(context.root, session.stack, session.engine.file, session);
-  }
+  const docker = await prepareHost(session, settings);
+  // A stack that moves is still where it was.
+  if (session.host === settings.host) session.docker = docker;
+  await makeStack(session);
   return session;
+}
+
+/** Makes the session's stack, where the backend does not know it yet. */
+export async function makeStack(session: Session): Promise<void> {
+  if (await isStackThere(session)) return;
+  await createStack(session.context.root, session.stack, session.engine.file, session);
 }
 
 /** Sees to it that the stack's Docker daemon is there, with what a build starts from. @returns where it is */
@@ -137,6 +154,9 @@ async function prepareHost(session: Session, settings: StackSettings): Promise<D
   if (settings.host === "local") {
     const { prepareDocker } = await import("./setup/docker.ts");
     await prepareDocker(context);
+    const state = readStateFile(session.place);
+    // Before an image is fetched for the wrong one.
+    if (state) await requireOwnDaemon(context, stack, state);
   } else if (settings.host === "ssh") {
     const { openRemote } = await import("./remote.ts");
     const remote = await openRemote(context.root, stack);
@@ -152,13 +172,13 @@ async function prepareHost(session: Session, settings: StackSettings): Promise<D
 }
 
 /** Whether the stack's Docker daemon can be asked: that of this machine, or one that a way to was opened for. */
-export function hasDaemon({ settings, docker }: Session): boolean {
-  return isLocal(settings) || docker.from === "ssh";
+export function hasDaemon(session: Session): boolean {
+  return isLocal(session) || session.docker.from === "ssh";
 }
 
 /** Whether a stack is on this machine's Docker daemon. */
-export function isLocal(settings: StackSettings | undefined): boolean {
-  return settings === undefined || settings.host === "local";
+export function isLocal({ host }: Pick<Session, "host">): boolean {
+  return host === "local";
 }
 
 /** Whether the backend knows the session's stack. */

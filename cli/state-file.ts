@@ -7,10 +7,12 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
+import { type Holdings, holdings } from "../components/host/owner.ts";
+import type { HostConfig } from "../config.ts";
 import type { Context } from "./context.ts";
 import { backendFolder, chooseBackend } from "./setup/backend.ts";
 import { projectName } from "./setup/stack.ts";
-import type { State } from "./state.ts";
+import type { State, StateResource } from "./state.ts";
 
 /** An update in the history of a stack. */
 export interface Update {
@@ -105,11 +107,48 @@ export function readStateFile(places: StackPlaces | undefined): State | undefine
     : undefined;
 }
 
-/** The last entry in the history of a stack that changed something, or was to. */
-export function readLastUpdate(places: StackPlaces | undefined): Update | undefined {
-  if (places === undefined) return undefined;
-  // Named by their time in nanoseconds, in as many digits for centuries to come.
-  const files = entries(places.history).filter((file) => /\.history\.json(\.gz|\.zst)?$/.test(file));
+/** Types of the components that stand for the machine that a stack was put on, by the kinds of host. */
+const HOSTS = {
+  "gpubox:host:LocalHost": "local",
+  "gpubox:host:SshHost": "ssh",
+  "gpubox:host:AwsHost": "aws",
+} as const;
+
+/** The kind of host that a stack was put on, whatever its file says by now; undefined where it is on none. */
+export function hostOf({ deployment: { resources = [] } }: State): HostConfig["kind"] | undefined {
+  const kinds = resources.map(({ type }) => HOSTS[type as keyof typeof HOSTS]);
+  // A machine of AWS's is reached as one of kind ssh is.
+  return kinds.find((kind) => kind === "aws") ?? kinds.find((kind) => kind !== undefined);
+}
+
+/** Whether a stack was put on this machine. */
+export const isHere = (state: State): boolean => hostOf(state) === "local";
+
+/** What a stack has on its Docker daemon, by its state; what an engine that was killed was making tells the owner as well. */
+export function stateHoldings({ deployment }: State): Holdings {
+  const { resources = [], pending_operations: pending = [] } = deployment;
+  const read = (some: StateResource[]) =>
+    holdings(some.map(({ urn, type, inputs }) => ({ urn, type, properties: inputs })));
+  const there = read(resources);
+  return { ...there, owner: there.owner ?? read(pending.map(({ resource }) => resource)).owner };
+}
+
+/** The files of a stack's history. Named by their time in nanoseconds, in as many digits for centuries to come. */
+export function historyFiles(places: StackPlaces | undefined): string[] {
+  const all = places ? entries(places.history) : [];
+  return all.filter((file) => /\.history\.json(\.gz|\.zst)?$/.test(file));
+}
+
+/**
+ * The last entry in the history of a stack that changed something, or was to.
+ *
+ * @param before files that do not count: a clock that was set back would have an earlier run's for the newest
+ */
+export function readLastUpdate(
+  places: StackPlaces | undefined,
+  before: readonly string[] = [],
+): Update | undefined {
+  const files = historyFiles(places).filter((file) => !before.includes(file));
   for (const file of files.sort().reverse()) {
     const update = readPacked(file.replace(/\.json(\.gz|\.zst)?$/, ""));
     if (update && isUpdate(update)) return { ...update, startTime: update.startTime * 1000 };

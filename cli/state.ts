@@ -9,6 +9,7 @@ import {
   readLastUpdate,
   readStateFile,
   type StackPlaces,
+  stateHoldings,
   type Update,
 } from "./state-file.ts";
 
@@ -24,7 +25,7 @@ export interface StateResource {
   /** When it was made, as ISO 8601. */
   created?: string;
   retainOnDelete?: boolean;
-  /** URN of what takes it along where it goes. */
+  /** URN of the resource that takes it along when it is deleted itself. */
   deletedWith?: string;
   /** Whether the next run makes it again, whatever it was made from. */
   taint?: boolean;
@@ -43,15 +44,6 @@ export interface State {
     /** What an engine that was killed was about to do. */
     pending_operations?: { type: string; resource: StateResource }[];
   };
-}
-
-/** What a stack has on its Docker daemon, by its state; what an engine that was killed was making tells the owner as well. */
-export function stateHoldings({ deployment }: State): Holdings {
-  const { resources = [], pending_operations: pending = [] } = deployment;
-  const read = (some: StateResource[]) =>
-    holdings(some.map(({ type, inputs }) => ({ type, properties: inputs })));
-  const there = read(resources);
-  return { ...there, owner: there.owner ?? read(pending.map(({ resource }) => resource)).owner };
 }
 
 /** What a stack has by the file of its state; undefined where that does not tell. */

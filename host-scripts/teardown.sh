@@ -10,24 +10,15 @@ set -eu
 topic="stack ${STACK-}"
 # shellcheck source=host-scripts/common.sh
 . ./common.sh
+# shellcheck source=host-scripts/daemon.sh
+. ./daemon.sh
 
 for value in "${STACK-}" "${OWNER-}" "${DAEMON-}"; do
   # An empty value would be a filter that lets everything through.
   if [ -z "$value" ]; then fail 2 "STACK, OWNER and DAEMON must be set"; fi
 done
 
-if ! have docker; then
-  say "docker is not installed here any more; nothing to remove"
-  exit 0
-fi
-if ! found=$(docker info --format '{{.ID}}' 2>&1) || [ -z "$found" ]; then
-  fail 1 "the Docker daemon does not answer, so nothing was removed:" "  $(printf '%s' "$found" | tail -n 1)" \
-    "  start it and run the same again:  sudo systemctl start docker"
-fi
-if [ "$found" != "$DAEMON" ]; then
-  say "this is another Docker daemon ($found) than the one the stack was put on ($DAEMON); nothing was removed"
-  exit 0
-fi
+require_daemon "nothing was removed"
 
 # ours KIND...: ids of what the stack has. Not by its name: one that was renamed has things of its old name as well.
 ours() { docker "$@" --quiet --filter "label=gpubox.owner=$OWNER"; }

@@ -1,28 +1,25 @@
 /** `npm run adopt`: takes over what a stack has on its Docker daemon, where the state that had it is lost. */
 import { randomBytes } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
-import type Docker from "dockerode";
-import { parseDocument } from "yaml";
-import { type Existing, existing, isOwn } from "../../components/host/owner.ts";
+import { type Holdings, isOwn } from "../../components/host/owner.ts";
+import { keepAdopted } from "../adopted.ts";
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
-import { nameOf } from "../reconcile.ts";
-import { Problem, say, step } from "../say.ts";
-import { askDocker, dockerAddress, dockerClient } from "../setup/daemon.ts";
+import { clearAway, everything, type Found, list } from "../on-daemon.ts";
+import { Problem, say } from "../say.ts";
+import { isStackThere, makeStack, openSession, type Session } from "../session.ts";
+import { dockerAddress } from "../setup/daemon.ts";
 import { confirm } from "../setup/packages.ts";
-import { npmCommand, readStack, stackFile, stackLabel } from "../setup/stack.ts";
-import { findHoldings } from "../state.ts";
-import { findPlaces } from "../state-file.ts";
-
-/** Where an owner stands in a stack's file. */
-const KEY = ["config", "gpubox:owner"];
+import { npmCommand, readStack, stackLabel } from "../setup/stack.ts";
+import { readState } from "../state.ts";
+import { stateHoldings } from "../state-file.ts";
 
 export async function adopt(context: Context, args: Args): Promise<number> {
   const { stack, options } = args;
   const host = await daemonOf(context, stack);
   const label = stackLabel(context.root, stack);
-  const holdings = findHoldings(findPlaces(context, stack));
-  if (holdings === undefined || holdings.owner !== undefined || holdings.names.size > 0) {
+  const session = await openSession(context, { stack, rest: [] });
+  const holdings = await holdingsOf(session);
+  if (holdings.owner !== undefined || holdings.names.size > 0) {
     throw new Problem(
       `adopt: stack ${stack} has a state of its own, so there is nothing to take over: \`${npmCommand("start", stack)}\``,
     );
@@ -49,13 +46,19 @@ export async function adopt(context: Context, args: Args): Promise<number> {
     say("nothing was changed");
     return 1;
   }
+  // What keeps the stack from being made is said while all of it is still there.
+  await makeStack(session);
   await clearAway(host, found);
-  const file = stackFile(context.root, stack);
-  const document = parseDocument(readFileSync(file, "utf8"));
-  document.setIn(KEY, owner);
-  writeFileSync(file, document.toString({ lineWidth: 0 }));
-  say(`${file}: gpubox:owner is set. Go on with \`${npmCommand("start", stack)}\``);
+  const volumes = found.filter(({ kind }) => kind === "volume");
+  keepAdopted(context, stack, { owner, names: volumes.map(({ kind, name }) => `${kind}/${name}`) });
+  say(`stack ${stack} is taken over: go on with \`${npmCommand("start", stack)}\``);
   return 0;
+}
+
+/** What a stack has by its state; nothing where it has none. */
+async function holdingsOf(session: Session): Promise<Holdings> {
+  const state = (await isStackThere(session)) ? await readState(session) : undefined;
+  return stateHoldings(state ?? { version: 0, deployment: {} });
 }
 
 async function daemonOf(context: Context, stack: string): Promise<string> {
@@ -68,37 +71,6 @@ async function daemonOf(context: Context, stack: string): Promise<string> {
   throw new Problem(
     `adopt: stack ${stack} has a machine of its own, which its lost state knew: name the data volume that it left as \`dataVolume: {id: vol-…}\`, docs/aws.md says how`,
   );
-}
-
-interface Found extends Existing {
-  id: string;
-  /** Names of the volumes that a container has. */
-  mounts: string[];
-}
-
-async function everything(host: string): Promise<Found[]> {
-  const [containers, networks, volumes] = await Promise.all([
-    askDocker<Docker.ContainerInfo[]>(host, "/containers/json?all=true"),
-    askDocker<Docker.NetworkInspectInfo[]>(host, "/networks"),
-    askDocker<{ Volumes: Docker.VolumeInspectInfo[] | null }>(host, "/volumes"),
-  ]);
-  return [
-    ...(containers ?? []).map((each) => ({
-      id: each.Id,
-      ...existing("container", nameOf(each), each.Labels),
-      mounts: each.Mounts.flatMap(({ Type, Name }) => (Type === "volume" && Name ? [Name] : [])),
-    })),
-    ...(networks ?? []).map(({ Id, Name, Labels }) => ({
-      id: Id,
-      ...existing("network", Name, Labels),
-      mounts: [],
-    })),
-    ...(volumes?.Volumes ?? []).map(({ Name, Labels }) => ({
-      id: Name,
-      ...existing("volume", Name, Labels),
-      mounts: [],
-    })),
-  ];
 }
 
 /** The owner of what was found. @throws Problem where that is more than one */
@@ -119,16 +91,20 @@ function ownerOf(found: Found[], stack: string): string {
 }
 
 /** @throws Problem where its volumes have the name that the stack had before, under which alone they are gone on with */
-function refuseRenamed(found: Found[], label: string): void {
+export function refuseRenamed(found: Pick<Found, "kind" | "stack">[], label: string): void {
   const [project, name] = label.split("/");
-  const before = found.find(({ kind, stack }) => kind === "volume" && stack !== label)?.stack?.split("/")[1];
-  if (before === undefined) return;
+  const old = found.find(({ kind, stack }) => kind === "volume" && stack !== label)?.stack;
+  if (old === undefined) return;
+  const [projectBefore, before = ""] = old.split("/");
+  if (projectBefore !== project) {
+    throw new Problem(
+      `adopt: the project of stack ${name} was called ${projectBefore} when its home volumes were made, and they are gone on with under that name: have \`name: ${projectBefore}\` in Pulumi.yaml, in place of \`name: ${project}\`, then \`${npmCommand("adopt", before)}\``,
+    );
+  }
   throw new Problem(
     `adopt: stack ${name} of ${project} was called ${before} when its home volumes were made, and they are gone on with under that name: \`mv Pulumi.${name}.yaml Pulumi.${before}.yaml\`, then \`${npmCommand("adopt", before)}\``,
   );
 }
-
-const list = (some: Existing[]) => some.map(({ kind, name }) => `${kind} ${name}`).join(", ");
 
 function describe(found: Found[], stack: string): string {
   const of = (isMeant: (each: Found) => boolean) => list(found.filter(isMeant)) || "none";
@@ -138,19 +114,4 @@ function describe(found: Found[], stack: string): string {
     `  goes, to be made again: ${of(({ kind }) => kind !== "volume")}; with what was installed in a container by hand, and the memory of its kernels`,
     `  stays, and is gone on with: ${of(({ kind }) => kind === "volume")}; your files in code/ and data/`,
   ].join("\n");
-}
-
-/** A network goes only once no container is on it. */
-async function clearAway(host: string, found: Found[]): Promise<void> {
-  const docker = dockerClient(host);
-  for (const { id, kind, name } of found.filter((each) => each.kind === "container")) {
-    await step(`${kind} ${name}: removing it`, async () => {
-      await docker
-        .getContainer(id)
-        .stop()
-        .catch(() => {});
-      await docker.getContainer(id).remove({ force: true });
-    });
-  }
-  for (const { id } of found.filter(({ kind }) => kind === "network")) await docker.getNetwork(id).remove();
 }

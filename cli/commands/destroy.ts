@@ -1,11 +1,13 @@
 /** `npm run destroy`: tears the stack down and leaves the person's files alone. */
 
 import { npmLine } from "../../components/host/shell.ts";
+import { forgetAdopted } from "../adopted.ts";
 import type { Args } from "../args.ts";
-import { displayArgs } from "../consent.ts";
+import { displayArgs, removesHome } from "../consent.ts";
 import type { Context } from "../context.ts";
+import { requireFree } from "../on-daemon.ts";
 import { readOutputs, type StackOutputs } from "../outputs.ts";
-import { finishInterrupted } from "../reconcile.ts";
+import { containersOf, finishInterrupted } from "../reconcile.ts";
 import { recover } from "../recover.ts";
 import { Problem, say } from "../say.ts";
 import { isLocal, isStackThere, openSession, runEngine, type Session } from "../session.ts";
@@ -28,10 +30,12 @@ export async function destroy(context: Context, args: Args): Promise<number> {
     return 0;
   }
   sayStandIns(session);
-  if (isLocal(session.settings)) await requireDaemon(session);
+  if (isLocal(session)) await requireDaemon(session);
   await recover(session);
   const state = await finishInterrupted(session, false);
-  const onAws = session.settings?.host === "aws" ? await import("../aws.ts") : undefined;
+  if (isLocal(session)) await requireFreeNetworks(session, state);
+  const onAws =
+    session.settings?.host === "aws" && session.host === "aws" ? await import("../aws.ts") : undefined;
   const machine = await onAws?.findMachine(session, state);
   if (machine?.state === "gone") await onAws?.forgetHanging(session, state);
   const outputs = await readOutputs(session);
@@ -47,12 +51,22 @@ export async function destroy(context: Context, args: Args): Promise<number> {
   }
   const code = await runEngine(session, "destroy", ["--yes", "--skip-preview", ...display]);
   if (code !== 0) return code;
+  forgetAdopted(context, stack);
   say(
     onAws
       ? onAws.whatStaysOnAws(stack, onAws.rawHost(session), outputs.machine?.dataVolume)
       : whatStays(outputs, session),
   );
   return code;
+}
+
+/** Docker would keep the network, and the engine try for long, with the containers gone already. */
+async function requireFreeNetworks(session: Session, state: State): Promise<void> {
+  const { host } = session.docker;
+  const networks = (state.deployment.resources ?? []).flatMap(({ type, id }) =>
+    type === "docker:index/network:Network" && id ? [{ id }] : [],
+  );
+  await requireFree(host, networks, new Set((await containersOf(host, state)).map(({ Id }) => Id)));
 }
 
 /** A daemon that is only stopped is started; without one there is nothing the engine could remove. */
@@ -69,18 +83,16 @@ async function requireDaemon(session: Session): Promise<void> {
 
 /** What a person would miss of what goes. */
 function whatGoes({ deployment }: State): string {
-  const volumes = (deployment.resources ?? []).filter(
-    ({ type, retainOnDelete }) => type === "docker:index/volume:Volume" && !retainOnDelete,
-  );
-  const homes = volumes.map(({ urn }) => resourceName(urn).replace(/-home$/, ""));
+  const removed = (deployment.resources ?? []).filter(removesHome);
+  const homes = [...new Set(removed.map(({ urn }) => resourceName(urn).replace(/-home(-removal)?$/, "")))];
   return homes.length === 0
     ? "your files in code/ and data/ stay"
     : `the home volume${homes.length === 1 ? "" : "s"} of ${homes.join(", ")} go${homes.length === 1 ? "es" : ""}, with the settings and the shell history; your files in code/ and data/ stay`;
 }
 
-function whatStays({ codeFolder, dataFolder, image }: StackOutputs, { stack, settings }: Session): string {
-  const where = isLocal(settings) ? "" : " (on its host)";
+function whatStays({ codeFolder, dataFolder, image }: StackOutputs, session: Session): string {
+  const where = isLocal(session) ? "" : " (on its host)";
   const files = codeFolder && dataFolder ? `your files in ${codeFolder} and ${dataFolder}` : "your files";
   const left = image ? `${files}, and the image (\`docker rmi ${image}\` removes it)` : files;
-  return `stack ${stack} is torn down. What stays${where}: ${left}.`;
+  return `stack ${session.stack} is torn down. What stays${where}: ${left}.`;
 }

@@ -1,10 +1,19 @@
 /** `npm run pulumi -- ARGS`: any command of the engine, with the set-up of the others. */
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
+import { requireOwnDaemon } from "../on-daemon.ts";
 import { handOver } from "../run.ts";
 import { openSession } from "../session.ts";
+import { readStateFile } from "../state-file.ts";
+
+/** Commands that work on what is there, by all of their names. */
+const NO_PROGRAM = /^(destroy|down|dn|refresh)$/;
 
 export async function pulumi(context: Context, args: Args): Promise<number> {
-  const { engine, env } = await openSession(context, args);
+  const { engine, env, host, place, stack } = await openSession(context, args);
+  const state = readStateFile(place);
+  // The program itself refuses another daemon, and a destroy or a refresh does not run it.
+  if (state && host === "local" && args.rest.some((arg) => NO_PROGRAM.test(arg)))
+    await requireOwnDaemon(context, stack, state);
   return await handOver(engine.file, args.rest, { env, cwd: context.root });
 }

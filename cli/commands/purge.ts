@@ -1,4 +1,5 @@
 /** `npm run purge`: removes what gpubox put below `code/` and `data/`, after asking; what is the person's stays. */
+import { readdirSync } from "node:fs";
 import type { SshConnection } from "../../components/host/ssh-command.ts";
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
@@ -26,7 +27,17 @@ export async function purge(context: Context, args: Args): Promise<number> {
   const { stack, names, options } = args;
   const { root, entries: configured } = readConfigured(context, stack);
   const connection = await findWay(context, stack);
-  const entries = chooseEntries(await putEntries(context, root, connection), names);
+  const chosen = chooseEntries(await putEntries(context, root, connection), names);
+  const others = othersOf(context, stack);
+  const isKept = (entry: PutEntry) => names.length === 0 && others.has(nameOf(entry));
+  for (const entry of chosen.filter(isKept)) {
+    const name = nameOf(entry);
+    say(
+      `${name}: kept, as ${others.get(name)} has it too; to remove it all the same, name it: \`${npmCommand("purge", stack, name)}\``,
+    );
+  }
+  const entries = chosen.filter((entry) => !isKept(entry));
+  if (chosen.length > 0 && entries.length === 0) return 0;
   if (entries.length === 0) {
     say(
       `there is nothing below ${root}${connection ? ` on ${connection.address}` : ""} that gpubox put there`,
@@ -37,7 +48,11 @@ export async function purge(context: Context, args: Args): Promise<number> {
     const note = configured.includes(nameOf(entry))
       ? ` (still in Pulumi.${shortName(stack)}.yaml: the next \`${npmCommand("start", stack)}\` brings it back)`
       : "";
-    say(`${nameOf(entry)}  ${sizeText(entry)}${note}\n${entry.paths.map((path) => `  ${path}`).join("\n")}`);
+    const other = others.get(nameOf(entry));
+    const loss = other ? ` (${other} has it too, whose notebooks lose it)` : "";
+    say(
+      `${nameOf(entry)}  ${sizeText(entry)}${note}${loss}\n${entry.paths.map((path) => `  ${path}`).join("\n")}`,
+    );
   }
   if (!options.yes && !context.interactive) {
     const again = npmCommand("purge", stack, ...names, "--yes");
@@ -57,6 +72,30 @@ function readConfigured(context: Context, stack: string): { root: string; entrie
   const config = readConfig(context.root, stack);
   const entries = KINDS.flatMap((kind) => config[kind].map(({ folder }) => `${kind}/${folder}`));
   return { root: config.root, entries };
+}
+
+/** The entries that other stacks of this checkout have on the same machine below the same root: by their names, whose file has them. */
+function othersOf({ root: checkout, env }: Context, stack: string): Map<string, string> {
+  const place = (name: string) => {
+    const { host, root, ...config } = readConfig(checkout, name);
+    const { address = "" } = host as { address?: string };
+    const at = `${host.kind} ${address} ${root.replace(/^~(?=\/|$)/, host.kind === "local" ? (env.HOME ?? "~") : "~")}`;
+    return { at, entries: KINDS.flatMap((kind) => config[kind].map(({ folder }) => `${kind}/${folder}`)) };
+  };
+  const { at } = place(stack);
+  const found = new Map<string, string>();
+  for (const file of readdirSync(checkout)) {
+    const name = /^Pulumi\.(.+)\.yaml$/.exec(file)?.[1];
+    if (name === undefined || name === shortName(stack)) continue;
+    try {
+      const other = place(name);
+      if (other.at === at) for (const entry of other.entries) found.set(entry, file);
+    } catch (error) {
+      // What is wrong with another stack's file is for a run of that one.
+      if (!(error instanceof Problem)) throw error;
+    }
+  }
+  return found;
 }
 
 /** Everything that gpubox put below a root, entry by entry. @throws Problem when the machine does not say */

@@ -24,6 +24,8 @@ interface Seen {
   machine?: MachineInfo & { state: string };
   /** Why something is not known. */
   problem?: string;
+  /** What is the stack's, and not in its state. */
+  strays?: string[];
 }
 
 export async function status(context: Context, args: Args): Promise<number> {
@@ -41,6 +43,7 @@ export async function status(context: Context, args: Args): Promise<number> {
   if (seen.rows.length === 0) say(notUp(stack).message);
   else if (seen.problem) say(seen.problem);
   else for (const line of advice(stack, seen.rows)) say(line);
+  for (const line of seen.strays ?? []) say(`${line}; \`${npmCommand("start", stack)}\` clears it away`);
   return 0;
 }
 
@@ -125,9 +128,10 @@ function withUsage(row: Row, usage: Usage): Row {
 async function seeHere(context: Context, stack: string): Promise<Seen | undefined> {
   const looked = await lookAtStack(context, stack);
   if (looked === undefined) return undefined;
-  const { notebooks, outputs, problem } = looked;
+  const { notebooks, outputs, problem, strays } = looked;
   const root = outputs.codeFolder?.replace(/\/code$/, "");
-  if (problem || notebooks.length === 0 || !root) return { rows: notebooks, problem: problem?.message };
+  if (problem || notebooks.length === 0 || !root)
+    return { rows: notebooks, problem: problem?.message, strays };
   const env = {
     ...context.env,
     DOCKER_HOST: dockerAddress(context.env).host,
@@ -135,11 +139,11 @@ async function seeHere(context: Context, stack: string): Promise<Seen | undefine
     CONTAINERS: notebooks.map(({ name }) => name).join(" "),
   };
   const { code, stdout } = await capture("sh", ["-c", scriptText("status.sh")], { env });
-  return withFigures(notebooks, code === 0 ? readUsage(stdout) : undefined);
+  return { ...withFigures(notebooks, code === 0 ? readUsage(stdout) : undefined), strays };
 }
 
 /** With what `status.sh` found out; undefined where it did not say. */
-function withFigures(rows: Row[], usage: Usage | undefined): Seen {
+function withFigures(rows: Row[], usage: Usage | undefined): Omit<Seen, "strays"> {
   return usage === undefined
     ? { rows, problem: "what kernels, GPUs and disks are at cannot be told" }
     : { rows: rows.map((row) => withUsage(row, usage)), usage };

@@ -2,7 +2,8 @@
 import type Docker from "dockerode";
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
-import { containersOf, nameOf } from "../reconcile.ts";
+import { nameOf, requireOwnDaemon } from "../on-daemon.ts";
+import { containersOf } from "../reconcile.ts";
 import { Problem, say } from "../say.ts";
 import { openSession, requireStack, type Session } from "../session.ts";
 import {
@@ -15,14 +16,16 @@ import {
 } from "../setup/daemon.ts";
 import { npmCommand, readStack } from "../setup/stack.ts";
 import { readState, type State } from "../state.ts";
-import { findPlaces, isStackFileThere, readStateFile } from "../state-file.ts";
+import { findPlaces, hostOf, isStackFileThere, readStateFile } from "../state-file.ts";
 
 export async function stop(context: Context, args: Args): Promise<number> {
   const { stack, names } = args;
-  const { host } = readStack(context.root, stack);
+  const place = findPlaces(context, stack);
+  const state = readStateFile(place);
+  // Where the notebooks run, whatever the file says by now.
+  const host = (state && hostOf(state)) ?? readStack(context.root, stack).host;
   if (host === "aws") return await stopOnAws(context, args);
   if (host === "ssh") return await stopBySsh(context, args);
-  const place = findPlaces(context, stack);
   if (place && !isStackFileThere(place)) {
     say(`stack ${stack}: no notebook is running`);
     return 0;
@@ -32,8 +35,9 @@ export async function stop(context: Context, args: Args): Promise<number> {
   if (ping === "denied") throw new Problem(howToBeAllowed(address.host));
   if (ping !== "ok") throw new Problem(cannotTell(address, stack));
   // The engine is slow to start, and needed only where the state is not in a file.
-  const state = readStateFile(place) ?? (await readState(await openStack(context, args)));
-  await stopThem(address.host, stack, state, names);
+  const known = state ?? (await readState(await openStack(context, args)));
+  await requireOwnDaemon(context, stack, known);
+  await stopThem(address.host, stack, known, names);
   return 0;
 }
 

@@ -20,7 +20,7 @@ const PATIENCE = 30_000;
 
 export async function tunnel(context: Context, args: Args): Promise<number> {
   const session = await openSession(context, args);
-  if (isLocal(session.settings)) {
+  if (isLocal(session)) {
     throw new Problem(`stack ${session.stack} is on this machine: its urls answer without a tunnel`);
   }
   await requireStack(session);

@@ -1,5 +1,6 @@
 /** `npm start`: sets up what is missing, then `pulumi up`, then says where the notebooks are. */
 
+import { forgetAdopted } from "../adopted.ts";
 import type { Args } from "../args.ts";
 import { type Consent, consent, displayArgs, leaves, lookAhead, type Plan } from "../consent.ts";
 import type { Context } from "../context.ts";
@@ -13,7 +14,7 @@ import { dockerAddress, pingDocker } from "../setup/daemon.ts";
 import { confirm } from "../setup/packages.ts";
 import { readStack } from "../setup/stack.ts";
 import { lastUpdate, type State } from "../state.ts";
-import { findPlaces, readStateFile, type Update } from "../state-file.ts";
+import { findPlaces, historyFiles, readLastUpdate, readStateFile, type Update } from "../state-file.ts";
 
 export async function up(context: Context, args: Args): Promise<number> {
   if (!(await isReady(context, args))) return 1;
@@ -32,14 +33,16 @@ export async function up(context: Context, args: Args): Promise<number> {
     if (shown !== 0) return shown;
   }
   if (!(await agrees(given))) return 1;
+  const before = historyFiles(session.place);
   // The history counts in whole seconds.
   const started = Math.floor(Date.now() / 1000) * 1000;
   const asked = given.do === "let the engine ask" ? [] : ["--yes", "--skip-preview", ...display];
   const code = await runUp(session, [...asked, ...missing]);
   if (code !== 0) return code;
-  const [update, outputs] = await Promise.all([lastUpdate(session), readOutputs(session)]);
+  forgetAdopted(context, session.stack);
+  const [update, outputs] = await Promise.all([updateSince(session, before, started), readOutputs(session)]);
   // The person looked at the preview and declined.
-  if (!update || update.startTime < started) return code;
+  if (!update) return code;
   return await finish(session, outputs, changedNothing(update));
 }
 
@@ -86,8 +89,7 @@ async function finish(session: Session, outputs: StackOutputs, unchanged: boolea
 async function isReady(context: Context, args: Args): Promise<boolean> {
   const { stack } = args;
   const place = findPlaces(context, stack);
-  const resources = place && readStateFile(place)?.deployment.resources;
-  if (resources && resources.length > 0) return true;
+  if (readStateFile(place)?.deployment.resources?.length) return true;
   // Loads Pulumi's SDK.
   const { findChecks, formatChecks, summary } = await import("../doctor.ts");
   let began = performance.now();
@@ -128,6 +130,13 @@ async function runUp(session: Session, args: string[]): Promise<number> {
   if (session.settings?.host !== "aws") return await runEngine(session, "up", args);
   const { upWithCapacity } = await import("../capacity.ts");
   return await upWithCapacity(session, args);
+}
+
+/** What a run noted in the history: by its file, or, where that is none, by the clock. */
+async function updateSince(session: Session, before: string[], started: number): Promise<Update | undefined> {
+  if (session.place) return readLastUpdate(session.place, before);
+  const update = await lastUpdate(session);
+  return update && update.startTime >= started ? update : undefined;
 }
 
 /** Whether an update left every resource as it was. */

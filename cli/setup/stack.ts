@@ -218,7 +218,26 @@ export function useCopy(context: Context, stack: string, args: string[]): string
 }
 
 function writeCopy(root: string, stack: string, file: string): void {
-  writeFileSync(file, `${JSON.stringify(readStackFile(root, stack).whole, null, 2)}\n`, { mode: 0o600 });
+  const { whole } = readStackFile(root, stack);
+  const { encryptionsalt: _, ...rest } = whole;
+  // Only secrets in the file need its salt: that of a state that is lost would keep a new one from being made.
+  const used = hasSecrets(whole.config) ? whole : rest;
+  writeFileSync(file, `${JSON.stringify(used, null, 2)}\n`, { mode: 0o600 });
+}
+
+const hasSecrets = (config: unknown) => /"secure":/.test(JSON.stringify(config) ?? "");
+
+/** What to do where a new stack's file has secrets that another passphrase protects. */
+function otherPassphrase(root: string, stack: string): Problem {
+  const { secrets } = readStackFile(root, stack);
+  return new Problem(
+    [
+      `stack ${stack} cannot be made: ${stackFile(root, stack)} has secrets that another passphrase protects. Put that one back, or, where it is gone, take out of the file`,
+      "  the line that begins with encryptionsalt",
+      ...secrets.map((key) => `  the secret of ${key}`),
+      "and run the same again; docs/configuration.md says how a secret is set anew. Nothing was changed.",
+    ].join("\n"),
+  );
 }
 
 /** Makes a stack in the backend. Done on copies, as the engine would write into the stack's file. */
@@ -238,6 +257,8 @@ export async function createStack(
         cwd: folder,
       }),
     );
+  } catch (error) {
+    throw /incorrect passphrase/.test((error as Error).message) ? otherPassphrase(root, stack) : error;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -50,6 +50,7 @@ export type HostScript =
   | "retire.sh"
   | "list-own.sh"
   | "teardown.sh"
+  | "remove-volume.sh"
   | "wait-for-notebook.sh"
   | "prove-gpu.sh"
   | "status.sh";

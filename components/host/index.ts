@@ -24,8 +24,7 @@ export interface CreateHostArgs {
  * @throws pulumi.RunError before any resource is registered, when the host cannot serve the stack
  */
 export async function createHost({ host, root, needs, dataUrls }: CreateHostArgs): Promise<DockerHost> {
-  // What the state has counts before the configuration: with another owner its volumes would not be its own any more.
-  const owner = needs.holdings?.owner ?? needs.adopts;
+  const owner = needs.holdings?.owner;
   switch (host.kind) {
     case "local":
       return new LocalHost("local", { root, owner, machine: await inspectLocalMachine(needs, root) });

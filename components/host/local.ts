@@ -173,6 +173,7 @@ export async function lookAtLocalMachine(
     home: homedir(),
     checkout: CHECKOUT,
     clockAhead: clockAhead(),
+    daemon: { id: info.ID, host: daemon },
     ...daemonFacts(info),
   };
   return { info, facts };

@@ -8,7 +8,7 @@ import { gpuChecks } from "./gpu-checks.ts";
 import type { GpuInventory } from "./host.ts";
 import { machineChecks } from "./machine-checks.ts";
 import { notebookChecks } from "./notebook-checks.ts";
-import { type Existing, type Holdings, isOwn, stackName } from "./owner.ts";
+import { type Existing, type Holdings, isOwn, otherDaemon, stackName } from "./owner.ts";
 import { npmLine } from "./shell.ts";
 import { checkoutChecks, type MountedPath, volumeChecks } from "./volume-checks.ts";
 
@@ -18,8 +18,6 @@ export interface HostNeeds {
   stack: string;
   /** What the stack has already, by its state; undefined where that is not known yet. */
   holdings?: Holdings;
-  /** The owner that the configuration gives the stack, where its earlier state is lost. */
-  adopts?: string;
   /** Name of the network it makes. */
   network: string;
   notebooks: {
@@ -68,6 +66,8 @@ export interface HostFacts {
   freeForRoot?: number;
   /** Version of the Docker daemon. */
   docker?: string;
+  /** The daemon of this machine; undefined where the machine is another. */
+  daemon?: { id: string; host: string };
   /** How the daemon makes control groups: `systemd` or `cgroupfs`. */
   cgroupDriver?: string;
   /** Megabytes of memory that the daemon's machine has. */
@@ -102,6 +102,11 @@ function portProblem(
     if (other) {
       const stop = npmLine("stop", other.name, "-s", stackName(needs.stack));
       return `port ${port} is taken by the notebook ${other.name}, which is to have port ${other.port} and runs with this one still: stop it first with \`${stop}\``;
+    }
+    const { notebook } = holder;
+    const isWanted = needs.notebooks.some((each) => each.name === notebook);
+    if (notebook && isWanted && !facts.containers.some((each) => each.name === notebook)) {
+      return `port ${port} is taken by the container ${holder.name}, which is the notebook ${notebook} under another name: give it its own back with \`docker rename ${holder.name} ${notebook}\``;
     }
     // What left the configuration is removed last, so a notebook that was renamed would wait for itself.
     return `port ${port} is taken by the container ${holder.name}, a notebook that is no longer in the configuration: remove it first with \`docker rm -f ${holder.name}\`; files in /code and /data stay`;
@@ -177,6 +182,14 @@ function nameProblem(needs: HostNeeds, facts: HostFacts, { name }: HostNeeds["no
   );
 }
 
+/** That the daemon is the one that the stack is on, where that is known. */
+function daemonCheck({ stack, holdings }: HostNeeds, { daemon }: HostFacts): Check[] {
+  const problem = daemon && holdings && otherDaemon(stack, holdings, daemon);
+  return problem
+    ? [check("Docker daemon", { found: daemon.id, needed: String(holdings?.daemon?.id) }, problem)]
+    : [];
+}
+
 /** Everything that the stack wants for itself, and whether it can have it. */
 function claims(needs: HostNeeds, facts: HostFacts): Check[] {
   const free = (problem: string | undefined) => ({ found: problem ? "taken" : "free", needed: "free" });
@@ -205,6 +218,9 @@ function claims(needs: HostNeeds, facts: HostFacts): Check[] {
 
 /** Everything about a host that a stack depends on, best read from top to bottom. */
 export function hostChecks(needs: HostNeeds, facts: HostFacts): Check[] {
+  const other = daemonCheck(needs, facts);
+  // Nothing on another one is the stack's.
+  if (other.length > 0) return other;
   return [
     ...machineChecks(needs, facts),
     ...gpuChecks(needs, facts),

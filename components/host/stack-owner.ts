@@ -1,15 +1,20 @@
 /** The owner of a stack, as the program has it. */
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
-import { type Holdings, holdings } from "./owner.ts";
+import { ADOPTED, type Adopted, type Holdings, holdings, withAdopted } from "./owner.ts";
 
-/** What the state of the stack that is being deployed says that it has. */
-export async function readHoldings(): Promise<Holdings> {
+/** What the stack that is being deployed has, by its state and by what was taken over for it. */
+export async function readHoldings(stack: string, env = process.env): Promise<Holdings> {
   const stackName = `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`;
   // The engine's own function behind `StackReference`: unlike the outputs of a stack, it knows of a run that was killed as well.
   const { outputs }: { outputs: Record<string, { type: string; outputs?: Record<string, unknown> }> } =
     await pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", { stackName });
-  return holdings(Object.values(outputs).map(({ type, outputs: properties }) => ({ type, properties })));
+  const known = holdings(
+    Object.entries(outputs).map(([urn, { type, outputs: properties }]) => ({ urn, type, properties })),
+  );
+  const adopted: Adopted | undefined = env[ADOPTED] ? JSON.parse(env[ADOPTED]) : undefined;
+  // A shell may have it from `npm run env` for another stack.
+  return withAdopted(known, adopted?.stack === stack ? adopted : undefined);
 }
 
 /**

@@ -8,15 +8,10 @@ const COPIES = 2;
 const MEGABYTE = 1e6;
 
 /** What a stack, `<project>/<stack>`, will ask of its host, and has there already. */
-export function hostNeeds(
-  stack: string,
-  { image, notebooks, data, owner }: Config,
-  holdings?: Holdings,
-): HostNeeds {
+export function hostNeeds(stack: string, { image, notebooks, data }: Config, holdings?: Holdings): HostNeeds {
   return {
     stack,
     holdings,
-    adopts: owner,
     network: stackSlug(stack),
     notebooks: notebooks.map((notebook) => ({
       ...notebook,

@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import type { ImageConfig, NotebookConfig } from "../../config.ts";
 import type { DockerHost } from "../host/host.ts";
+import { NOTEBOOK_LABEL } from "../host/owner.ts";
 import { ownFolderProblem, volumeWarning } from "../host/volume-checks.ts";
 import {
   addressForPerson,
@@ -22,6 +23,7 @@ import {
 } from "./container.ts";
 import { gpuRequest } from "./gpu.ts";
 import type { NotebookImage } from "./image.ts";
+import { retireVolume } from "./retire.ts";
 
 /** What a `Notebook` is made from. */
 export interface NotebookArgs {
@@ -75,7 +77,7 @@ export class Notebook extends pulumi.ComponentResource {
     const { host, image, imageConfig, notebook, stack } = args;
     const { port, address } = notebook;
     const onHost = { parent: this, provider: host.provider, ...host.lifetime };
-    const labels = { ...args.labels, "gpubox.notebook": notebook.name };
+    const labels = { ...args.labels, [NOTEBOOK_LABEL]: notebook.name };
 
     const gpus = host.gpus.apply((inventory) => gpuRequest(notebook.name, notebook.gpus, inventory));
     this.accelerator = gpus.apply(({ accelerator }) => accelerator);
@@ -109,8 +111,10 @@ export class Notebook extends pulumi.ComponentResource {
         : new docker.Volume(
             `${name}-home`,
             { name: volume, labels: lastingLabels(labels, args.madeBy) },
-            { ...onHost, ignoreChanges: LASTING },
+            // A replacement would take along what is in it.
+            { ...onHost, ignoreChanges: LASTING, retainOnDelete: true },
           );
+    const removal = volume === undefined ? [] : [retireVolume(name, { host, volume }, { parent: this })];
 
     const mounts = pulumi.all([host.root, host.home]).apply(([root, home]) => mountsOf(notebook, root, home));
     const container = new docker.Container(
@@ -141,7 +145,7 @@ export class Notebook extends pulumi.ComponentResource {
         labels: mounts.apply((folders) => [...labelList(labels), unappliedLabel(folders, notebook)]),
       },
       // The name and the port must be free before the next container can have them.
-      { ...onHost, deleteBeforeReplace: true },
+      { ...onHost, deleteBeforeReplace: true, dependsOn: removal },
     );
 
     const ready = host.run(

@@ -26,3 +26,25 @@ export function retire(
   const environment = { ROOT: host.root, KIND: kind, FOLDER: folder, PURGE: purge ? "1" : "" };
   host.run(`${name}-retire`, { script: "retire.sh", on: "delete", environment }, opts);
 }
+
+/** What ends the name of the entry that removes a home volume. */
+export const REMOVAL = "-home-removal";
+
+/**
+ * Removes a notebook's home volume once its entry has left the configuration or the stack is destroyed, where it is the stack's: by
+ * then another may have its name. The provider would not look. Whatever uses the volume has to depend on this.
+ *
+ * @param name of the notebook
+ * @returns the entry that does it
+ */
+export function retireVolume(
+  name: string,
+  { host, volume }: { host: DockerHost; volume: string },
+  opts: pulumi.ComponentResourceOptions,
+): pulumi.Resource {
+  const environment = { VOLUME: volume, OWNER: host.owner, DAEMON: host.id };
+  // Where all of a stack goes with its machine, this does as well.
+  const tied = { ...opts, ...host.lifetime };
+  return host.run(`${name}${REMOVAL}`, { script: "remove-volume.sh", on: "delete", environment }, tied)
+    .resource;
+}

@@ -1,7 +1,8 @@
 /** Whose is it: stacks of one name, on one Docker daemon, of several states. */
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { ROOT } from "../../cli/context.ts";
 import { type Daemon, startDaemon } from "../support/daemon.ts";
 import { createPerson, type Outcome, type Person } from "../support/person.ts";
 import { describeWithDaemon } from "../support/requirements.ts";
@@ -107,11 +108,49 @@ describeWithDaemon("a stack of a name that another state has too", () => {
     expect(await isRunning("another")).toBe(true);
   });
 
+  it("goes on with a volume that was restored by hand, and leaves it", async () => {
+    const name = "gpubox-bob-another-home";
+    const restore = async (labels: Record<string, string>) => {
+      await daemon.client.getContainer("another").remove({ force: true });
+      await daemon.client.getVolume(name).remove();
+      await daemon.client.createVolume({ Name: name, Labels: labels });
+      await daemon.client.createContainer({
+        name: "restoring",
+        Image: "debian:bookworm-slim",
+        Cmd: ["sh", "-c", `echo restored >/home/note; chown -R ${GROUP} /home`],
+        HostConfig: { Binds: [`${name}:/home`] },
+      });
+      const restoring = daemon.client.getContainer("restoring");
+      await restoring.start();
+      await restoring.wait();
+      await restoring.remove();
+    };
+    const { "gpubox.made-by": _, ...kept } = await labels(name);
+    for (const labelled of [{}, kept]) {
+      await restore(labelled);
+      const { exitCode, all } = await bob.npm("start", "-s", "bob");
+      expect(exitCode, all).toBe(0);
+      expect(await exec("another", "cat ~/note")).toBe("restored");
+      expect((await labels(name)) ?? {}).toEqual(labelled);
+    }
+    await restore({});
+    succeeds(await bob.npm("start", "-s", "bob"));
+    // By the engine alone as well.
+    const left = await bob.shell("pulumi destroy -s bob --yes --skip-preview --non-interactive");
+    expect(left.exitCode, left.all).toBe(0);
+    expect(left.all).toContain(`docker volume rm ${name}`);
+    await labels(name);
+    await daemon.client.getVolume(name).remove();
+    succeeds(await bob.npm("start", "-s", "bob"));
+  });
+
   it("leaves a volume that is another's by now, whatever its name", async () => {
     const name = "gpubox-bob-another-home";
     await daemon.client.getContainer("another").remove({ force: true });
     await daemon.client.getVolume(name).remove();
     await daemon.client.createVolume({ Name: name, Labels: { "gpubox.owner": "somebody-else" } });
+    // The state says where it is, whatever the file says by now.
+    bob.configure({ host: { kind: "ssh", address: "192.0.2.1" } }, "bob");
     const { exitCode, all } = await bob.npm("destroy", "-s", "bob", "--yes");
     expect(exitCode, all).toBe(0);
     expect(all).toContain(`volume ${name} is another's, though the state names it`);
@@ -139,25 +178,47 @@ describeWithDaemon("a stack of a name that another state has too", () => {
     succeeds(await ada.sh("mv Pulumi.renamed.yaml Pulumi.dev.yaml"));
     expect((await ada.npm("adopt")).exitCode).toBe(1);
     expect(await isRunning("lesson1")).toBe(true);
+    const file = join(ada.project, "Pulumi.dev.yaml");
+    const before = readFileSync(file, "utf8");
     succeeds(await ada.npm("adopt", "--yes"));
+    expect(readFileSync(file, "utf8")).toBe(before);
     succeeds(await ada.npm("start"));
     expect(await exec("lesson1", "cat ~/canary")).toBe("mine");
     expect((await ada.npm("start")).stdout).toMatch(/^unchanged/m);
+    // Whoever has the same file has not taken over anything.
+    writeFileSync(join(bob.project, "Pulumi.dev.yaml"), before.replace(ada.root, bob.root));
+    expect((await bob.npm("doctor")).all).toMatch(/a stack dev is on this Docker daemon already/);
+    succeeds(await bob.npm("stop"));
+    expect(await isRunning("lesson1")).toBe(true);
     succeeds(await ada.npm("destroy", "--yes"));
     expect(await daemon.client.listContainers({ all: true })).toEqual([]);
     expect((await daemon.client.listVolumes()).Volumes ?? []).toEqual([]);
   });
 });
 
-const LABELS = "Object.entries(labels)";
-const OLD_LABELS = `${LABELS}.filter(([label]) => !/owner|made-by/.test(label))`;
+/** What makes a checkout's program one that knows no owners and has the provider remove volumes, as all were once; by file. */
+const OLD: [string, string, string][] = [
+  [
+    "container.ts",
+    "Object.entries(labels)",
+    "Object.entries(labels).filter(([label]) => !/owner|made-by/.test(label))",
+  ],
+  ["notebook.ts", ", retainOnDelete: true", ""],
+  ["notebook.ts", "[retireVolume(name, { host, volume }, { parent: this })]", "[]"],
+];
+const unlabelled = (project: string) => {
+  for (const [file, from, to] of OLD) edit(project, file, from, to);
+};
+/** Brings it up to date. */
+const labelled = (project: string) => {
+  for (const file of ["container.ts", "notebook.ts"])
+    cpSync(join(ROOT, WORKSPACE, file), join(project, WORKSPACE, file));
+};
 
-/** Makes a checkout one whose program knows no owners, as all were once. */
-const unlabelled = (project: string) => edit(project, LABELS, OLD_LABELS);
-const labelled = (project: string) => edit(project, OLD_LABELS, LABELS);
+const WORKSPACE = join("components", "workspace");
 
-function edit(project: string, from: string, to: string): void {
-  const file = join(project, "components", "workspace", "container.ts");
+function edit(project: string, name: string, from: string, to: string): void {
+  const file = join(project, WORKSPACE, name);
   const text = readFileSync(file, "utf8");
   expect(text).toContain(from);
   writeFileSync(file, text.replace(from, to));

@@ -31,6 +31,8 @@ export interface DaemonOptions {
   folder?: string;
   /** Group that may use its socket. */
   group?: string;
+  /** Further arguments. */
+  args?: string[];
   /** Put before the daemon's PATH. */
   path?: string;
   /** Words before the commands that make it, such as those that enter a network namespace; none by default. */
@@ -57,6 +59,7 @@ export function laneFolder(): string {
 export async function startDaemon({
   folder = laneFolder(),
   group = "root",
+  args = [],
   path,
   prefix = [],
 }: DaemonOptions = {}): Promise<Daemon> {
@@ -89,6 +92,7 @@ export async function startDaemon({
         `--pidfile=${join(folder, "docker.pid")}`,
         `--bridge=${bridge}`,
         `--default-address-pool=${pools}`,
+        ...args,
       ],
       {
         stdio: ["ignore", output, output],

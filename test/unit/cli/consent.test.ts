@@ -17,6 +17,30 @@ const judged = (...given: Partial<Parameters<typeof judge>>) => {
 };
 
 describe("a plan", () => {
+  it("names a home volume that goes by whatever removes it, and none whose entry is only replaced", () => {
+    const volume = urn("docker:index/volume:Volume", "container1-home");
+    const removal = urn("command:local:Command", "container1-home-removal");
+    const kept = { urn: volume, type: "", retainOnDelete: true };
+    const losses = (op: string, resources = [kept]) =>
+      judged(
+        [
+          { op, urn: volume },
+          { op, urn: removal },
+        ],
+        resources,
+      );
+    expect(losses("delete")).toEqual({
+      do: "go ahead",
+      losses: [expect.stringMatching(/^container1: its home volume is removed/)],
+    });
+    expect(losses("replace")).toEqual(goAhead);
+    // With the disk of a machine that is replaced it goes all the same.
+    const tied = [{ ...kept, deletedWith: "urn" }];
+    expect(losses("replace", tied)).toMatchObject({
+      losses: [expect.stringMatching(/^container1: its home/)],
+    });
+  });
+
   it("that leaves everything as it is is not carried out at all", () => {
     expect(
       judged([
@@ -77,6 +101,9 @@ describe("a plan", () => {
     expect(lasting(CONTAINER)).toEqual([false]);
     expect(lasting(volume)).toEqual([true]);
     expect(lasting(volume, {}, true)).toEqual([]);
+    const removal = urn("command:local:Command", "container1-home-removal");
+    expect(lasting(removal)).toEqual([true]);
+    expect(lasting(removal, {}, true)).toEqual([]);
     expect(lasting(kept, { environment: { PURGE: "" } })).toEqual([false]);
     expect(lasting(purged, { environment: { PURGE: "1" } })).toEqual([true]);
   });

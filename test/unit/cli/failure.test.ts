@@ -186,7 +186,7 @@ describe("a command", () => {
   it("is told which file of its own is missing", async () => {
     const checkout = join(folder, "checkout");
     mkdirSync(checkout);
-    await execa("cp", ["-r", join(ROOT, "cli"), checkout]);
+    await execa("cp", ["-r", "--parents", "cli", "components/legible.ts", checkout], { cwd: ROOT });
     const { exitCode, stderr } = await execa(process.execPath, [join(checkout, "cli", "main.ts"), "schema"], {
       reject: false,
     });

@@ -160,7 +160,8 @@ describe("the installation", () => {
       lockfileVersion: 3,
       packages: { "": { dependencies }, "node_modules/late": late },
     });
-    cpSync(join(root, "cli"), join(folder, "cli"), { recursive: true });
+    for (const part of ["cli", "components/legible.ts"])
+      cpSync(join(root, part), join(folder, part), { recursive: true });
     return registry;
   }
 

@@ -12,7 +12,7 @@ import { createContext } from "../../../cli/context.ts";
 import { describe as describeNotebook, lookAtStack, pickNotebook } from "../../../cli/notebooks.ts";
 import { missingFolders } from "../../../cli/reconcile.ts";
 import { askDocker } from "../../../cli/setup/daemon.ts";
-import { readLastUpdate, readStateFile, stackPlaces } from "../../../cli/state-file.ts";
+import { historyFiles, readLastUpdate, readStateFile, stackPlaces } from "../../../cli/state-file.ts";
 
 const checkout = join(import.meta.dirname, "../../..");
 const TOKEN = "0123456789abcdef";
@@ -348,6 +348,11 @@ describe("a stack's files", () => {
       result: "succeeded",
       resourceChanges: { same: 13 },
     });
+    // A run after which the clock was set back: its entry has an older name, and is the one that was not there before.
+    const before = historyFiles(place());
+    write(join(history, "dev-1795530000000000000.history.json"), entry(1795530000));
+    expect(readLastUpdate(place(), before)?.startTime).toBe(1795530000000);
+    expect(readLastUpdate(place(), historyFiles(place()))).toBeUndefined();
   });
 });
 

@@ -12,7 +12,7 @@ const entry = (owner?: string, created = "2026-11-01T12:00:00Z") => ({
 });
 const volume = (owner: string | undefined, CreatedAt: string) => ({
   Name: "home",
-  Labels: owner ? { "gpubox.owner": owner } : null,
+  Labels: { "gpubox.stack": "gpubox/dev", ...(owner && { "gpubox.owner": owner }) },
   CreatedAt,
 });
 const AT = "2026-11-01T12:00:01Z";
@@ -25,6 +25,8 @@ it.each([
   ["with an owner, in the place of one without", volume("other", AT), entry(), true],
   ["of before there were owners, made with its entry", volume(undefined, AT), entry(), false],
   ["of before there were owners, there long before its entry", volume(undefined, EARLIER), entry(), true],
+  ["restored by hand, without a label", { Name: "home", Labels: null, CreatedAt: AT }, entry("mine"), true],
+  ["restored by hand, of before there were owners", { Name: "home", CreatedAt: AT }, entry(), true],
 ])("a volume %s is another's or not", (_, found, resource, expected) => {
   expect(isOthers(found, resource)).toBe(expected);
 });

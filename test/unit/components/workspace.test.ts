@@ -28,6 +28,7 @@ describe("the tree", () => {
       `container1 > container1-container ${CONTAINER}`,
       `container1 > container1-gpu ${COMMAND}`,
       "container1 > container1-home docker:index/volume:Volume",
+      `container1 > container1-home-removal ${COMMAND}`,
       `container1 > container1-ready ${COMMAND}`,
       "container1 > container1-token random:index/randomPassword:RandomPassword",
       `data-pets > data-pets-download ${COMMAND}`,
@@ -329,11 +330,15 @@ describe("code and data", () => {
     });
     const onDelete = resources.filter(({ inputs }) => inputs.delete !== undefined);
     expect(onDelete.map(({ name, inputs }) => [name, inputs.environment])).toEqual([
+      [
+        "container1-home-removal",
+        { VOLUME: "gpubox-dev-container1-home", OWNER: "local-owner-c0ffee", DAEMON: "daemon-1" },
+      ],
       ["code-fastai-retire", { ROOT: "/home/ada/docker_mount", KIND: "code", FOLDER: "fastai", PURGE: "" }],
       ["data-pets-retire", { ROOT: "/home/ada/docker_mount", KIND: "data", FOLDER: "pets", PURGE: "1" }],
     ]);
     for (const { inputs } of onDelete) {
-      expect(inputs.delete).toContain("retire.sh");
+      expect(inputs.delete).toMatch(/retire\.sh|remove-volume\.sh/);
       // Whatever replaces a resource deletes it, and would take the files along.
       expect(inputs.triggers).toBeUndefined();
       expect(inputs.create).toBeUndefined();

@@ -166,6 +166,27 @@ describe("npm run purge", () => {
     expect(existsSync(join(root, "data", "pets", "set.bin"))).toBe(true);
   });
 
+  it("keeps what another stack has on the same machine, unless it is named", async () => {
+    await putData("pets");
+    await putData("own");
+    writeStack(["  gpubox:root: ~/mount"]);
+    const other = (lines: string[]) =>
+      writeFileSync(join(scratch, "Pulumi.second.yaml"), ["config:", ...lines, ""].join("\n"));
+    other([`  gpubox:root: ${root}`, "  gpubox:data: [{ url: https://example.org/pets.zip }]"]);
+    expect(await run("purge", ["--yes"])).toBe(0);
+    expect(existsSync(join(root, "data", "own"))).toBe(false);
+    expect(said).toMatch(/data\/pets: kept, as Pulumi\.second\.yaml has it too.*npm run purge -- data\/pets/);
+    expect(existsSync(join(root, "data", "pets"))).toBe(true);
+    expect(await run("purge", ["data/pets", "--yes"])).toBe(0);
+    expect(said).toContain("Pulumi.second.yaml has it too, whose notebooks lose it");
+    expect(existsSync(join(root, "data", "pets"))).toBe(false);
+    // Below another root it is another.
+    await putData("pets");
+    other(["  gpubox:root: ~/elsewhere", "  gpubox:data: [{ url: https://example.org/pets.zip }]"]);
+    expect(await run("purge", ["--yes"])).toBe(0);
+    expect(existsSync(join(root, "data", "pets"))).toBe(false);
+  });
+
   it("removes what was confirmed, by name", async () => {
     writeStack(["  gpubox:root: ~/mount"]);
     await putData("pets");

@@ -109,14 +109,24 @@ describe("a stack's file", () => {
 
   it("is copied as it was read here, whatever the engine's own YAML makes of it", () => {
     write(
-      "encryptionsalt: v1:abc\nconfig:\n  aws:region: 2024-05-01\n  gpubox:notebooks: [{name: yes, port: 010}]\n",
+      "encryptionsalt: v1:abc\nconfig:\n  aws:region: 2024-05-01\n  gpubox:notebooks: [{name: yes, port: 010}]\n  aws:token: {secure: abc}\n",
     );
     const context = createContext({ GPUBOX_CACHE: join(root, "cache") }, root);
     const [, copy] = useCopy(context, "lab", []);
     expect(JSON.parse(readFileSync(copy as string, "utf8"))).toEqual({
       encryptionsalt: "v1:abc",
-      config: { "aws:region": "2024-05-01", "gpubox:notebooks": [{ name: "yes", port: 10 }] },
+      config: {
+        "aws:region": "2024-05-01",
+        "gpubox:notebooks": [{ name: "yes", port: 10 }],
+        "aws:token": { secure: "abc" },
+      },
     });
+  });
+
+  it("is copied without its salt, which may be a lost state's, where no secret needs that", () => {
+    write("encryptionsalt: v1:abc\nconfig: {gpubox:root: /x}\n");
+    const [, copy] = useCopy(createContext({ GPUBOX_CACHE: join(root, "cache") }, root), "lab", []);
+    expect(JSON.parse(readFileSync(copy as string, "utf8"))).toEqual({ config: { "gpubox:root": "/x" } });
   });
 
   it("is not copied when the person names another", () => {

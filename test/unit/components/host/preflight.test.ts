@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { GpuInventory } from "../../../../components/host/host.ts";
-import type { Existing } from "../../../../components/host/owner.ts";
+import { type Existing, withAdopted } from "../../../../components/host/owner.ts";
 import {
   type ExistingContainer,
   type HostFacts,
@@ -109,6 +109,31 @@ describe("a look at a host, before anything is made,", () => {
     expect(preflightProblems(both, facts(stopped))).toEqual([]);
   });
 
+  it("tells a notebook that was given another name from one that has left the configuration", () => {
+    const renamed = { ...container("renamed", "gpubox/dev", [8888]), notebook: "container1" };
+    expect(preflightProblems(needs(), facts([renamed]))).toEqual([
+      expect.stringContaining("`docker rename renamed container1`"),
+    ]);
+    expect(preflightProblems(needs(), facts([renamed, container("container1", "gpubox/dev")]))).toEqual([
+      expect.stringContaining("`docker rm -f renamed`"),
+    ]);
+  });
+
+  it("refuses another daemon than the one that the stack is on, and names both", () => {
+    const daemon = { id: "D1", host: "unix:///run/first.sock" };
+    const there = { ...facts(), daemon: { id: "D2", host: "unix:///run/second.sock" } };
+    const held = (names: string[]) => ({
+      ...needs(),
+      holdings: { owner: OWN, names: new Set(names), daemon },
+    });
+    const [problem, ...others] = preflightProblems(held(["network/gpubox-dev"]), there);
+    expect(problem).toMatch(/D1 at unix:\/\/\/run\/first\.sock.*unix:\/\/\/run\/second\.sock is another, D2/);
+    expect(problem).toContain("DOCKER_HOST=unix:///run/first.sock");
+    expect(others).toEqual([]);
+    expect(preflightProblems(held([]), there)).toEqual([]);
+    expect(preflightProblems(held(["network/gpubox-dev"]), { ...there, daemon })).toEqual([]);
+  });
+
   it("reports an address the host does not have", () => {
     const [problem] = preflightProblems(needs({ address: "10.9.9.9" }), facts([], [[8888, "EADDRNOTAVAIL"]]));
     expect(problem).toContain("port 8888 of 10.9.9.9 cannot be had (EADDRNOTAVAIL)");
@@ -170,12 +195,24 @@ describe("a look at a host, before anything is made,", () => {
       expect.stringContaining("nothing on it says by whom"),
       expect.stringContaining("port 8888 is taken by the container container1"),
     ]);
-    const adopted = {
-      ...needs(),
-      holdings: { owner: undefined, names: new Set<string>() },
-      adopts: "feedbeef",
+    const nothing = { owner: undefined, names: new Set<string>() };
+    const adopted = { stack: "gpubox/dev", owner: "feedbeef", names: [...names] };
+    expect(preflightProblems({ ...needs(), holdings: withAdopted(nothing, adopted) }, old)).toEqual([]);
+  });
+
+  it("goes on with a volume that was restored by hand, without a label, and with nothing else of that kind", () => {
+    const names = new Set(["container/container1", "network/gpubox-dev", "volume/container1-home"]);
+    const asking = { ...needs(), holdings: { owner: OWN, names } };
+    const restored: HostFacts = { ...facts(), volumes: [{ kind: "volume", name: "container1-home" }] };
+    expect(preflightProblems(asking, restored)).toEqual([]);
+    const others: HostFacts = {
+      ...facts([{ kind: "container", name: "container1", ports: [] }]),
+      networks: [{ kind: "network", name: "gpubox-dev" }],
     };
-    expect(preflightProblems(adopted, old)).toEqual([]);
+    expect(preflightProblems(asking, others)).toEqual([
+      expect.stringContaining("a network named gpubox-dev is there already"),
+      expect.stringContaining("a container named container1 is there already"),
+    ]);
   });
 
   it("refuses GPUs that are not there, and reports everything at once", () => {
