@@ -497,7 +497,7 @@ move_submodule() {
   say_stays "$2"
 }
 
-populated() { [ -f "$1/.git" ] && [ ! -L "$1/.git" ] && ! is_linked "$1"; }
+populated() { [ -f "$1/.git" ] && [ ! -L "$1/.git" ] && ! (is_linked "$1"); }
 
 # stuck TREE COMMIT STATUS: what move ended with.
 stuck() {
