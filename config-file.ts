@@ -5,6 +5,7 @@ import {
   isCollection,
   isMap,
   isScalar,
+  isSeq,
   LineCounter,
   type Node,
   parseDocument,
@@ -21,6 +22,7 @@ import {
   TOP_KEYS,
   visible,
 } from "./config-errors.ts";
+import { explainFault } from "./yaml-faults.ts";
 
 /** A stack's file, its values not checked yet. */
 export interface ConfigFile {
@@ -32,6 +34,8 @@ export interface ConfigFile {
   secrets: string[];
   /** What is wrong with it apart from the values of our keys, a line each. */
   problems: string[];
+  /** A line about a key of ours, which it begins with, as in `gpubox:notebooks[0].prot: …`; with where that is in front of it. */
+  located(problem: string): string;
 }
 
 const TOO_DEEP = "it is nested too deeply to be read";
@@ -67,14 +71,22 @@ export function readConfigFile(bytes: Uint8Array, stack: string): ConfigFile {
   const lineOf = (offset: number | undefined) => lines.linePos(offset ?? 0).line || 1;
   // A warning is of a tag that nobody here knows, whose value would be a guess.
   const [fault] = [...document.errors, ...document.warnings];
-  if (fault) throw invalid(`line ${lineOf(fault.pos[0])}: ${explain(fault)}`);
+  if (fault) {
+    const at = lineOf(fault.pos[0]);
+    const own = explain(fault);
+    if (own) throw invalid(`line ${at}: ${own}`);
+    const { line, words } = explainFault(fault, text, at - 1);
+    throw invalid(`line ${line}: ${words.split("\n").map(visible).join("\n")}`);
+  }
   const odd = deep(() => oddKey(document), invalid);
   if (odd) throw invalid(`line ${lineOf(odd.offset)}: ${odd.why}`);
 
   const whole = deep(() => plain(() => document.toJS(), invalid), invalid);
   if (whole === null) {
     throw refuse(
-      `${name}:1: is empty: \`${npmLine("init", "-s", stack, "--force")}\` writes one; for the defaults alone, write "config: {}"`,
+      document.comment || document.commentBefore
+        ? `${name}:1: is empty but for comments: for the defaults alone, write "config: {}" below them; \`${npmLine("init", "-s", stack, "--force")}\` writes a new one in its place`
+        : `${name}:1: is empty: \`${npmLine("init", "-s", stack)}\` writes one; for the defaults alone, write "config: {}"`,
     );
   }
   if (!isValues(whole)) throw refuse(`${name}:1: must begin with "config:", and holds ${kindOf(whole)}`);
@@ -97,7 +109,19 @@ export function readConfigFile(bytes: Uint8Array, stack: string): ConfigFile {
   const raw = Object.fromEntries(
     own.map((key) => [key.slice(prefix.length), withoutSecrets(values[key], key, secrets)]),
   );
-  return { whole, raw, secrets, problems };
+  const located = (problem: string) => {
+    const [, key = "", rest = ""] = /^(\w+:\w+)((?:\.[^.[\]:]+|\[\d+\])*)/.exec(problem) ?? [];
+    const path = rest.split(/[.[\]]+/).filter(Boolean);
+    const notebook = key === `${NAMESPACE}:notebooks` ? nameAt(raw.notebooks, path[0]) : "";
+    return `${name}:${lineOf(keyOffset(document.contents, ["config", key, ...path]))}${notebook}: ${problem}`;
+  };
+  return { whole, raw, secrets, problems, located };
+}
+
+/** What a notebook is called, for a message about it. */
+function nameAt(notebooks: unknown, index: string | undefined): string {
+  const named = Array.isArray(notebooks) ? notebooks[Number(index)]?.name : undefined;
+  return typeof named === "string" && named !== "" ? ` (notebook ${named})` : "";
 }
 
 function decode(bytes: Uint8Array): string | undefined {
@@ -108,9 +132,10 @@ function decode(bytes: Uint8Array): string | undefined {
   }
 }
 
-function explain({ code, message }: { code: string; message: string }): string {
+/** What the parser says of what it alone knows. */
+function explain({ code, message }: { code: string; message: string }): string | undefined {
   if (code === "MULTIPLE_DOCS") return "there is one document in a stack's file, and none after `---`";
-  return message.startsWith("Maximum call stack size exceeded") ? TOO_DEEP : visible(message);
+  return message.startsWith("Maximum call stack size exceeded") ? TOO_DEEP : undefined;
 }
 
 type Invalid = (why: string) => ConfigError;
@@ -155,12 +180,16 @@ function plain(read: () => unknown, invalid: Invalid): unknown {
   }
 }
 
-/** Where the key at the end of a path is in the text. */
+/** Where the key, or the entry of a list, at the end of a path is in the text; what is around it where it is not there. */
 function keyOffset(node: unknown, [first, ...rest]: string[]): number | undefined {
+  if (first === undefined) return undefined;
+  if (isSeq(node)) {
+    const item = node.items[Number(first)];
+    return keyOffset(item, rest) ?? (item as Node | undefined)?.range?.[0];
+  }
   if (!isMap(node)) return undefined;
   const pair = node.items.find(({ key }) => (isScalar(key) ? String(key.value) : String(key)) === first);
-  if (pair === undefined) return undefined;
-  return rest.length > 0 ? keyOffset(pair.value, rest) : (pair.key as Node).range?.[0];
+  return pair && (keyOffset(pair.value, rest) ?? (pair.key as Node).range?.[0]);
 }
 
 /** What is wrong with a key at the top of the file. */
@@ -172,9 +201,12 @@ function topProblem(key: string, value: unknown): string[] {
     return [
       below
         ? `${shown(key)}: belongs below "config:", indented`
-        : `${shown(key)}: there is no such key; there is ${TOP_KEYS.join(", ")}`,
+        : `${shown(key)}: there is no such key; there is ${TOP_KEYS.join(", ")}; what belongs to a key above it is indented`,
     ];
   }
+  const [, tight] = /^(\w+:\w+):\S/.exec(String(value)) ?? [];
+  if (key === "config" && tight)
+    return [`${tight}: there is no space after the colon: write \`${tight}: …\``];
   if (key === "config" && value !== null && !isValues(value))
     return [`config: must hold keys like "${NAMESPACE}:root", and holds ${kindOf(value)}`];
   if (!["config", "environment"].includes(key) && typeof value !== "string")

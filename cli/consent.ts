@@ -8,6 +8,10 @@ import { resourceName, type State, type StateResource } from "./state.ts";
 /** Under so many columns the engine's tree has no room for what it says of a resource. */
 const WIDE = 120;
 
+/** What goes with a home volume. */
+export const IN_HOME =
+  "all of /home/jupyter: packages from `pip install` (~/.local), settings, shell history, and your files there";
+
 /** A step of the engine's plan. */
 export interface Step {
   /** `same`, `create`, `update`, `delete`, `replace` … */
@@ -59,10 +63,9 @@ export async function consent(
 ): Promise<Consent> {
   const { interactive } = session.context;
   const goAhead: Consent = { do: "go ahead", losses: [] };
-  const isConfirmed = session.rest.includes("--yes");
   // Who says how it is to be done is taken at their word.
   if (interactive && session.rest.length > 0) return { do: "let the engine ask" };
-  if (!interactive && isConfirmed) return goAhead;
+  if (!interactive && isConfirmed(session)) return goAhead;
   const { resources = [] } = state.deployment;
   if (resources.length === 0) {
     return interactive && session.settings?.host === "aws" ? { do: "show it first", losses: [] } : goAhead;
@@ -77,6 +80,9 @@ export async function consent(
   const again = npmCommand("start", session.stack, ...session.rest, "--yes");
   throw new Problem([...lost, `there is no terminal to ask at: confirm with \`${again}\``].join("\n"));
 }
+
+/** Whether the person has agreed beforehand. */
+export const isConfirmed = ({ rest }: Session) => rest.includes("--yes");
 
 /**
  * Judges a plan. Whatever changes on AWS may cost money, and the preview has the price.
@@ -113,7 +119,7 @@ function loss({ op, urn }: Step, resource: StateResource | undefined): Loss | un
   }
   if (removesHome({ ...resource, type, urn }) && !(replaced && type === COMMAND)) {
     return {
-      what: `${of}: its home volume is removed, with the settings and the shell history in it`,
+      what: `${of}: its home volume is removed, and with it ${IN_HOME}`,
       lasting: true,
     };
   }

@@ -12,6 +12,7 @@ import { readAdopted } from "./adopted.ts";
 import type { Context } from "./context.ts";
 import { credentialChecks } from "./credential-helpers.ts";
 import { findStrays, list, strayText } from "./on-daemon.ts";
+import { findProgram } from "./path.ts";
 import { Problem } from "./say.ts";
 import { readConfig } from "./setup/config.ts";
 import { type DockerAddress, daemonProblem, dockerAddress, pingDocker } from "./setup/daemon.ts";
@@ -98,13 +99,18 @@ async function localChecks(
   if (ping === "ok") {
     try {
       const { facts } = await lookAtLocalMachine(needs, root, address.host);
-      return [...hostChecks(needs, facts), ...(await strayChecks(context, stack, address.host))];
+      const checks = [clientCheck(context), ...hostChecks(needs, facts)];
+      return [...checks, ...(await strayChecks(context, stack, address.host))];
     } catch (error) {
       return [check("Docker", noDaemon(address.host), daemonProblem(address.host, error, stack).message)];
     }
   }
   const plan = planDocker(address, ping, installedParts(context.env), await inspectMachine(context));
-  if (plan.do === "give up") return [check("Docker", noDaemon(address.host), plan.tell)];
+  if (plan.do === "give up") {
+    const about = noDaemon(address.host);
+    const found = ping === "denied" ? `${address.host} refuses you` : about.found;
+    return [check("Docker", { ...about, found }, plan.tell)];
+  }
   const will = plan.do === "start" ? "starts it" : "installs it";
   return [
     check(
@@ -114,6 +120,15 @@ async function localChecks(
       "warn",
     ),
   ];
+}
+
+/** A daemon may be there without the program that speaks to it. */
+export function clientCheck({ env }: Pick<Context, "env">): Check {
+  const found = findProgram("docker", env.PATH);
+  const about = { found: found ?? "not on PATH", needed: found ?? "the command `docker`" };
+  const problem =
+    "shells, logs and the proof that a GPU computes take the command `docker`: install it, on Debian and Ubuntu with `sudo apt-get install docker-cli`, or where there is no such package `docker.io`";
+  return check("docker command", about, found ? undefined : problem, "warn");
 }
 
 const noDaemon = (host: string) => ({ found: `no answer at ${host}`, needed: "a daemon that answers you" });
@@ -134,7 +149,8 @@ export function formatChecks(checks: Check[]): string {
 export function summary(checks: Check[]): string {
   const count = (status: Check["status"]) => checks.filter((each) => each.status === status).length;
   const parts = [`${count("ok")} ok`];
-  if (count("warn") > 0) parts.push(`${count("warn")} to know of`);
+  const warnings = count("warn");
+  if (warnings > 0) parts.push(`${warnings} warning${warnings === 1 ? "" : "s"}`);
   if (count("fail") > 0) parts.push(`${count("fail")} failed; nothing was created`);
   return `checks: ${parts.join(", ")}`;
 }

@@ -1,7 +1,8 @@
 /** What a person reads of an error, and where the rest of it is kept. Runs on any Node from 20 on with nothing installed. */
 import { accessSync, constants, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, sep } from "node:path";
+import { fileURLToPath } from "node:url";
 import { inspect } from "node:util";
 
 /** What mends it, and what does as well where it is one of our own folders. */
@@ -28,6 +29,15 @@ const SYSTEM = {
   EISDIR: ["it is a folder"],
   ELOOP: ["its links lead in a circle"],
 };
+
+/** The checkout that this file is part of, as paths in it begin. */
+const CLONE = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/** A clone is written to by all that is installed and kept in it, so a folder elsewhere does not help. */
+const NOT_YOURS = `this clone is not yours to write to: clone it into a folder of yours, \`git clone ${CLONE} ~/gpubox\`, and go on there`;
+const UNWRITABLE = ["EACCES", "EPERM", "EROFS"];
+
+const isInClone = (path = "") => path === CLONE || path.startsWith(`${CLONE}${sep}`);
 
 /** What is thrown where Ctrl-C answers a question: by Node's own, and by @inquirer's. */
 const isInterrupted = ({ name, message }) =>
@@ -67,7 +77,8 @@ function ofSystem({ code, syscall, path, dest, address, port, message }) {
   if (code === "EPIPE" || code === "ECONNRESET") return `a connection was cut (${code}): run the same again`;
   // Node says so of a folder that could not be made on the way to it.
   const reason = code === "ENOENT" && syscall === "mkdir" ? whyNotInside(path) : code;
-  const words = Object.hasOwn(SYSTEM, reason) ? SYSTEM[reason] : undefined;
+  const known = Object.hasOwn(SYSTEM, reason) ? SYSTEM[reason] : undefined;
+  const words = isInClone(path) && UNWRITABLE.includes(reason) ? [NOT_YOURS] : known;
   if (!words || !syscall) return undefined;
   const what = [path, dest].filter(Boolean).join(" and ") || message;
   const [mend, orElse = ""] = words;

@@ -3,6 +3,7 @@
  * one table. docs/troubleshooting.md has a row for each.
  */
 import { z } from "zod";
+import { npmLine } from "../components/host/shell.ts";
 import { socketProblem } from "../components/host/ssh-command.ts";
 
 /** What an explanation may have to name. */
@@ -37,6 +38,11 @@ const TABLE: ForeignError[] = [
     said: /OOM-killed|[Mm]inimum memory limit allowed is/,
     explain: () =>
       "the memory that gpubox:notebooks gives the container is too little for it to start: raise `memory`, or leave it out",
+  },
+  {
+    said: /Bind for (\S+) failed: port is already allocated/,
+    explain: ([, port], { stack }) =>
+      `${port} is taken by another container, which \`docker ps\` names. Where that is a notebook which has left the configuration, \`${npmLine("start", "-s", stack)}\` without further arguments stops it first`,
   },
   {
     said: /incorrect passphrase/,

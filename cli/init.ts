@@ -70,8 +70,24 @@ function hostLines(answers: Answers): string[] {
   ];
 }
 
+/** A notebook's name and port. */
+export type NotebookPlace = Pick<Config["notebooks"][number], "name" | "port">;
+
+/** The first name and the first port that no other stack has: two that are up side by side would want the same. */
+export function freeNotebook(others: Pick<Config, "notebooks">[]): NotebookPlace {
+  const taken = others.flatMap(({ notebooks }) => notebooks);
+  let [index, port] = [1, 8888];
+  while (taken.some(({ name }) => name === `container${index}`)) index++;
+  while (taken.some((each) => each.port === port)) port++;
+  return { name: `container${index}`, port };
+}
+
 /** The file of a stack. */
-export function stackText(name: string, answers: Answers): string {
+export function stackText(
+  name: string,
+  answers: Answers,
+  notebook: NotebookPlace = freeNotebook([]),
+): string {
   const { root = DEFAULT_ROOT, target = "full", gpus = "auto", data = [] } = answers;
   const where = { local: "this machine", ssh: "a machine reached by SSH", aws: "a GPU instance on AWS" };
   return `${[
@@ -87,9 +103,9 @@ export function stackText(name: string, answers: Answers): string {
     `    target: ${value(target)}`,
     "  gpubox:notebooks:",
     "    # auto: the GPUs there are, else the CPU; all: every GPU, and an error where there is none; none: the CPU.",
-    "    - name: container1",
+    `    - name: ${value(notebook.name)}`,
     `      gpus: ${value(gpus)}`,
-    "      port: 8888",
+    `      port: ${notebook.port}`,
     "  # Names of the catalogue, docs/data.md, or urls.",
     ...(data.length > 0
       ? ["  gpubox:data:", ...data.map((set) => `    - ${value(set)}`)]

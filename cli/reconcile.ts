@@ -10,6 +10,7 @@ import { Problem, say } from "./say.ts";
 import { hasDaemon, isLocal, type Session } from "./session.ts";
 import { askDocker, dockerAddress, dockerClient } from "./setup/daemon.ts";
 import { confirm } from "./setup/packages.ts";
+import type { StackSettings } from "./setup/stack.ts";
 import {
   lastUpdate,
   readState,
@@ -236,11 +237,20 @@ async function argsForDocker(session: Session, resources: StateResource[]): Prom
   });
   const gone = (await Promise.all(looks)).flat();
   if (gone.length === 0) return [];
-  const names = gone.map(({ urn }) => resourceName(urn));
-  say(`gone from the Docker daemon since the last run: ${names.join(", ")}; made again`);
+  const inFile = gone.filter(({ urn }) => !hasLeft(resourceName(urn), session.settings));
+  const names = inFile.map(({ urn }) => resourceName(urn));
+  if (names.length > 0)
+    say(`gone from the Docker daemon since the last run: ${names.join(", ")}; made again`);
   // A built image is not noticed by a refresh either.
   const images = gone.filter(({ type }) => type === IMAGE);
   return ["--refresh", ...images.flatMap(({ urn }) => ["--replace", urn])];
+}
+
+/** Whether a resource is of a notebook that is no longer in the configuration, and so is not made again. */
+export function hasLeft(name: string, settings: Pick<StackSettings, "notebooks"> | undefined): boolean {
+  const [, notebook] = /^(.*)-(container|home)$/.exec(name) ?? [];
+  const { notebooks = [] } = settings ?? {};
+  return notebook !== undefined && notebooks.length > 0 && !notebooks.includes(notebook);
 }
 
 /** Where the daemon shows what a resource stands for; undefined for what is not the daemon's. */

@@ -4,19 +4,12 @@ import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { damage, refuseDamagedState } from "./damaged-state.ts";
+import { type Holder, isRunning, parseHolder } from "./holder.ts";
+import { holdStack } from "./run-lock.ts";
 import { Problem, say } from "./say.ts";
 import type { Session } from "./session.ts";
 import { npmCommand } from "./setup/stack.ts";
 import { entries, type StackPlaces } from "./state-file.ts";
-
-/** Who holds a lock, as the engine writes it down. */
-export interface Holder {
-  pid: number;
-  username: string;
-  hostname: string;
-  /** When the lock was taken. */
-  timestamp: string;
-}
 
 /** A lock on a stack. */
 export interface Lock {
@@ -27,18 +20,23 @@ export interface Lock {
 
 /** How long the engine may take to write a lock, in milliseconds. */
 const WRITING = 2_000;
-/** How far the clocks may be apart by which a lock and a process are dated, in milliseconds. */
-const CLOCK_SLACK = 5_000;
 
 /**
  * Makes a stack usable again after a run that was killed: clears its lock, and says how to replace a state
- * that is damaged.
+ * that is damaged. From here on no other run of gpubox works on it.
  *
- * @throws Problem naming the holder of a lock that is in use, or how a damaged state is replaced by its backup
+ * @throws Problem naming another run that works on it, the holder of a lock that is in use, or how a damaged state is replaced by its backup
  */
 export async function recover(session: Session): Promise<void> {
   if (!session.place) return;
+  const other = holdStack(session.place.run);
+  // An engine at work is named first: it may have outlived the command that started it.
   await clearLocks(session.stack, session.place.locks);
+  if (other) {
+    throw new Problem(
+      `stack ${session.stack} is being worked on by process ${other.pid} of ${other.username}, another run of gpubox, since ${other.timestamp}: wait for it to end`,
+    );
+  }
   refuseDamagedState(session, session.place);
 }
 
@@ -81,49 +79,16 @@ export function readLocks(folder: string): Lock[] {
     });
 }
 
-function parseHolder(text: string): Holder | undefined {
-  try {
-    const holder = JSON.parse(text);
-    return Number.isInteger(holder?.pid) ? holder : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
 /** Whether whoever made a lock is certainly gone. One on another machine never is. */
 export function isDead(
   { holder }: Lock,
   machine: string = hostname(),
-  isRunning: (holder: Holder) => boolean = isEngineRunning,
+  isThere: (holder: Holder) => boolean = isEngineRunning,
 ): boolean {
-  return holder === undefined || (holder.hostname === machine && !isRunning(holder));
+  return holder === undefined || (holder.hostname === machine && !isThere(holder));
 }
 
-function isEngineRunning({ pid, timestamp }: Holder): boolean {
-  try {
-    process.kill(pid, 0);
-  } catch (error) {
-    // Somebody else's: what it is shows below.
-    if ((error as NodeJS.ErrnoException).code !== "EPERM") return false;
-  }
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    const [, name, rest = ""] = /\((.*)\) (.*)/s.exec(stat) ?? [];
-    const [state, ...fields] = rest.split(" ");
-    // The number of a process that is gone is used again, by something else or by a later engine; and where nobody
-    // asks what became of it (a container without an init), it stays as a zombie.
-    const isLater = startOf(Number(fields[18])) > Date.parse(timestamp) + CLOCK_SLACK;
-    return name?.startsWith("pulumi") === true && state !== "Z" && !isLater;
-  } catch {
-    return true;
-  }
-}
-
-/** When a process started, in milliseconds since the epoch, from the kernel's count of hundredths since the boot. */
-function startOf(ticks: number): number {
-  const [, boot] = /^btime (\d+)$/m.exec(readFileSync("/proc/stat", "utf8")) ?? [];
-  return Number(boot) * 1000 + ticks * 10;
-}
+const isEngineRunning = (holder: Holder): boolean => isRunning(holder, (name) => name.startsWith("pulumi"));
 
 /** @throws Problem naming the holder of a lock that is in use */
 export async function clearLocks(stack: string, folder: string): Promise<void> {

@@ -66,11 +66,13 @@ export interface HandOverOptions extends RunOptions {
   shell?: boolean;
   /** Whether what the program prints goes to stderr, because stdout is kept for a result. */
   quietStdout?: boolean;
+  /** Told of a signal that is to end the program. */
+  onSignal?: (signal: NodeJS.Signals) => void;
 }
 
 /** Runs a program on the person's own terminal, passes signals on, and gives its exit status. */
 export async function handOver(file: string, args: string[], options: HandOverOptions): Promise<number> {
-  const { env, cwd, shell = false, quietStdout = false } = options;
+  const { env, cwd, shell = false, quietStdout = false, onSignal = () => {} } = options;
   // Its own time to end: the engine ends its work in good order, which takes as long as the resource at hand.
   const child = spawn(file, args, {
     env,
@@ -79,6 +81,7 @@ export async function handOver(file: string, args: string[], options: HandOverOp
     stdio: ["inherit", quietStdout ? process.stderr : "inherit", "inherit"],
   });
   const passOn = (signal: NodeJS.Signals) => {
+    onSignal(signal);
     // Ctrl-C on a terminal reaches the program by itself; a second one would make the engine give up at once.
     if (signal !== "SIGINT" || !process.stdin.isTTY) child.kill(signal);
   };

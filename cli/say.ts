@@ -44,6 +44,9 @@ function tick(what: string, elapsed: string): void {
   else if (lineIsOpen) write(`\r${open(what)}${elapsed}${CLEAR_REST}`);
 }
 
+/** The exit status after Ctrl-C, as a shell has it. */
+const INTERRUPTED = 130;
+
 /** Room for what a step comes to, in columns: "done (12 min 59 s)". */
 const OUTCOME = 20;
 
@@ -67,6 +70,12 @@ export async function step<T>(
 ): Promise<T> {
   const what = inLine(about);
   const started = performance.now();
+  const interrupt = () => {
+    finish("stopped");
+    say("stopped: the same command again goes on");
+    process.exit(INTERRUPTED);
+  };
+  process.once("SIGINT", interrupt);
   closeLine();
   write(open(what));
   lineIsOpen = true;
@@ -90,5 +99,7 @@ export async function step<T>(
   } catch (error) {
     finish("failed");
     throw error;
+  } finally {
+    process.off("SIGINT", interrupt);
   }
 }

@@ -8,7 +8,7 @@ import { readAdopted } from "./adopted.ts";
 import { type Context, ensureFolder } from "./context.ts";
 import { type About, errorsOf, explain } from "./foreign-errors.ts";
 import { requireOwnDaemon } from "./on-daemon.ts";
-import { mendBackend } from "./recover.ts";
+import { clearLocks, mendBackend } from "./recover.ts";
 import { type Captured, capture, type Env, handOver, mustRun } from "./run.ts";
 import { Problem, say } from "./say.ts";
 import { type Backend, prepareBackend } from "./setup/backend.ts";
@@ -20,6 +20,7 @@ import {
   hasStackFile,
   noSuchStack,
   notUp,
+  npmCommand,
   readStack,
   type StackArgs,
   type StackSettings,
@@ -213,14 +214,24 @@ export async function runEngine(
   const log = join(folder, "events");
   const words = onCopy(session, command, [...args, "--event-log", log]);
   const { env, cwd } = inCheckout(session);
+  let isStopped = false;
   try {
     // The engine offers its log of events only to those who debug it.
     const code = await handOver(session.engine.file, words, {
       env: { ...env, PULUMI_DEBUG_COMMANDS: "true", PULUMI_SKIP_CONFIRMATIONS: undefined },
       cwd,
+      onSignal: () => {
+        isStopped = true;
+      },
     });
     if (code === 0) return code;
+    if (isStopped) {
+      say(`stopped: \`${npmCommand(command === "up" ? "start" : command, session.stack)}\` goes on`);
+      return code;
+    }
     const began = existsSync(log);
+    // Another engine may have come first; what this one advises is to remove its lock.
+    if (!began && session.place) await clearLocks(session.stack, session.place.locks);
     const events = began ? readFileSync(log, "utf8") : "";
     const said = began ? errorsOf(events) : await saidQuietly(session);
     for (const line of explain(said, about(session))) say(line);

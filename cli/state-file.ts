@@ -32,6 +32,8 @@ export interface StackPlaces {
   locks: string;
   backups: string;
   history: string;
+  /** The lock of the run of gpubox that works on it. */
+  run: string;
 }
 
 /** The places of a stack; they need not be there. */
@@ -44,6 +46,8 @@ export function stackPlaces(folder: string, project: string, stack: string): Sta
     locks: place("locks", "organization", project, stack),
     backups: place("backups", project, stack),
     history: place("history", project, stack),
+    // Beside the engine's own files: it takes each of those for what it would be of its own.
+    run: join(folder, `.gpubox-${project}-${stack}.lock`),
   };
 }
 

@@ -3,7 +3,7 @@
 import { npmLine } from "../../components/host/shell.ts";
 import { forgetAdopted } from "../adopted.ts";
 import type { Args } from "../args.ts";
-import { displayArgs, removesHome } from "../consent.ts";
+import { displayArgs, IN_HOME, removesHome } from "../consent.ts";
 import type { Context } from "../context.ts";
 import { requireFree } from "../on-daemon.ts";
 import { readOutputs, type StackOutputs } from "../outputs.ts";
@@ -14,8 +14,9 @@ import { isLocal, isStackThere, openSession, runEngine, type Session } from "../
 import { prepareDocker } from "../setup/docker.ts";
 import { confirm } from "../setup/packages.ts";
 import { sayStandIns } from "../setup/plugins.ts";
-import { npmCommand } from "../setup/stack.ts";
+import { npmCommand, shortName } from "../setup/stack.ts";
 import { resourceName, type State } from "../state.ts";
+import { findPlaces, isStackFileThere } from "../state-file.ts";
 
 export async function destroy(context: Context, args: Args): Promise<number> {
   const { stack, rest, options } = args;
@@ -24,8 +25,10 @@ export async function destroy(context: Context, args: Args): Promise<number> {
     const again = npmCommand("destroy", stack, ...rest, "--yes");
     throw new Problem(`there is no terminal to ask at: confirm with \`${again}\``);
   }
-  const session = await openSession(context, args);
-  if (!(await isStackThere(session))) {
+  const place = findPlaces(context, stack);
+  // Without the engine, which takes minutes to get.
+  const session = place && !isStackFileThere(place) ? undefined : await openSession(context, args);
+  if (session === undefined || !(await isStackThere(session))) {
     say(`stack ${stack}: there is nothing to tear down`);
     return 0;
   }
@@ -57,6 +60,9 @@ export async function destroy(context: Context, args: Args): Promise<number> {
       ? onAws.whatStaysOnAws(stack, onAws.rawHost(session), outputs.machine?.dataVolume)
       : whatStays(outputs, session),
   );
+  // The engine's own advice, just above, cannot be typed here, and would remove the stack's file as well.
+  const forget = npmLine("pulumi", "stack", "rm", "--preserve-config", shortName(stack));
+  say(`To have its history forgotten too, and keep its file: \`${forget}\``);
   return code;
 }
 
@@ -82,12 +88,12 @@ async function requireDaemon(session: Session): Promise<void> {
 }
 
 /** What a person would miss of what goes. */
-function whatGoes({ deployment }: State): string {
+export function whatGoes({ deployment }: Pick<State, "deployment">): string {
   const removed = (deployment.resources ?? []).filter(removesHome);
   const homes = [...new Set(removed.map(({ urn }) => resourceName(urn).replace(/-home(-removal)?$/, "")))];
   return homes.length === 0
     ? "your files in code/ and data/ stay"
-    : `the home volume${homes.length === 1 ? "" : "s"} of ${homes.join(", ")} go${homes.length === 1 ? "es" : ""}, with the settings and the shell history; your files in code/ and data/ stay`;
+    : `the home volume${homes.length === 1 ? "" : "s"} of ${homes.join(", ")} go${homes.length === 1 ? "es" : ""}, and with ${homes.length === 1 ? "it" : "them"} ${IN_HOME}; your files in code/ and data/ stay`;
 }
 
 function whatStays({ codeFolder, dataFolder, image }: StackOutputs, session: Session): string {

@@ -1,36 +1,72 @@
 /** `npm run init`: asks a few questions, or takes flags, and writes a new stack's file. */
-import { writeFileSync } from "node:fs";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { npmLine } from "../../components/host/shell.ts";
-import { ConfigError, DEFAULT_ROOT } from "../../config.ts";
+import { type Config, ConfigError, DEFAULT_ROOT } from "../../config.ts";
 import { shown } from "../../config-errors.ts";
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
-import { type Answers, REQUIRED, readBack, stackText } from "../init.ts";
+import { type Answers, freeNotebook, REQUIRED, readBack, stackText } from "../init.ts";
 import { Problem, say } from "../say.ts";
-import { hasStackFile, shortName, stackFile } from "../setup/stack.ts";
+import { readConfig } from "../setup/config.ts";
+import { hasStackFile, shortName, stackFile, stackNames } from "../setup/stack.ts";
 
 export async function init(context: Context, args: Args): Promise<number> {
   const { stack, isNamed } = args;
   const flags = readFlags(args);
+  const named = isNamed ? shortName(stack) : undefined;
   const asks = context.interactive && flags.kind === undefined;
-  const answers = asks ? await ask(flags) : (flags as Answers & typeof flags);
-  if (answers.kind !== undefined && !Object.hasOwn(NAMES, answers.kind)) {
-    throw new Problem(`--kind must be ${Object.keys(NAMES).join(", ")}, not ${shown(answers.kind)}`);
+  const { name, answers } = asks
+    ? await askAll(context.root, named, flags)
+    : takeFlags(context.root, named, flags);
+  return write(context, name, answers);
+}
+
+/** A stack as its person wants it. */
+interface Given {
+  name: string;
+  answers: Answers;
+}
+
+/** @throws Problem naming what is missing or in the way */
+function takeFlags(root: string, named: string | undefined, flags: Flags): Given {
+  const { kind, force } = flags;
+  if (kind !== undefined && !Object.hasOwn(NAMES, kind)) {
+    throw new Problem(`--kind must be ${Object.keys(NAMES).join(", ")}, not ${shown(kind)}`);
   }
-  const missing = answers.kind === undefined ? (["kind"] as const) : (REQUIRED[answers.kind] ?? []);
-  const absent = missing.filter((key) => (answers as Partial<Answers>)[key] === undefined);
-  if (absent.length > 0) {
-    const needed = absent.map((key) => `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`);
-    throw new Problem(`there is no terminal to ask at: say ${needed.join(" and ")}`);
+  const needed = kind === undefined ? (["kind"] as const) : REQUIRED[kind];
+  const absent = needed.filter((key) => flags[key] === undefined);
+  if (kind === undefined || absent.length > 0) {
+    const words = absent.map((key) => `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`);
+    throw new Problem(`there is no terminal to ask at: say ${words.join(" and ")}`);
   }
-  const name = shortName(isNamed ? stack : (NAMES[answers.kind] ?? stack));
-  const file = stackFile(context.root, name);
-  if (hasStackFile(context.root, name) && !flags.force) {
+  const name = named ?? NAMES[kind];
+  if (!force && isTaken(root, name)) {
     throw new Problem(
-      `${file} is there already: take another name with \`${npmLine("init", "-s", "NAME")}\`, or overwrite it with --force`,
+      `${stackFile(root, name)} is there already: take another name with \`${npmLine("init", "-s", "NAME")}\`, or overwrite it with --force`,
     );
   }
-  const written = stackText(name, answers);
+  return { name, answers: { ...flags, kind } };
+}
+
+/** Asks for the name as soon as it is known that the wanted one is taken, and then for the rest. */
+async function askAll(root: string, named: string | undefined, flags: Flags): Promise<Given> {
+  const before = named === undefined ? undefined : await askName(root, named, flags);
+  const kind = await askKind();
+  const name = before ?? (await askName(root, NAMES[kind], flags));
+  return { name, answers: await ask(kind, flags) };
+}
+
+/** Whether a stack has a file; one with nothing in it can go. */
+function isTaken(root: string, name: string): boolean {
+  const file = stackFile(root, name);
+  return hasStackFile(root, name) && !(statSync(file, { throwIfNoEntry: false })?.isFile() && isEmpty(file));
+}
+
+const isEmpty = (file: string) => readFileSync(file, "utf8").trim() === "";
+
+function write(context: Context, name: string, answers: Answers): number {
+  const file = stackFile(context.root, name);
+  const written = stackText(name, answers, freeNotebook(otherConfigs(context.root, name)));
   try {
     readBack(written, name);
   } catch (error) {
@@ -42,6 +78,19 @@ export async function init(context: Context, args: Args): Promise<number> {
     `${file}: written. Look at it, then:\n  ${npmLine("doctor", "-s", name)}   # whether it can come up\n  ${npmLine("start", "-s", name)}`,
   );
   return 0;
+}
+
+/** What the other stacks of the checkout say; a file that is wrong says nothing yet. */
+function otherConfigs(root: string, name: string): Config[] {
+  const others = stackNames(root).filter((each) => each !== name);
+  return others.flatMap((each) => {
+    try {
+      return [readConfig(root, each)];
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      return [];
+    }
+  });
 }
 
 /** What a stack is called that is given no name. */
@@ -57,10 +106,31 @@ function readFlags({ options }: Args): Flags {
   return Object.fromEntries(Object.entries(flags).filter(([, of]) => of !== undefined)) as Flags;
 }
 
-async function ask(flags: Flags): Promise<Answers & Flags> {
-  // Slow to load, and needed only here.
-  const { checkbox, input, select } = await import("@inquirer/prompts");
-  const kind = await select<Answers["kind"]>({
+/** The name that a stack gets: the wanted one, unless its file is there and is to stay. */
+async function askName(root: string, wanted: string, { force }: Flags): Promise<string> {
+  if (force || !isTaken(root, wanted)) return wanted;
+  const { input, select } = await import("@inquirer/prompts");
+  const overwrites = await select<boolean>({
+    message: `${stackFile(".", wanted)} is there already:`,
+    choices: [
+      { value: false, name: "make a stack of another name" },
+      { value: true, name: "overwrite it" },
+    ],
+  });
+  if (overwrites) return wanted;
+  return await input({
+    message: "Name of the new stack:",
+    validate: (name) => {
+      if (!/^[\w.-]+$/.test(name)) return "letters, digits, _ . and -";
+      return isTaken(root, name) ? `${stackFile(".", name)} is there already` : true;
+    },
+  });
+}
+
+async function askKind(): Promise<Answers["kind"]> {
+  // Slow to load, and needed only on a terminal.
+  const { select } = await import("@inquirer/prompts");
+  return await select<Answers["kind"]>({
     message: "Where is the GPU?",
     choices: [
       { value: "local", name: "on this machine" },
@@ -68,6 +138,10 @@ async function ask(flags: Flags): Promise<Answers & Flags> {
       { value: "aws", name: "on AWS: a machine that is made for it, and costs money" },
     ],
   });
+}
+
+async function ask(kind: Answers["kind"], flags: Flags): Promise<Answers> {
+  const { checkbox, input, select } = await import("@inquirer/prompts");
   const optional = async (message: string) => (await input({ message })) || undefined;
   const required = (message: string, byDefault?: string) =>
     input({ message, default: byDefault, required: true });

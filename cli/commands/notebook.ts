@@ -28,10 +28,12 @@ export async function shell(context: Context, args: Args): Promise<number> {
   return await handOver(command, [], { env, shell: true });
 }
 
-/** Follows the log of a notebook; that of a stopped one says what it stopped for. */
+/** Shows the log of a notebook, and on a terminal follows it; that of a stopped one says what it stopped for. */
 export async function logs(context: Context, args: Args): Promise<number> {
   const { notebook, env } = await findNotebook(context, args, isThere);
-  return await handOver(notebook.logs, [], { env, shell: true });
+  // What reads from a pipe waits for its end.
+  const command = process.stdout.isTTY ? notebook.logs : notebook.logs.replace(" logs -f ", " logs ");
+  return await handOver(command, [], { env, shell: true });
 }
 
 /** The notebook that is asked for, and the environment of its commands. @throws Problem when it is not as needed */
@@ -46,9 +48,15 @@ export async function findNotebook(
   const notebook = pickNotebook(looked.notebooks, stack, names[0]);
   if (looked.problem) throw looked.problem;
   if (isEnough(notebook.condition)) return { notebook, env: context.env };
-  throw new Problem(
-    `${notebook.name} is ${notebook.condition}: \`${npmCommand("start", stack)}\` brings it back`,
-  );
+  throw notInReach(notebook, stack);
+}
+
+/** That a notebook has to be brought back first. */
+export function notInReach(
+  { name, condition }: Pick<LocalNotebook, "name" | "condition">,
+  stack: string,
+): Problem {
+  return new Problem(`${name} is ${condition}: \`${npmCommand("start", stack)}\` brings it back`);
 }
 
 async function findWithEngine(context: Context, args: Args) {

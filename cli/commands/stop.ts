@@ -1,5 +1,6 @@
 /** `npm run stop`: stops the notebooks and keeps everything; `npm start` brings them back. */
 import type Docker from "dockerode";
+import { STACK_LABEL } from "../../components/host/owner.ts";
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
 import { nameOf, requireOwnDaemon } from "../on-daemon.ts";
@@ -7,6 +8,7 @@ import { containersOf } from "../reconcile.ts";
 import { Problem, say } from "../say.ts";
 import { openSession, requireStack, type Session } from "../session.ts";
 import {
+  askDocker,
   type DockerAddress,
   daemonsWord,
   dockerAddress,
@@ -14,7 +16,7 @@ import {
   howToBeAllowed,
   pingDocker,
 } from "../setup/daemon.ts";
-import { npmCommand, readStack } from "../setup/stack.ts";
+import { npmCommand, readStack, stackLabel } from "../setup/stack.ts";
 import { readState, type State } from "../state.ts";
 import { findPlaces, hostOf, isStackFileThere, readStateFile } from "../state-file.ts";
 
@@ -27,7 +29,9 @@ export async function stop(context: Context, args: Args): Promise<number> {
   if (host === "aws") return await stopOnAws(context, args);
   if (host === "ssh") return await stopBySsh(context, args);
   if (place && !isStackFileThere(place)) {
-    say(`stack ${stack}: no notebook is running`);
+    // Of a stack that was never made nothing runs, whatever Docker does.
+    const told = async () => whyNone(dockerAddress(context.env).host, stackLabel(context.root, stack), stack);
+    say(await told().catch(() => `stack ${stack}: no notebook is running`));
     return 0;
   }
   const address = dockerAddress(context.env);
@@ -37,7 +41,7 @@ export async function stop(context: Context, args: Args): Promise<number> {
   // The engine is slow to start, and needed only where the state is not in a file.
   const known = state ?? (await readState(await openStack(context, args)));
   await requireOwnDaemon(context, stack, known);
-  await stopThem(address.host, stack, known, names);
+  await stopThem(address.host, context, stack, known, names);
   return 0;
 }
 
@@ -59,7 +63,7 @@ async function stopBySsh(context: Context, args: Args): Promise<number> {
   const session = await openStack(context, args);
   const state = await readState(session);
   const { docker } = await openRemote(context.root, session.stack);
-  await stopThem(docker.host, session.stack, state, args.names);
+  await stopThem(docker.host, context, session.stack, state, args.names);
   return 0;
 }
 
@@ -78,8 +82,23 @@ async function stopOnAws(context: Context, args: Args): Promise<number> {
   return 0;
 }
 
+/** What there is to say of a stack that has no container: one that lost its state has some all the same. */
+async function whyNone(host: string, label: string, stack: string): Promise<string> {
+  const running = (await askDocker<Docker.ContainerInfo[]>(host, "/containers/json")) ?? [];
+  const others = running.filter(({ Labels }) => Labels[STACK_LABEL] === label).map(nameOf);
+  if (others.length === 0) return `stack ${stack}: no notebook is running`;
+  return `stack ${stack}: its state here has no notebook, so nothing was stopped; of a stack of that name ${others.join(", ")} ${others.length === 1 ? "runs" : "run"} on the Docker daemon: \`${npmCommand("doctor", stack)}\` tells whose`;
+}
+
 /** @param names of those that are meant; all without any */
-async function stopThem(host: string, stack: string, state: State, names: string[]): Promise<void> {
+async function stopThem(
+  host: string,
+  { root }: Context,
+  stack: string,
+  state: State,
+  names: string[],
+): Promise<void> {
+  const label = stackLabel(root, stack);
   const docker = dockerClient(host);
   const containers = await containersOf(host, state);
   const unknown = names.find((name) => !containers.some((container) => nameOf(container) === name));
@@ -94,7 +113,9 @@ async function stopThem(host: string, stack: string, state: State, names: string
   const stopped = toStop.map((container) => `${nameOf(container)}${STOPPED[container.State]}`);
   say(
     toStop.length === 0
-      ? `stack ${stack}: no notebook is running`
+      ? containers.length === 0
+        ? await whyNone(host, label, stack)
+        : `stack ${stack}: no notebook is running`
       : `stopped ${stopped.join(", ")}; \`${npmCommand("start", stack)}\` brings ${toStop.length === 1 ? "it" : "them"} back`,
   );
 }

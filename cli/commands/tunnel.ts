@@ -3,17 +3,22 @@
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { tunnelCommand } from "../../components/host/ssh-command.ts";
+import { conditionOf } from "../../components/host/condition.ts";
+import { type SshConnection, tunnelCommand } from "../../components/host/ssh-command.ts";
 import type { NotebookInfo } from "../../components/workspace/notebook.ts";
 import type { Args } from "../args.ts";
 import { openBrowser } from "../browser.ts";
 import type { Context } from "../context.ts";
 import { pickNotebook } from "../notebooks.ts";
+import { nameOf } from "../on-daemon.ts";
 import { readOutputs } from "../outputs.ts";
-import { reach } from "../remote.ts";
+import { containersOf } from "../reconcile.ts";
+import { openRemote } from "../remote.ts";
 import { handOver } from "../run.ts";
 import { Problem, say } from "../say.ts";
-import { isLocal, openSession, requireStack } from "../session.ts";
+import { isLocal, openSession, requireStack, type Session } from "../session.ts";
+import { readState } from "../state.ts";
+import { notInReach } from "./notebook.ts";
 
 /** How long ssh may take until the tunnel is there, in milliseconds. */
 const PATIENCE = 30_000;
@@ -26,10 +31,10 @@ export async function tunnel(context: Context, args: Args): Promise<number> {
   await requireStack(session);
   const { notebooks = [], machine } = await readOutputs(session);
   // A name that is not there is refused before anything is opened.
-  pickNotebook(notebooks, session.stack, args.names[0]);
+  const asked = pickNotebook(notebooks, session.stack, args.names[0]);
   const elsewhere = notebooks.filter(({ url }) => new URL(url).hostname === "127.0.0.1");
   if (elsewhere.length === 0) throw new Problem(`stack ${session.stack} has no notebook that needs a tunnel`);
-  const connection = machine?.connection ?? (await reach(context.root, session.stack));
+  const connection = machine?.connection ?? (await reachRunning(session, asked.name));
   const ends = await Promise.all(
     elsewhere.map(async (notebook) => ({ notebook, port: await freePort(notebook) })),
   );
@@ -46,6 +51,16 @@ export async function tunnel(context: Context, args: Args): Promise<number> {
     if (context.interactive && !(await openBrowser(shown, session.env))) say(`open this yourself: ${shown}`);
   }
   return await ended;
+}
+
+/** The way to a machine on which a notebook runs. @throws Problem where it does not: nothing would answer at its url */
+async function reachRunning(session: Session, name: string): Promise<SshConnection> {
+  const { connection, docker } = await openRemote(session.context.root, session.stack);
+  const containers = await containersOf(docker.host, await readState(session));
+  const found = containers.find((each) => nameOf(each) === name);
+  const condition = found ? conditionOf(found.State) : "gone";
+  if (condition !== "up") throw notInReach({ name, condition }, session.stack);
+  return connection;
 }
 
 /** The notebook that was asked for, the first one by default, and its port here. */

@@ -2,8 +2,9 @@
 
 import { forgetAdopted } from "../adopted.ts";
 import type { Args } from "../args.ts";
-import { type Consent, consent, displayArgs, leaves, lookAhead, type Plan } from "../consent.ts";
+import { type Consent, consent, displayArgs, isConfirmed, leaves, lookAhead, type Plan } from "../consent.ts";
 import type { Context } from "../context.ts";
+import { makeWay } from "../make-way.ts";
 import { readOutputs, type StackOutputs, summary } from "../outputs.ts";
 import { argsForBroken, findHalted, requireAnswers, startAgain } from "../own-containers.ts";
 import { argsForMissing, finishInterrupted } from "../reconcile.ts";
@@ -33,6 +34,8 @@ export async function up(context: Context, args: Args): Promise<number> {
     if (shown !== 0) return shown;
   }
   if (!(await agrees(given))) return 1;
+  // Where the engine is left to ask, nobody has agreed yet.
+  if (given.do !== "let the engine ask" || isConfirmed(session)) await makeWay(session, state, missing);
   const before = historyFiles(session.place);
   // The history counts in whole seconds.
   const started = Math.floor(Date.now() / 1000) * 1000;

@@ -15,9 +15,9 @@ export function parseConfigFile(bytes: Uint8Array, stack: string): Config {
   return judge(readConfigFile(bytes, stack), stack);
 }
 
-function judge({ raw, secrets, problems }: ConfigFile, stack: string): Config {
+function judge({ raw, secrets, problems, located }: ConfigFile, stack: string): Config {
   const checked = checkConfig(fromEngine(handedOver(raw)));
-  const all = [...problems, ...(checked.problems ?? []).map((line) => ofSecret(line, secrets))];
+  const all = [...problems, ...(checked.problems ?? []).map((line) => located(ofSecret(line, secrets)))];
   if (all.length > 0 || !checked.config) throw new ConfigError(stack, all);
   return checked.config;
 }

@@ -166,7 +166,7 @@ const KINDS: Record<HostConfig["kind"], true> = { local: true, ssh: true, aws: t
  * @throws Problem when there is no such file, or a key in it is misspelt, or the kind of host
  */
 export function readStack(root: string, stack: string): StackSettings {
-  const { raw, problems } = readStackFile(root, stack);
+  const { raw, problems, located } = readStackFile(root, stack);
   const host = raw.host === undefined ? "local" : (raw.host as { kind?: unknown } | null)?.kind;
   const unknown = Object.keys(raw).filter((key) => !KEYS.some((each) => each === key));
   const all = [
@@ -174,9 +174,9 @@ export function readStack(root: string, stack: string): StackSettings {
     ...unknown.map((key) => {
       const meant = nearest(key, KEYS);
       const instead = meant === undefined ? `there is ${KEYS.join(", ")}` : `did you mean "${meant}"?`;
-      return `${NAMESPACE}:${shown(key)}: there is no such key; ${instead}`;
+      return located(`${NAMESPACE}:${shown(key)}: there is no such key; ${instead}`);
     }),
-    ...(Object.hasOwn(KINDS, String(host)) ? [] : [`${NAMESPACE}:host.kind: must be ${KIND_WORDS}`]),
+    ...(Object.hasOwn(KINDS, String(host)) ? [] : [located(`${NAMESPACE}:host.kind: must be ${KIND_WORDS}`)]),
   ];
   if (all.length > 0) throw new Problem(new ConfigError(shortName(stack), all).message);
   const { image, notebooks } = raw;
@@ -189,11 +189,15 @@ export function readStack(root: string, stack: string): StackSettings {
 
 const KIND_WORDS = '"local", "ssh" or "aws"';
 
+/** The stacks of a checkout, by their files. */
+export function stackNames(root: string): string[] {
+  return readdirSync(root).flatMap((entry) => /^Pulumi\.(.+)\.yaml$/.exec(entry)?.[1] ?? []);
+}
+
 /** That there is no such stack, and which there are. */
 export function noSuchStack(root: string, stack: string): Problem {
-  const names = readdirSync(root).flatMap((entry) => /^Pulumi\.(.+)\.yaml$/.exec(entry)?.[1] ?? []);
   return new Problem(
-    `there is no stack ${stack}: ${stackFile(root, stack)} does not exist. There is ${names.join(", ") || "none"}; for a new one: \`${npmLine("init", "-s", shortName(stack))}\``,
+    `there is no stack ${stack}: ${stackFile(root, stack)} does not exist. There is ${stackNames(root).join(", ") || "none"}; for a new one: \`${npmLine("init", "-s", shortName(stack))}\``,
   );
 }
 

@@ -1,9 +1,10 @@
 /** Asking a Docker daemon: by a plain request where that does, which costs a tenth of loading a whole client. */
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
 import { createRequire } from "node:module";
 import { homedir } from "node:os";
 import type Docker from "dockerode";
+import { userName } from "./owner.ts";
 
 const SOCKET = "unix://";
 
@@ -32,7 +33,27 @@ export function ownDockerHost(): string {
 
 /** How a person gets to be allowed to use a daemon. */
 export function howToBeAllowed(host: string): string {
+  const group = joinedGroup(host);
+  if (group !== undefined)
+    return `you may not use the Docker daemon at ${host}: you are in the group ${group}, and this login is not yet: log out and in again, or run \`newgrp ${group}\`, and run the same again`;
   return `you may not use the Docker daemon at ${host}: run \`sudo usermod -aG docker $USER\`, log out and in again, and run the same again`;
+}
+
+/** The group of a daemon's socket, where the person has joined it since the login: groups count from a login on. */
+export function joinedGroup(
+  host: string,
+  person: { name: string; groups: number[] } = { name: userName(), groups: process.getgroups?.() ?? [] },
+  groupFile = "/etc/group",
+): string | undefined {
+  try {
+    const { gid } = statSync(host.slice(SOCKET.length));
+    const entries = readFileSync(groupFile, "utf8").split("\n");
+    const [name, , , members = ""] =
+      entries.map((line) => line.split(":")).find((entry) => Number(entry[2]) === gid) ?? [];
+    return members.split(",").includes(person.name) && !person.groups.includes(gid) ? name : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Whether a question to a daemon failed because it is not to be asked by this person. */

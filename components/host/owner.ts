@@ -164,7 +164,8 @@ export function madeBy(env: NodeJS.ProcessEnv = process.env): string {
   return `${userName()}@${hostname()}${url ? `, state in ${url}` : ""}`;
 }
 
-function userName(): string {
+/** The name of whoever runs this. */
+export function userName(): string {
   try {
     return userInfo().username;
   } catch {

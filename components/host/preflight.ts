@@ -95,23 +95,18 @@ function portProblem(
 ) {
   const holder = facts.containers.find((container) => container.ports.includes(port));
   if (holder && isOwn(holder, needs)) {
-    // Its own container serves the port already, or is about to be replaced.
-    if (holder.name === name) return undefined;
-    const other = needs.notebooks.find((notebook) => notebook.name === holder.name);
-    // The engine replaces one without regard to the other.
-    if (other) {
-      const stop = npmLine("stop", other.name, "-s", stackName(needs.stack));
-      return `port ${port} is taken by the notebook ${other.name}, which is to have port ${other.port} and runs with this one still: stop it first with \`${stop}\``;
-    }
     const { notebook } = holder;
     const isWanted = needs.notebooks.some((each) => each.name === notebook);
     if (notebook && isWanted && !facts.containers.some((each) => each.name === notebook)) {
       return `port ${port} is taken by the container ${holder.name}, which is the notebook ${notebook} under another name: give it its own back with \`docker rename ${holder.name} ${notebook}\``;
     }
-    // What left the configuration is removed last, so a notebook that was renamed would wait for itself.
-    return `port ${port} is taken by the container ${holder.name}, a notebook that is no longer in the configuration: remove it first with \`docker rm -f ${holder.name}\`; files in /code and /data stay`;
+    // It is what already serves the port, or is about to be replaced or removed.
+    return undefined;
   }
   const mend = `give ${name} another \`port\``;
+  if (holder && isOthersOfName(holder, needs)) {
+    return `port ${port} is taken by the container ${holder.name} of that other stack (above): beside it, ${mend}`;
+  }
   if (holder) {
     return `port ${port} is taken by the container ${holder.name}: ${mend}, or, if that one is yours, stop it with \`docker stop ${holder.name}\``;
   }
@@ -195,12 +190,12 @@ function claims(needs: HostNeeds, facts: HostFacts): Check[] {
   const free = (problem: string | undefined) => ({ found: problem ? "taken" : "free", needed: "free" });
   const stack = stackProblem(needs, facts);
   const network = networkProblem(needs, facts);
-  return [
-    check(
-      `stack ${needs.stack}`,
-      { found: stack ? "another's" : "yours or new", needed: "yours or new" },
-      stack,
-    ),
+  const whose = check(
+    `stack ${needs.stack}`,
+    { found: stack ? "another's" : "yours or new", needed: "yours or new" },
+    stack,
+  );
+  const each = [
     check(`network ${needs.network}`, free(network), network),
     ...needs.notebooks.flatMap((notebook, index) => {
       const { name, port, address } = notebook;
@@ -214,6 +209,8 @@ function claims(needs: HostNeeds, facts: HostFacts): Check[] {
       ];
     }),
   ];
+  // Where the stack is another's, what else of it has a name that is wanted is no matter of its own.
+  return [whose, ...(stack ? each.filter(({ status }) => status !== "ok") : each)];
 }
 
 /** Everything about a host that a stack depends on, best read from top to bottom. */

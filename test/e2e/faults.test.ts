@@ -157,13 +157,18 @@ describeWithDaemon("faults", () => {
       if (!(await containers()).includes(second.name)) await stack.succeeds();
       const { Id } = await stack.container.inspect();
       stack.configure({ notebooks: [NOTEBOOK, { ...second, name: "renamed" }] });
-      const refused = await start();
-      fails(refused, /port 8889 is taken by the container second, .* no longer in the configuration/);
-      const [, command] = /`(docker rm [^`]+)`/.exec(refused.all) ?? [];
-      expect((await person.sh(command as string)).exitCode).toBe(0);
-      fails(await start(), /second: its home volume is removed/, /npm start -- --yes/);
-      await stack.succeeds("--yes");
+      // It has the port that it wants under its new name, and goes on until somebody agrees to what is lost.
+      fails(
+        await start(),
+        /second: its home volume is removed, and with it .*pip install.*your files there/,
+        /npm start -- --yes/,
+      );
+      expect((await daemon.client.getContainer("second").inspect()).State.Running).toBe(true);
+      const renamed = await person.npm("start", "--yes");
+      expect(renamed.exitCode, renamed.all).toBe(0);
+      expect(renamed.all).toMatch(/second: stopping it, as port 8889 goes to renamed/);
       expect(await containers()).toEqual(["container1", "renamed"]);
+      expect((await daemon.client.getContainer("renamed").inspect()).State.Running).toBe(true);
       stack.configure();
       await stack.succeeds("--yes");
       expect(await containers()).toEqual(["container1"]);
@@ -173,6 +178,32 @@ describeWithDaemon("faults", () => {
       ]);
       for (const part of ["code", "data"])
         expect(readFileSync(join(person.root, part, "mine.txt"), "utf8")).toBe("mine");
+    });
+
+    it("changes ports with another one", async () => {
+      const ports = async () =>
+        Promise.all(
+          ["container1", "second"].map(async (name) => {
+            const { HostConfig, State } = await daemon.client.getContainer(name).inspect();
+            expect(State.Running).toBe(true);
+            return Object.values(HostConfig.PortBindings as Record<string, { HostPort: string }[]>)[0]?.[0]
+              ?.HostPort;
+          }),
+        );
+      stack.configure({ notebooks: [NOTEBOOK, second] });
+      await stack.succeeds();
+      expect(await ports()).toEqual(["8888", "8889"]);
+      stack.configure({
+        notebooks: [
+          { ...NOTEBOOK, port: 8889 },
+          { ...second, port: 8888 },
+        ],
+      });
+      await stack.succeeds();
+      expect(await ports()).toEqual(["8889", "8888"]);
+      stack.configure();
+      await stack.succeeds("--yes");
+      expect(await containers()).toEqual(["container1"]);
     });
 
     it.each([

@@ -169,6 +169,11 @@ describeWithDaemon("a stack of a name that another state has too", () => {
 
   it("is taken over where its state is lost, with what is in its volumes", async () => {
     renameSync(join(ada.home, ".gpubox"), join(ada.home, "lost"));
+    const stopped = await ada.npm("stop", "-s", "renamed");
+    expect(stopped.all).toMatch(
+      /nothing was stopped; of a stack of that name lesson1 runs on the Docker daemon: `npm run doctor -- -s renamed` tells whose/,
+    );
+    expect(await isRunning("lesson1")).toBe(true);
     const refused = await ada.npm("start", "-s", "renamed");
     expect(refused.all).toMatch(/npm run adopt -- -s renamed/);
     // Its volume has the name that the stack had when it was made.
@@ -190,9 +195,16 @@ describeWithDaemon("a stack of a name that another state has too", () => {
     expect((await bob.npm("doctor")).all).toMatch(/a stack dev is on this Docker daemon already/);
     succeeds(await bob.npm("stop"));
     expect(await isRunning("lesson1")).toBe(true);
-    succeeds(await ada.npm("destroy", "--yes"));
+    const destroyed = await ada.npm("destroy", "--yes");
+    succeeds(destroyed);
     expect(await daemon.client.listContainers({ all: true })).toEqual([]);
     expect((await daemon.client.listVolumes()).Volumes ?? []).toEqual([]);
+    // What it says of the history can be typed, and leaves the stack's file alone.
+    const [, script, rest = ""] = /`npm run (pulumi) -- (stack rm [^`]+)`/.exec(destroyed.all) ?? [];
+    const forgotten = await ada.npm(String(script), ...rest.split(" "), "--yes");
+    expect(forgotten.exitCode, forgotten.all).toBe(0);
+    expect(readFileSync(join(ada.project, "Pulumi.dev.yaml"), "utf8")).toContain("lesson1");
+    expect((await ada.npm("destroy", "--yes")).all).toContain("there is nothing to tear down");
   });
 });
 

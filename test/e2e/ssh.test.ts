@@ -191,6 +191,10 @@ describeWithDaemon("a stack on a machine reached by SSH", () => {
     succeeds(await person.npm("stop"));
     const running = async () => (await machine.daemon.client.listContainers()).length;
     expect(await running()).toBe(0);
+    const opened = await person.npm("open");
+    expect(opened.exitCode, opened.all).toBe(1);
+    expect(opened.all).toMatch(/container1 is stopped: `npm start[^`]*` brings it back/);
+    expect(opened.stdout).toBe("");
     const started = await person.npm("start");
     succeeds(started);
     expect(started.stdout).toMatch(/^unchanged/m);

@@ -244,6 +244,83 @@ describe("a stack's file that is wrong", () => {
     await expect(prepareStack(context, { stack: "lab", rest: [] })).rejects.toThrow(told?.problem);
   });
 
+  it.each<[name: string, content: string, told: RegExp]>([
+    [
+      "no space after a colon",
+      "config:\n  gpubox:root:/srv\n  gpubox:connections: 3\n",
+      /line 2: there is no space after the colon: write `gpubox:root: …`\n +gpubox:root:\/srv$/m,
+    ],
+    [
+      "no space after the only colon",
+      "config:\n  gpubox:root:/srv\n",
+      /:1: gpubox:root: there is no space after the colon: write `gpubox:root: …`$/m,
+    ],
+    [
+      "no space after a colon further in",
+      "config:\n  gpubox:notebooks:\n    - name:lesson1\n      port: 8888\n",
+      /line 3: there is no space after the colon: write `name: …`\n +- name:lesson1$/m,
+    ],
+    [
+      "a space within the key",
+      "config:\n  gpubox: notebooks:\n    - name: lesson1\n",
+      /line 2: there is a space within the key: write `gpubox:notebooks:`\n +gpubox: notebooks:$/m,
+    ],
+    [
+      "a key at the margin",
+      "config:\n  gpubox:notebooks:\n    - name: lesson1\nport: 8888\n",
+      /:4: port: there is no such key; there is config, .*; what belongs to a key above it is indented$/m,
+    ],
+    [
+      "one space too few",
+      "config:\n  gpubox:notebooks:\n    - name: lesson1\n     # a comment\n\n     port: 8888\n",
+      /line 6: its key begins in column 6, and that of the line above in column 7: what belongs together begins in the same one\n +port: 8888$/m,
+    ],
+    [
+      "one space too many",
+      "config:\n  gpubox:root: /srv\n   gpubox:connections: 3\n",
+      /line 3: its key begins in column 4, and that of the line above in column 3: .*\n +gpubox:connections: 3$/m,
+    ],
+    [
+      "no space after a dash",
+      "config:\n  gpubox:notebooks:\n    -name: lesson1\n      port: 8888\n",
+      /line 3: there is no space after the dash: write `- name:`/,
+    ],
+    [
+      "a tab",
+      "config:\n\tgpubox:root: /x\n",
+      /line 2: it begins with a tab: YAML is indented with spaces alone$/m,
+    ],
+    [
+      "a quote that is open",
+      "config:\n  gpubox:root: '/srv\n  gpubox:connections: 3\n",
+      /line 2: a ' is opened and not closed\n +gpubox:root: '\/srv$/m,
+    ],
+    [
+      "a misspelt key of a notebook",
+      "config:\n  gpubox:notebooks:\n    - name: lesson1\n    - name: lesson2\n      prot: 8888\n",
+      /^ +Pulumi\.lab\.yaml:5 \(notebook lesson2\): gpubox:notebooks\[1\]\.prot: there is no such key; did you mean "port"\?$/m,
+    ],
+    [
+      "a key that is missing, at what it is missing from",
+      "config:\n  gpubox:notebooks:\n    # one\n    - gpus: none\n",
+      /Pulumi\.lab\.yaml:4: gpubox:notebooks\[0\]\.name: is missing/,
+    ],
+  ])("(%s) is told in plain words, with the line", (_, content, told) => {
+    write(content);
+    const refused = refusal(() => readConfig(root, "lab"));
+    expect(refused).toMatch(told);
+    expect(refused).not.toMatch(/[Ii]mplicit|compact mapping|indicator|mapping items/);
+  });
+
+  it("does not show what a notebook has in its environment", () => {
+    write(
+      "config:\n  gpubox:notebooks:\n    - name: nb\n      environment:\n        KEY: canary\n         OTHER: canary\n",
+    );
+    const refused = refusal(() => readConfig(root, "lab"));
+    expect(refused).toMatch(/line 6: [\s\S]*OTHER: …$/m);
+    expect(refused).not.toContain("canary");
+  });
+
   it("has everything that is wrong with it told at once", () => {
     write("confg: {}\nconfig:\n  root: /x\n  gpubox:conections: 3\n  gpubox:root: x\n");
     expect(refusal(() => readConfig(root, "lab"))).toMatch(

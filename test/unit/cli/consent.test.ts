@@ -1,5 +1,6 @@
 /** When `npm start` asks first. */
 import { describe, expect, it } from "vitest";
+import { whatGoes } from "../../../cli/commands/destroy.ts";
 import { displayArgs, judge, leaves } from "../../../cli/consent.ts";
 
 const urn = (type: string, name = "container1-container") =>
@@ -83,7 +84,9 @@ describe("a plan", () => {
     ]) as { losses: string[] };
     expect(losses).toEqual([
       expect.stringMatching(/^container1: its container is removed/),
-      expect.stringMatching(/^container1: its home volume is removed/),
+      expect.stringMatching(
+        /^container1: its home volume is removed, .*\/home\/jupyter.*pip install.*~\/\.local.*your files there/,
+      ),
       "data/pets: no longer in the configuration; its files stay",
     ]);
   });
@@ -154,6 +157,19 @@ describe("a container that is stopped", () => {
     expect(leaves([{ op: "delete", urn: SCRIPT }], CONTAINER)).toBe(true);
     expect(leaves(undefined, CONTAINER)).toBe(false);
   });
+});
+
+it("a destroy says the same of the home volumes that go", () => {
+  const home = (name: string, retainOnDelete = false) => {
+    const type = "docker:index/volume:Volume";
+    return { urn: urn(type, `${name}-home`), type, retainOnDelete };
+  };
+  const goes = (...resources: ReturnType<typeof home>[]) => whatGoes({ deployment: { resources } });
+  expect(goes(home("one"), home("kept", true))).toMatch(
+    /^the home volume of one goes, .*pip install.*your files there;/,
+  );
+  expect(goes(home("one"), home("two"))).toMatch(/^the home volumes of one, two go, and with them /);
+  expect(goes()).toBe("your files in code/ and data/ stay");
 });
 
 it("the engine shows a tree where there is room for it, else a line at a time", () => {

@@ -4,8 +4,8 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createContext } from "../../../cli/context.ts";
-import { findChecks, formatChecks, summary } from "../../../cli/doctor.ts";
+import { createContext, ROOT } from "../../../cli/context.ts";
+import { clientCheck, findChecks, formatChecks, summary } from "../../../cli/doctor.ts";
 import { IMAGE_CUDA } from "../../../components/host/gpu-checks.ts";
 import { gpuInventory, withDetails } from "../../../components/host/gpus.ts";
 import { atLeast } from "../../../components/host/machine-checks.ts";
@@ -43,6 +43,18 @@ const bad = (facts: Partial<HostFacts>, config?: Record<string, unknown>) =>
   hostChecks(needs(config), { ...healthy, ...facts })
     .filter(({ status }) => status !== "ok")
     .map(({ check, status, problem }) => [check, status, problem]);
+
+it("a machine without the command `docker` is warned of, though its daemon answers", () => {
+  expect(clientCheck({ env: { PATH: ROOT } })).toMatchObject({
+    check: "docker command",
+    status: "warn",
+    problem: expect.stringMatching(/npm run shell.*npm run logs.*GPU.*apt-get install docker-cli/),
+  });
+  const folder = mkdtempSync(join(tmpdir(), "gpubox-unit-"));
+  writeFileSync(join(folder, "docker"), "", { mode: 0o755 });
+  expect(clientCheck({ env: { PATH: folder } }).status).toBe("ok");
+  rmSync(folder, { recursive: true });
+});
 
 describe("a host", () => {
   it("that has everything passes every check, each with what was found and what it takes", () => {
@@ -322,6 +334,6 @@ describe("npm run doctor", () => {
     const lines = formatChecks(checks).split("\n");
     expect(lines[0]).toMatch(/^fail {2}Docker +19\.03 \(needed: 20\.10 or newer\)$/);
     expect(lines[1]).toMatch(/^ {6}gpubox:host: Docker 19\.03 is too old/);
-    expect(summary(checks)).toMatch(/^checks: \d+ ok, 1 to know of, 1 failed; nothing was created$/);
+    expect(summary(checks)).toMatch(/^checks: \d+ ok, 1 warning, 1 failed; nothing was created$/);
   });
 });

@@ -101,6 +101,20 @@ describe("an error", () => {
     expect(explain(missing).tell).toBe("there is no program `no-such-program` on PATH: install it");
   });
 
+  it("of a clone that somebody else's is tells to make one of one's own: no other folder helps", () => {
+    const refused = (code: string, path: string) =>
+      explain(Object.assign(new Error(code), { code, syscall: "mkdir", path })).tell;
+    for (const code of ["EACCES", "EPERM", "EROFS"]) {
+      const tell = refused(code, join(ROOT, ".gpubox"));
+      expect(tell).toMatch(
+        /this clone is not yours to write to: clone it into a folder of yours, `git clone \S+ ~\/gpubox`/,
+      );
+      expect(tell).not.toContain("GPUBOX_HOME");
+      expect(refused(code, join(folder, "home"))).toContain("GPUBOX_HOME");
+    }
+    expect(refused("ENOSPC", join(ROOT, ".gpubox"))).toContain("the disk is full");
+  });
+
   it("that is a daemon's answer is told in its words", async () => {
     const socket = join(folder, "docker.sock");
     const server = createServer((_, response) => {

@@ -33,6 +33,11 @@ const SAMPLES: [program: string, said: string, mended: RegExp][] = [
     /no address left for another network: `docker network prune`/,
   ],
   [
+    "dockerd, of a port that another container has",
+    "starting container lesson2: driver failed programming external connectivity on endpoint lesson2 (ab): Bind for 127.0.0.1:8888 failed: port is already allocated",
+    /^127\.0\.0\.1:8888 is taken by another container.*`npm start -- -s \w+`/,
+  ],
+  [
     "dockerd, of a limit below its own minimum",
     "creating container container1: Minimum memory limit allowed is 6MB",
     /memory that gpubox:notebooks gives the container is too little/,

@@ -10,6 +10,7 @@ import { z } from "zod";
 import { createContext, ROOT } from "../../../cli/context.ts";
 import { type Answers, readBack, stackText } from "../../../cli/init.ts";
 import { runCommand } from "../../../cli/run-command.ts";
+import { readConfig } from "../../../cli/setup/config.ts";
 import { stackJsonSchema } from "../../../config.ts";
 
 let root: string;
@@ -126,15 +127,59 @@ describe("npm run init with flags", () => {
     expect(await run("--kind", "local", "--force")).toBe(0);
     expect(file("dev")).toContain("kind: local");
   });
+
+  it("takes a file with nothing in it for none, by the command that its refusal names", async () => {
+    writeFileSync(join(root, "Pulumi.lab.yaml"), "\n");
+    const refused = refusalOf(() => readConfig(root, "lab"));
+    const [, words = ""] = /`npm run init -- ([^`]+)`/.exec(refused) ?? [];
+    expect(await run(...words.split(" "), "--kind", "local")).toBe(0);
+    expect(file("lab")).toContain("kind: local");
+  });
+
+  it("leaves one with nothing but comments alone, and the command that its refusal names writes another", async () => {
+    writeFileSync(join(root, "Pulumi.lab.yaml"), "# config: mine\n");
+    await expect(run("-s", "lab", "--kind", "local")).rejects.toThrow("is there already");
+    expect(file("lab")).toBe("# config: mine\n");
+    const refused = refusalOf(() => readConfig(root, "lab"));
+    const [, words = ""] = /`npm run init -- ([^`]+)`/.exec(refused) ?? [];
+    expect(await run(...words.split(" "), "--kind", "local")).toBe(0);
+  });
+
+  it("has a name and a port for its notebook that no other stack of the checkout has", async () => {
+    const notebookOf = (name: string) => {
+      const [{ name: called, port } = {}] = readBack(file(name), name).notebooks;
+      return [called, port];
+    };
+    await run("--kind", "local");
+    expect(notebookOf("dev")).toEqual(["container1", 8888]);
+    await run("-s", "second", "--kind", "local");
+    expect(notebookOf("second")).toEqual(["container2", 8889]);
+    // By itself a notebook has the port of its first GPU, and a file that is wrong has nothing to say.
+    writeFileSync(join(root, "Pulumi.gpu.yaml"), "config:\n  gpubox:notebooks: [{name: train, gpus: [2]}]\n");
+    writeFileSync(join(root, "Pulumi.broken.yaml"), "config: [\n");
+    await run("-s", "third", "--kind", "ssh", "--address", "gpu");
+    expect(notebookOf("third")).toEqual(["container3", 8891]);
+    // Its own file does not count.
+    await run("-s", "second", "--kind", "local", "--force");
+    expect(notebookOf("second")).toEqual(["container2", 8889]);
+  });
 });
+
+const refusalOf = (read: () => unknown): string => {
+  try {
+    return String(read());
+  } catch (error) {
+    return (error as Error).message;
+  }
+};
 
 describe("npm run init on a terminal", () => {
   /** Types an answer when its question is there. */
-  async function converse(answers: [question: RegExp, keys: string][]): Promise<string> {
+  async function converse(answers: [question: RegExp, keys: string][], args: string[] = []): Promise<string> {
     const program = `
       import { createContext } from "${ROOT}/cli/context.ts";
       import { runCommand } from "${ROOT}/cli/run-command.ts";
-      process.exitCode = await runCommand("init", [], { ...createContext({}, "${root}"), interactive: true });
+      process.exitCode = await runCommand("init", ${JSON.stringify(args)}, { ...createContext({}, "${root}"), interactive: true });
     `;
     writeFileSync(join(root, "program.mts"), program);
     const command = `stty cols 80; '${process.execPath}' '${join(root, "program.mts")}'`;
@@ -172,5 +217,39 @@ describe("npm run init on a terminal", () => {
       notebooks: [{ gpus: "auto" }],
       data: [{ folder: "mnist_sample" }],
     });
+  }, 30_000);
+
+  const REST: [RegExp, string][] = [
+    [/Folder/, "\r"],
+    [/in the image/, "\r"],
+    [/Which GPUs/, "\r"],
+    [/Data sets/, "\r"],
+  ];
+
+  it("says that the file is there once it is known which it is, and asks for another name", async () => {
+    writeFileSync(join(root, "Pulumi.dev.yaml"), "mine");
+    const unanswered = [
+      [/Where is the GPU/, "\r"],
+      [/Pulumi\.dev\.yaml is there already/, "\r"],
+      [/Name of the new stack/, "dev\r"],
+      [/is there already/, "\u0015second\r"],
+      ...REST,
+    ] as [RegExp, string][];
+    await converse(unanswered);
+    expect(unanswered).toEqual([]);
+    expect(file("dev")).toBe("mine");
+    expect(readBack(file("second"), "second").host.kind).toBe("local");
+  }, 30_000);
+
+  it("says it first of all where the stack is named, and overwrites it on demand", async () => {
+    writeFileSync(join(root, "Pulumi.lab.yaml"), "mine");
+    const unanswered = [
+      [/Pulumi\.lab\.yaml is there already/, "\u001b[B\r"],
+      [/Where is the GPU/, "\r"],
+      ...REST,
+    ] as [RegExp, string][];
+    await converse(unanswered, ["-s", "lab"]);
+    expect(unanswered).toEqual([]);
+    expect(readBack(file("lab"), "lab").host.kind).toBe("local");
   }, 30_000);
 });

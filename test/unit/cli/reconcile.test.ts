@@ -1,6 +1,6 @@
 /** Where the daemon and the state disagree. */
 import { expect, it } from "vitest";
-import { isOthers } from "../../../cli/reconcile.ts";
+import { hasLeft, isOthers } from "../../../cli/reconcile.ts";
 
 const VOLUME = "docker:index/volume:Volume";
 const entry = (owner?: string, created = "2026-11-01T12:00:00Z") => ({
@@ -29,4 +29,15 @@ it.each([
   ["restored by hand, of before there were owners", { Name: "home", CreatedAt: AT }, entry(), true],
 ])("a volume %s is another's or not", (_, found, resource, expected) => {
   expect(isOthers(found, resource)).toBe(expected);
+});
+
+it.each([
+  ["lesson1-container", true],
+  ["lesson1-home", true],
+  ["lesson2-container", false],
+  ["network", false],
+])("%s is of a notebook that has left the configuration or not", (name, expected) => {
+  expect(hasLeft(name, { notebooks: ["lesson2"] })).toBe(expected);
+  // Nothing is said of notebooks there, and so of none that has left.
+  expect(hasLeft(name, { notebooks: [] })).toBe(false);
 });

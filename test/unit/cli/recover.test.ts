@@ -13,7 +13,9 @@ import {
 import { hostname, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { clearLocks, type Holder, isDead, type Lock, mendBackend, readLocks } from "../../../cli/recover.ts";
+import type { Holder } from "../../../cli/holder.ts";
+import { clearLocks, isDead, type Lock, mendBackend, readLocks } from "../../../cli/recover.ts";
+import { holdStack } from "../../../cli/run-lock.ts";
 import { stackPlaces } from "../../../cli/state-file.ts";
 
 let folder: string;
@@ -128,6 +130,60 @@ describe("locks", () => {
       /process 1 of me on elsewhere, since .*npm run pulumi -- cancel --yes -s lab/,
     );
     expect([existsSync(dead), existsSync(foreign)]).toEqual([false, true]);
+  });
+});
+
+describe("the lock of a run", () => {
+  const lock = () => join(folder, ".gpubox-dev.lock");
+  /** A run of gpubox that has the lock, and goes on. */
+  const startRun = async () => {
+    const module = join(import.meta.dirname, "../../../cli/run-lock.ts");
+    const program = `import { holdStack } from "${module}"; console.log(holdStack("${lock()}")?.pid); setInterval(() => {}, 1000);`;
+    const child = spawn(process.execPath, ["--input-type=module-typescript", "-e", program], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    const [said] = await once(child.stdout, "data");
+    return { child, said: String(said).trim() };
+  };
+
+  it("names the run that is at work to any other, and is free once that has ended, however it did", async () => {
+    const first = await startRun();
+    expect(first.said).toBe("undefined");
+    expect(holdStack(lock())?.pid).toBe(first.child.pid);
+    const second = await startRun();
+    expect(second.said).toBe(String(first.child.pid));
+    for (const { child } of [first, second]) {
+      const exited = once(child, "exit");
+      child.kill("SIGKILL");
+      await exited;
+    }
+    expect(existsSync(lock())).toBe(true);
+    expect(holdStack(lock())).toBeUndefined();
+    expect(JSON.parse(readFileSync(lock(), "utf8")).pid).toBe(process.pid);
+    // A command may take it at several steps.
+    expect(holdStack(lock())).toBeUndefined();
+    expect(readdirSync(folder)).toEqual([".gpubox-dev.lock"]);
+  });
+
+  it.each([
+    ["is cut short", '{"pid":'],
+    ["is of a process whose number another has now", { timestamp: "2026-01-02T03:04:05Z" }],
+    ["is of another machine, whose engine has a lock of its own", { hostname: "elsewhere" }],
+  ])("that %s is taken over", (_, left) => {
+    const whole = {
+      pid: process.pid,
+      username: "me",
+      hostname: hostname(),
+      timestamp: new Date().toISOString(),
+    };
+    writeFileSync(lock(), typeof left === "string" ? left : JSON.stringify({ ...whole, ...left }));
+    const before = readFileSync(lock(), "utf8");
+    expect(holdStack(lock())).toBeUndefined();
+    expect(readFileSync(lock(), "utf8")).not.toBe(before);
+  });
+
+  it("that cannot be written leaves it to the engine's", () => {
+    expect(holdStack(join(folder, "gone", "lock"))).toBeUndefined();
   });
 });
 

@@ -128,3 +128,16 @@ describe("a time", () => {
     expect(formatSeconds(seconds)).toBe(text);
   });
 });
+
+it("a step that is interrupted says so, and that the same goes on", async () => {
+  const program = `
+    import { step } from "${ROOT}/cli/say.ts";
+    await step("looking at what has changed", () => new Promise(() => setInterval(() => {}, 1000)));`;
+  const running = execa(process.execPath, ["--input-type=module", "-e", program], { reject: false });
+  running.stderr.once("data", () => running.kill("SIGINT"));
+  const { exitCode, stderr } = await running;
+  expect(exitCode).toBe(130);
+  expect(stderr).toMatch(
+    /^looking at what has changed … stopped \(.*\)\nstopped: the same command again goes on$/,
+  );
+});
