@@ -865,9 +865,8 @@ existing() {
 }
 
 lock
-chmod -R u+rwX "$state"/clone.* "$work" 2>/dev/null || :
 # A git that outlived a killed run may still write into its clone; the next run clears what stays now.
-rm -rf "$state"/clone.* "$work" || :
+discard "$state"/clone.* "$work" || :
 mkdir -p "$work"
 trap 'rm -rf "$work"' EXIT
 if [ -e "$target" ] || [ -L "$target" ]; then

@@ -208,5 +208,12 @@ lock() {
   echo "$$" >"$state/lock"
 }
 
+# discard PATH...: what a killed run left may have folders that nobody may write to. Files are left as they are: they may be the
+# objects of a checkout under another name.
+discard() {
+  find "$@" -type d -exec chmod u+rwx {} \; 2>/dev/null || :
+  rm -rf "$@"
+}
+
 # Sees to it that what was written below a path survives a power cut.
 flush() { sync -f "$1" 2>/dev/null || sync; }

@@ -158,8 +158,7 @@ purge_code() {
   # What git complains of counts as well.
   own_work "$1" "$1/.git" "$(commit_field "$state/reader/gpubox" commit)" "$state/reader" >"$state/kept" 2>&1 ||
     echo "git fails" >>"$state/kept"
-  chmod -R u+rwX "$state"/reader* 2>/dev/null || :
-  rm -rf "$state"/reader*
+  discard "$state"/reader*
   if [ -s "$state/kept" ]; then
     head -n 10 "$state/kept" | kept "$1" "with what only it has (above)"
   elif take_away "./${1##*/}"; then
@@ -201,8 +200,7 @@ if [ -e "$target" ] && ! is_ours "$target"; then say "left: $target, of which no
 rm -f "$state/kept" "$state/twice" "$state/commits"
 if [ -n "$(each_of_ours echo)" ]; then exit 0; fi
 # Half-made downloads and clones. Whoever waits for the lock meanwhile ends with an error, as the folder is gone.
-chmod -R u+rwX "$state" 2>/dev/null || :
-rm -rf "$state"
+discard "$state"
 # The folders that a nested one was put into, as far as nothing else is in them.
 if enter_parent look; then
   above=$(dirname "$FOLDER")

@@ -57,13 +57,6 @@ check() { awk "$CHECK" "$1" "$1"; }
 
 # --- unpacking --------------------------------------------------------------------------------------------------------
 
-discard() {
-  if [ -e "$1" ]; then
-    chmod -R u+rwX "$1"
-    rm -rf "$1"
-  fi
-}
-
 # What is below runs in a subshell: "problem" is read when the hash is known, as the archive may not be the one asked for.
 unusable() {
   {

@@ -3,10 +3,13 @@ import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import {
   existsSync,
+  linkSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
@@ -220,5 +223,20 @@ describe.skipIf(skip)("a pipe or a file without end", () => {
     expect(run.stderr).toMatch(/worktree x$/m);
     expect(run.stderr).not.toContain(SECRET);
     expect(readFileSync(join(elsewhere, "mine"), "utf8")).toBe(SECRET);
+  });
+});
+
+describe.skipIf(skip)("what a run was killed with", () => {
+  it("is cleared away without a change to the checkout's own objects", async () => {
+    expect(await checkOut(first)).toMatchObject({ code: 0 });
+    const packs = at(".git", "objects", "pack");
+    const modes = () => readdirSync(packs).map((name) => statSync(join(packs, name)).mode);
+    const before = modes();
+    const left = host.at(".gpubox", "course", "work", "reader", "objects");
+    mkdirSync(left, { recursive: true });
+    for (const name of readdirSync(packs)) linkSync(join(packs, name), join(left, name));
+    expect(await checkOut(second)).toMatchObject({ code: 0 });
+    expect(modes().slice(0, before.length)).toEqual(before);
+    expect(existsSync(left)).toBe(false);
   });
 });
