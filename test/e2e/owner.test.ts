@@ -81,9 +81,13 @@ describeWithDaemon("a stack of a name that another state has too", () => {
   });
 
   it("stops what it is told to, and nothing that it does not understand", async () => {
-    for (const args of [["--help"], ["lesson9"]]) {
-      const { exitCode, all } = await ada.npm("stop", ...args);
-      expect(exitCode, all).toBe(1);
+    for (const [arg, status] of [
+      ["--help", 0],
+      ["--nonsense", 2],
+      ["lesson9", 1],
+    ] as const) {
+      const { exitCode, all } = await ada.npm("stop", arg);
+      expect(exitCode, all).toBe(status);
       expect(await isRunning("lesson1")).toBe(true);
     }
     configure(bob, ["other", "another"], "bob");

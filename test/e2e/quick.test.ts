@@ -108,12 +108,18 @@ describeWithDaemon("quick commands", () => {
     expect(engineCalls()).toEqual([]);
   });
 
-  it("shell runs what it is given, and logs follows until it is told to end", async () => {
+  it("shell runs what it is given, and logs on a terminal follows until it is told to end", async () => {
     const shell = await person.sh("echo 'id -u; pwd' | node cli/gpubox.mjs shell");
     expect(shell.stdout, shell.all).toBe(`${UID}\n/code`);
-    const logs = await person.sh("timeout 5 node cli/gpubox.mjs logs container1");
-    expect(logs.exitCode, "it follows until it is ended").toBe(124);
-    expect(logs.all).toMatch(/jupyter/i);
+    const logs = "timeout 5 node cli/gpubox.mjs logs container1";
+    for (const [command, exitCode] of [
+      [logs, 0],
+      [`script -qec "${logs}" /dev/null`, 124],
+    ] as const) {
+      const run = await person.sh(command);
+      expect(run.exitCode, `${command}: ${run.all}`).toBe(exitCode);
+      expect(run.all).toMatch(/jupyter/i);
+    }
     expect(engineCalls()).toEqual([]);
   });
 

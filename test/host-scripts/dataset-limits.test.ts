@@ -65,8 +65,9 @@ describe("dataset.sh and a full disk", () => {
       lacks(true, "a full disk, which takes the right to mount one");
     }
   });
-  afterAll(() => {
-    if (mounted) execFileSync("umount", [disk]);
+  afterAll(async () => {
+    // What looks after a download ends a moment after it.
+    if (mounted) await vi.waitFor(() => execFileSync("umount", [disk]), { timeout: 10_000 });
   });
   beforeEach(({ skip }) => {
     skip(!mounted, "no disk to fill");
