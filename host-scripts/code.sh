@@ -121,9 +121,13 @@ stop() {
 
 said() { grep -Eq "$1" "$state/git.log"; }
 
+# What git said, and the first of some names.
+show_git() { sed 's/^/git: /' "$state/git.log" | show_lines; }
+show_some() { printf '%s\n' "$1" | head -n 10 | show_lines; }
+
 # cannot_fetch WHAT
 cannot_fetch() {
-  sed 's/^/  git: /' "$state/git.log" >&2
+  show_git
   if [ -n "${SSH_CONNECTION-}" ]; then
     # What a person types on their own machine does not help this one.
     say "cannot fetch $1; it is $(uname -n) that fetches it, so this is about what is there"
@@ -502,11 +506,11 @@ populated() { [ -f "$1/.git" ] && [ ! -L "$1/.git" ] && ! (is_linked "$1"); }
 # stuck TREE COMMIT STATUS: what move ended with.
 stuck() {
   if [ "${3-}" = 3 ]; then
-    printf '%s\n' "$stays" | head -n 10 | sed 's/^/  /' >&2
+    show_some "$stays"
     stop 3 "these files in $1 are in the way of commit $2, and are not overwritten" \
       "  move them away, in a terminal of the notebook or here, and run again"
   fi
-  sed 's/^/  git: /' "$state/git.log" >&2
+  show_git
   stop 3 "$1 stays where it is, as git does not go to $2 (above)" \
     "  once it is mended run again, or have it anew:  mv $(quoted "$target") $(quoted "$target.mine")"
 }
@@ -514,7 +518,7 @@ stuck() {
 # say_stays TREE: what a move has left alone, as it was edited meanwhile.
 say_stays() {
   if [ -z "$stays" ]; then return; fi
-  printf '%s\n' "$stays" | head -n 10 | sed 's/^/  /' >&2
+  show_some "$stays"
   say "note: these files of $1 are edited; they stay as they are"
 }
 
@@ -749,7 +753,7 @@ move_on() {
   changes=
   if [ "$head" != "$commit" ]; then changes=$(local_changes); fi
   if [ -n "$changes" ]; then
-    printf '%s\n' "$changes" | head -n 10 | sed 's/^/  /' >&2
+    show_some "$changes"
     say "$target has local changes (above), so it stays at $head instead of $REF ($commit${wanted:+ with$wanted})"
     say "  put them aside in a terminal of the notebook, and run again:"
     if [ "$SUBMODULES" = 1 ]; then

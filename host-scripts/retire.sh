@@ -152,7 +152,7 @@ purge_code() {
   done
   on_our_terms
   if ! make_reader "$1/.git" "$state/reader"; then
-    echo "$why" | kept "$1" "as git cannot read it"
+    printf '%s\n' "$why" | kept "$1" "as git cannot read it"
     return
   fi
   # What git complains of counts as well.
