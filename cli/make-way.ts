@@ -1,8 +1,9 @@
 /** Ports that change hands between the notebooks of a stack: a notebook that is renamed wants that of its old self. */
-import { Problem, step } from "./say.ts";
+import { stopping } from "./on-daemon.ts";
+import { step } from "./say.ts";
 import { hasDaemon, type Session } from "./session.ts";
 import { readConfig } from "./setup/config.ts";
-import { askDocker, daemonsWord, dockerClient } from "./setup/daemon.ts";
+import { askDocker, dockerClient } from "./setup/daemon.ts";
 import type { State } from "./state.ts";
 import { CONTAINER, type ContainerInputs } from "./state-file.ts";
 
@@ -46,16 +47,13 @@ export async function makeWay(session: Session, state: State, args: string[]): P
   for (const { id, name, port, heir } of inTheWay.filter((each) =>
     running.some(({ Id }) => Id === each.id),
   )) {
-    await step(`${name}: stopping it, as port ${port} goes to ${heir}`, async () => {
+    const stop = async () => {
       const container = client.getContainer(id);
-      try {
-        await container.stop();
-        if (args.includes("--refresh")) await container.remove();
-      } catch (error) {
-        // It has stopped by itself, or is gone.
-        if ([304, 404].includes((error as { statusCode?: number }).statusCode ?? 0)) return;
-        throw new Problem(`${name} cannot be stopped: ${daemonsWord(docker.host, error, stack)}`);
-      }
-    });
+      await container.stop();
+      if (args.includes("--refresh")) await container.remove();
+    };
+    await step(`${name}: stopping it, as port ${port} goes to ${heir}`, () =>
+      stopping(docker.host, stack, name, stop),
+    );
   }
 }

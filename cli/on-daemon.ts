@@ -3,7 +3,7 @@ import type Docker from "dockerode";
 import { type Existing, existing, otherDaemon } from "../components/host/owner.ts";
 import type { Context } from "./context.ts";
 import { Problem, step } from "./say.ts";
-import { askDocker, daemonProblem, dockerAddress, dockerClient } from "./setup/daemon.ts";
+import { askDocker, daemonProblem, daemonsWord, dockerAddress, dockerClient } from "./setup/daemon.ts";
 import type { State } from "./state.ts";
 import { stateHoldings } from "./state-file.ts";
 
@@ -51,6 +51,21 @@ export async function everything(host: string, patience?: number): Promise<Found
 /** "container lesson1, network gpubox-dev". */
 export const list = (some: Pick<Existing, "kind" | "name">[]) =>
   some.map(({ kind, name }) => `${kind} ${name}`).join(", ");
+
+/** Has a container stopped: one that has stopped by itself, or is gone, is as it should be. @throws Problem with the daemon's word */
+export async function stopping(
+  host: string,
+  stack: string,
+  name: string,
+  stop: () => Promise<unknown>,
+): Promise<void> {
+  try {
+    await stop();
+  } catch (error) {
+    if ([304, 404].includes((error as { statusCode?: number }).statusCode ?? 0)) return;
+    throw new Problem(`${name} cannot be stopped: ${daemonsWord(host, error, stack)}`);
+  }
+}
 
 /** Removes containers, and then networks, which go only once no container is on them. @throws Problem before anything is removed */
 export async function clearAway(host: string, found: Found[]): Promise<void> {

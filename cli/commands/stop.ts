@@ -3,14 +3,13 @@ import type Docker from "dockerode";
 import { STACK_LABEL } from "../../components/host/owner.ts";
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
-import { nameOf, requireOwnDaemon } from "../on-daemon.ts";
+import { nameOf, requireOwnDaemon, stopping } from "../on-daemon.ts";
 import { containersOf } from "../reconcile.ts";
 import { Problem, say } from "../say.ts";
 import { openSession, requireStack, type Session } from "../session.ts";
 import {
   askDocker,
   type DockerAddress,
-  daemonsWord,
   dockerAddress,
   dockerClient,
   howToBeAllowed,
@@ -109,7 +108,9 @@ async function stopThem(
   const isMeant = (container: Docker.ContainerInfo) =>
     names.length === 0 || names.includes(nameOf(container));
   const toStop = containers.filter((container) => isMeant(container) && container.State in STOPPED);
-  await Promise.all(toStop.map((container) => stopOne(host, stack, docker, container)));
+  await Promise.all(
+    toStop.map((each) => stopping(host, stack, nameOf(each), () => docker.getContainer(each.Id).stop())),
+  );
   const stopped = toStop.map((container) => `${nameOf(container)}${STOPPED[container.State]}`);
   say(
     toStop.length === 0
@@ -126,18 +127,3 @@ const STOPPED: Record<string, string> = {
   paused: " (it was paused)",
   restarting: " (it was started again and again)",
 };
-
-async function stopOne(
-  host: string,
-  stack: string,
-  docker: Docker,
-  container: Docker.ContainerInfo,
-): Promise<void> {
-  try {
-    await docker.getContainer(container.Id).stop();
-  } catch (error) {
-    // It has stopped by itself, or is gone.
-    if ([304, 404].includes((error as { statusCode?: number }).statusCode ?? 0)) return;
-    throw new Problem(`${nameOf(container)} cannot be stopped: ${daemonsWord(host, error, stack)}`);
-  }
-}
