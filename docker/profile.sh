@@ -3,8 +3,8 @@
 
 # A login shell has reset it.
 case :$PATH: in
-*:/opt/venv/bin:*) ;;
-*) PATH=/opt/venv/bin:$PATH ;;
+*:/opt/gpubox/bin:*) ;;
+*) PATH=/opt/gpubox/bin:$HOME/.local/bin:$PATH ;;
 esac
 
 # The server's token: in `docker exec` from the environment, in Jupyter's terminals from the running server.
