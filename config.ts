@@ -10,6 +10,7 @@ import { z } from "zod";
 import { CATALOGUE, type CatalogueEntry } from "./catalogue.ts";
 import { awsHostArgs } from "./components/host/aws/args.ts";
 import { sshFile } from "./components/host/ssh-file.ts";
+import { type Additions, readRequirements, requirementProblem } from "./components/workspace/packages.ts";
 import {
   ConfigError,
   describeIssue,
@@ -170,6 +171,22 @@ const imageReference = z
     "must be the reference of an image, as in docker.io/library/debian:12: its name in lower case",
   );
 
+/** A Python package as pip reads it. */
+const requirement = z
+  .string()
+  .refine(noControl, NO_CONTROL)
+  .superRefine((line, context) => {
+    const message = requirementProblem(line);
+    if (message) context.addIssue({ code: "custom", message });
+  });
+
+const debianPackage = z
+  .string()
+  .regex(
+    /^[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?$/,
+    "must be the name of a Debian package, such as graphviz",
+  );
+
 const imageKeys = z.strictObject({
   target: z
     .enum(["full", "lab"])
@@ -181,6 +198,19 @@ const imageKeys = z.strictObject({
     .record(z.string(), z.string())
     .optional()
     .describe("Build arguments of docker/Dockerfile, e.g. BASE: the image to build from."),
+  packages: z
+    .array(requirement)
+    .optional()
+    .describe('Python packages to add, e.g. [timm, "kornia>=0.8"]; what the image has stays at its version.'),
+  apt: z.array(debianPackage).optional().describe("Debian packages to add, e.g. [ffmpeg]."),
+  requirements: z
+    .string()
+    .min(1, "must not be empty")
+    .refine(noControl, NO_CONTROL)
+    .optional()
+    .describe(
+      "File of Python packages to add, as pip's requirements files; relative to the project's folder.",
+    ),
   pull: imageReference
     .optional()
     .describe("Reference of an image to pull instead, e.g. streaminterrupt/fastai:cuda9-cudnn7-ubuntu16.04."),
@@ -199,12 +229,16 @@ const imageKeys = z.strictObject({
 
 type ChosenImage =
   | { pull: string; command: string[] | undefined; user: "host" | "image" }
-  | { target: "full" | "lab"; args: Record<string, string> };
+  | ({ target: "full" | "lab"; args: Record<string, string> } & Additions);
+
+/** What only an image that is built can have. */
+const BUILD_KEYS = ["target", "args", "packages", "apt", "requirements"] as const;
 
 /** Which image: one to pull, or one to build. */
-function chooseImage({ pull, command, user, target, args }: z.output<typeof imageKeys>): ChosenImage {
+function chooseImage(keys: z.output<typeof imageKeys>): ChosenImage {
+  const { pull, command, user, target, args, packages, apt, requirements } = keys;
   return pull === undefined
-    ? { target: target ?? "full", args: args ?? {} }
+    ? { target: target ?? "full", args: args ?? {}, packages, apt, requirements }
     : { pull, command, user: user ?? "host" };
 }
 
@@ -214,8 +248,8 @@ const image = z
       imageReference.transform((pull) => chooseImage({ pull })),
       imageKeys
         .refine(
-          ({ pull, target, args }) => !pull || !(target || args),
-          "cannot be pulled and built: leave out `pull`, or `target` and `args`",
+          ({ pull, ...build }) => !pull || !BUILD_KEYS.some((key) => build[key]),
+          "cannot be pulled and built: leave out `pull`, or `target`, `args`, `packages`, `apt` and `requirements`",
         )
         .refine(
           ({ pull, command, user }) => pull || !(command || user),
@@ -607,8 +641,21 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** The configuration of the stack that is being run. @throws pulumi.RunError naming everything that is wrong with it */
-export async function loadConfig(): Promise<Config> {
+/** Lines of the requirements file that an image names; none without one. @throws ConfigError saying what is wrong with it */
+export function requirementsOf(image: ImageConfig, stack: string): string[] {
+  try {
+    return "pull" in image ? [] : readRequirements(image);
+  } catch (error) {
+    throw new ConfigError(stack, [`${NAMESPACE}:image.requirements: ${(error as Error).message}`]);
+  }
+}
+
+/**
+ * The configuration of the stack that is being run, with the files that it names.
+ *
+ * @throws pulumi.RunError naming everything that is wrong with it
+ */
+export async function loadConfig(): Promise<Config & { requirements: string[] }> {
   // Loaded here: the commands read stack files without Pulumi's SDK, which takes longer to load than they take in all.
   const pulumi = await import("@pulumi/pulumi");
   const stack = pulumi.getStack();
@@ -620,7 +667,8 @@ export async function loadConfig(): Promise<Config> {
     // The engine leaves out what is below another key than `config:` and says nothing; the commands have looked before.
     if (Object.keys(raw).length === 0)
       pulumi.log.warn(`stack ${stack} sets no key of gpubox, so it is made with the defaults`);
-    return parseConfig(raw, stack);
+    const config = parseConfig(raw, stack);
+    return { ...config, requirements: requirementsOf(config.image, stack) };
   } catch (error) {
     throw error instanceof ConfigError ? new pulumi.RunError(error.message) : error;
   }

@@ -207,6 +207,13 @@ export const COMMANDS: Record<string, Entry> = {
     },
     example: "--only 1,3",
   },
+  lock: {
+    load: async () => (await import("./commands/lock.ts")).lock,
+    does: "renews the locks of Python packages, after a `.in` file beside one was changed",
+    names: { are: "LOCK", many: true },
+    options: { upgrade: { type: "boolean", does: "moves everything to its newest version" } },
+    example: "--upgrade",
+  },
   schema: {
     load: async () => (await import("./commands/schema.ts")).schema,
     does: "writes schema/stack.json, after config.ts was changed",

@@ -14,7 +14,7 @@ import { credentialChecks } from "./credential-helpers.ts";
 import { findStrays, list, strayText } from "./on-daemon.ts";
 import { findProgram } from "./path.ts";
 import { Problem } from "./say.ts";
-import { readConfig } from "./setup/config.ts";
+import { readWholeConfig } from "./setup/config.ts";
 import { type DockerAddress, daemonProblem, dockerAddress, pingDocker } from "./setup/daemon.ts";
 import { installedParts, planDocker } from "./setup/docker.ts";
 import { inspectMachine } from "./setup/packages.ts";
@@ -32,7 +32,7 @@ export async function findChecks(context: Context, stack: string): Promise<Check
   const about = { found: "", needed: "what docs/configuration.md allows" };
   let config: Config;
   try {
-    config = readConfig(context.root, stack);
+    config = readWholeConfig(context.root, stack);
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     return [check("configuration", { ...about, found: "not right" }, error.message)];

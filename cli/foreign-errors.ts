@@ -30,6 +30,11 @@ const TABLE: ForeignError[] = [
     explain: ([, helper]) => missingHelper(helper as string),
   },
   {
+    said: /gpubox: the packages of `image\.(apt|packages)`/,
+    explain: ([, kind]) =>
+      `gpubox:image: packages that \`${kind === "apt" ? "apt" : "packages` or `requirements"}\` names cannot be had as they are asked for: the step that failed names them, and says why. Mend or leave out that line; notebooks that run go on with the image they have`,
+  },
+  {
     said: /could not find an available, non-overlapping IPv4 address pool|all predefined address pools have been fully subnetted/,
     explain: () =>
       "Docker has no address left for another network: `docker network prune` removes those that nothing uses; more addresses come from `default-address-pools` in /etc/docker/daemon.json",

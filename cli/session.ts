@@ -128,8 +128,8 @@ export async function openSession(context: Context, { stack, rest }: StackArgs):
 export async function prepareStack(context: Context, args: StackArgs): Promise<Session> {
   const { stack } = args;
   // Before anything is downloaded, built or started.
-  const { readConfig } = await import("./setup/config.ts");
-  readConfig(context.root, stack);
+  const { readWholeConfig } = await import("./setup/config.ts");
+  readWholeConfig(context.root, stack);
   const settings = readStack(context.root, stack);
   const session = await openSession(context, args);
   sayStandIns(session);

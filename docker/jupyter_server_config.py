@@ -14,6 +14,9 @@ c.PasswordIdentityProvider.allow_password_change = False
 # The same for as long as the token is: a rebuilt container keeps a browser logged in, a new token logs it out.
 c.ServerApp.cookie_secret = hashlib.sha256(b"gpubox cookie " + token.encode()).digest()
 
+# Set where the person's packages keep the server from starting: kernels and terminals have them all the same.
+os.environ.pop("PYTHONNOUSERSITE", None)
+
 port = os.environ.get("JUPYTER_PORT") or "8888"
 if not (port.isdecimal() and 0 < int(port) < 65536):
     sys.exit(f"JUPYTER_PORT is {port!r}: it must be a port, 1 to 65535.")

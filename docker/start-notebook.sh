@@ -98,4 +98,13 @@ esac
 # What a killed server left behind would be taken for a running one.
 rm -rf "$JUPYTER_RUNTIME_DIR"
 
+# A package of the person's may keep the server from starting. It then goes without them, and says so; notebooks and terminals have
+# them all the same (see jupyter_server_config.py).
+if [ -n "$(ls -A "$(python3 -m site --user-site)" 2>/dev/null)" ] &&
+  ! reason=$(python3 -c 'import jupyterlab.labapp' 2>&1); then
+  say "JupyterLab does not start with the packages of yours, so it starts without them: $(printf '%s\n' "$reason" | tail -n 1)"
+  say "notebooks have them as ever. \`gpubox-packages\` in a terminal shows what does not fit, \`gpubox-packages reset\` removes them"
+  export PYTHONNOUSERSITE=1
+  exec /usr/local/bin/jupyter-lab
+fi
 exec jupyter lab

@@ -1,5 +1,5 @@
 /** A stack's whole configuration, checked as the program checks it. Loads the schema: for those who can wait. */
-import { type Config, ConfigError, checkConfig, fromEngine } from "../../config.ts";
+import { type Config, ConfigError, checkConfig, fromEngine, requirementsOf } from "../../config.ts";
 import { NAMESPACE } from "../../config-errors.ts";
 import { type ConfigFile, readConfigFile } from "../../config-file.ts";
 import { readStackFile, shortName, told } from "./stack.ts";
@@ -8,6 +8,13 @@ import { readStackFile, shortName, told } from "./stack.ts";
 export function readConfig(root: string, stack: string): Config {
   const file = readStackFile(root, stack);
   return told(() => judge(file, shortName(stack)));
+}
+
+/** The same, and the files that it names were looked at: for those who are about to use them. */
+export function readWholeConfig(root: string, stack: string): Config {
+  const config = readConfig(root, stack);
+  told(() => requirementsOf(config.image, shortName(stack)));
+  return config;
 }
 
 /** What the program makes of the text of a stack's file. @throws ConfigError naming everything that is wrong with it */

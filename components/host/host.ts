@@ -52,6 +52,7 @@ export type HostScript =
   | "teardown.sh"
   | "remove-volume.sh"
   | "wait-for-notebook.sh"
+  | "look-over-packages.sh"
   | "prove-gpu.sh"
   | "status.sh";
 

@@ -2,11 +2,14 @@ import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import type { ImageConfig } from "../../config.ts";
 import type { DockerHost } from "../host/host.ts";
+import { packageArgs } from "./packages.ts";
 
 /** What a `NotebookImage` is made from. */
 export interface NotebookImageArgs {
   host: DockerHost;
   image: ImageConfig;
+  /** Lines of the requirements file that the configuration names. */
+  requirements: string[];
   /** Repository and tag of the image that is built; unused where one is pulled. */
   tag: string;
 }
@@ -41,7 +44,7 @@ export class NotebookImage extends pulumi.ComponentResource {
             context: "../docker",
             dockerfile: "../docker/Dockerfile",
             target: image.target,
-            args: image.args,
+            args: { ...image.args, ...packageArgs(image, args.requirements) },
             platform: host.platform,
             builderVersion: "BuilderBuildKit",
           },

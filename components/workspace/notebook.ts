@@ -63,6 +63,9 @@ const START_TIMEOUT = 180;
 /** How long the first matrices may take on a GPU, in seconds: PyTorch is read from the disk, and the driver wakes up. */
 const PROOF_TIMEOUT = 180;
 
+/** How long it may take to look over the packages that a person installed, in seconds. */
+const PACKAGES_TIMEOUT = 60;
+
 /** One Jupyter server in a container, with the GPUs, the port and the folders it was given. */
 export class Notebook extends pulumi.ComponentResource {
   /** Known once Jupyter answers and the GPU, where there is one, has computed something; a secret. */
@@ -162,6 +165,23 @@ export class Notebook extends pulumi.ComponentResource {
       { parent: this },
     );
 
+    const packages =
+      "pull" in imageConfig
+        ? ready
+        : host.run(
+            `${name}-packages`,
+            {
+              script: "look-over-packages.sh",
+              environment: {
+                CONTAINER: notebook.name,
+                COMMAND: host.dockerCommand(`exec ${notebook.name}`),
+                TIMEOUT: String(PACKAGES_TIMEOUT),
+              },
+              triggers: [container.id],
+            },
+            { parent: this, dependsOn: [ready.resource] },
+          );
+
     const proof =
       notebook.gpus === "none"
         ? ready
@@ -188,6 +208,7 @@ export class Notebook extends pulumi.ComponentResource {
           host.dockerCommand(`exec -it ${notebook.name} bash`),
           host.dockerCommand(`logs -f ${notebook.name}`),
           ready.result,
+          packages.result,
           proof.result,
         ])
         .apply(([accelerator, secret, hostAddress, shell, logs]) => ({

@@ -13,6 +13,8 @@ import { Notebook, type NotebookInfo } from "./notebook.ts";
 export interface WorkspaceArgs {
   host: DockerHost;
   image: ImageConfig;
+  /** Lines of the requirements file that `image` names. */
+  requirements: string[];
   code: CodeConfig[];
   data: DatasetConfig[];
   /** How many connections all downloads of data sets may hold at a time. */
@@ -46,7 +48,11 @@ export class Workspace extends pulumi.ComponentResource {
     const labels = { [STACK_LABEL]: stack, [OWNER_LABEL]: host.owner };
     const child = { parent: this };
 
-    const image = new NotebookImage("image", { host, image: args.image, tag: stackSlug(stack) }, child);
+    const image = new NotebookImage(
+      "image",
+      { host, image: args.image, requirements: args.requirements, tag: stackSlug(stack) },
+      child,
+    );
     for (const repository of args.code) {
       new CodeRepository(`code-${repository.folder}`, { host, repository }, child);
     }

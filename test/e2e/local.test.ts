@@ -15,6 +15,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parseDocument } from "yaml";
 import { type Daemon, startDaemon } from "../support/daemon.ts";
 import { execute, status } from "../support/jupyter.ts";
 import { createPerson, type Outcome, type Person } from "../support/person.ts";
@@ -40,6 +41,16 @@ describeWithDaemon("a stack on this machine", () => {
   const container = async (name: string) => await daemon.client.getContainer(name).inspect();
   const docker = (...args: string[]) =>
     execa("docker", args, { env: { DOCKER_HOST: daemon.host }, all: true, reject: false, maxBuffer: 1e9 });
+
+  const layers = async (image: string) => (await daemon.client.getImage(image).inspect()).RootFS.Layers ?? [];
+
+  /** Changes nothing else, the secrets that Pulumi wrote included. */
+  const configureImage = (image: object) => {
+    const file = join(person.project, "Pulumi.dev.yaml");
+    const document = parseDocument(readFileSync(file, "utf8"));
+    document.setIn(["config", "gpubox:image"], { target: "lab", ...image });
+    writeFileSync(file, document.toString());
+  };
 
   beforeAll(async () => {
     daemon = await startDaemon({ group: String(UID) });
@@ -318,13 +329,65 @@ describeWithDaemon("a stack on this machine", () => {
     expect(exitCode, all).toBe(0);
     const after = await container("container1");
     expect(after.Image).not.toBe(before.Image);
-    const layers = async (image: string) =>
-      (await daemon.client.getImage(image).inspect()).RootFS.Layers ?? [];
     const [old, now] = [await layers(before.Image), await layers(after.Image)];
     const shared = now.filter((layer) => old.includes(layer)).length;
     expect(now.length - shared, `${now.length} layers, ${shared} shared`).toBeLessThanOrEqual(2);
     expect(readFileSync(mine, "utf8")).toBe(changed);
     expect((await person.npm("url")).stdout, "the token outlives the container").toBe(url);
+  });
+
+  it("uses what a person installs, in the image's place, beyond the container, and says so once its image is another", async () => {
+    const version = async () =>
+      (await execute(url, "import importlib.metadata as m; print(m.version('six'))")).output.trim();
+    const ofTheImage = await version();
+    const { output, error } = await execute(url, "%pip install -q six==1.15.0 && echo installed");
+    expect(error).toBeUndefined();
+    expect(output).not.toMatch(/error|warning/i);
+    expect(await version()).toBe("1.15.0");
+    configureImage({ packages: ["toolz"], apt: ["tree"] });
+    const started = await person.npm("start");
+    expect(started.exitCode, started.all).toBe(0);
+    expect(started.all).toContain(`six 1.15.0 is used instead of the image's ${ofTheImage}`);
+    expect(started.all).toContain("docker exec container1 gpubox-packages reset");
+    expect(started.all.match(/is used instead of/g), "the other notebook has none").toHaveLength(1);
+    expect(await version(), "in the next container").toBe("1.15.0");
+    const reset = await docker("exec", "container1", "gpubox-packages", "reset");
+    expect(reset.exitCode, reset.all).toBe(0);
+    expect(await version()).toBe(ofTheImage);
+  });
+
+  it("adds the packages of the configuration in a layer of their own, and goes on when one cannot be had", async () => {
+    const inImage = (...command: string[]) => docker("exec", "container1", ...command);
+    expect((await inImage("tree", "--version")).stdout).toMatch(/^tree v/);
+    expect((await inImage("python3", "-c", "import toolz")).exitCode).toBe(0);
+    const before = await container("container1");
+    writeFileSync(join(person.project, "more.txt"), "# with pip's comments\nsortedcontainers>=2\n");
+    configureImage({ packages: ["toolz"], apt: ["tree"], requirements: "more.txt" });
+    const started = await person.npm("start");
+    expect(started.exitCode, started.all).toBe(0);
+    const after = await container("container1");
+    expect((await inImage("python3", "-c", "import sortedcontainers, toolz")).exitCode).toBe(0);
+    const [old, now] = [await layers(before.Image), await layers(after.Image)];
+    const shared = now.filter((layer) => old.includes(layer)).length;
+    expect(now.length - shared, "the packages, and our own files").toBeLessThanOrEqual(2);
+
+    for (const [packages, said] of [
+      [["no-such-package-of-gpubox"], /no-such-package-of-gpubox was not found in the package registry/],
+      [["ipywidgets<8"], /ipywidgets==8\.[\s\S]*ipywidgets<8|ipywidgets<8[\s\S]*ipywidgets==8\./],
+    ] as const) {
+      configureImage({ packages });
+      const refused = await person.npm("start");
+      expect(refused.exitCode).not.toBe(0);
+      expect(refused.all).toMatch(said);
+      expect(refused.all).toMatch(/gpubox:image/);
+      expect(await container("container1")).toMatchObject({ Id: after.Id, State: { Running: true } });
+    }
+    configureImage({ requirements: "none.txt" });
+    const unread = await person.npm("start");
+    expect(unread.all).toMatch(/gpubox:image\.requirements: none\.txt is not there/);
+    configureImage({});
+    const back = await person.npm("start");
+    expect(back.exitCode, back.all).toBe(0);
   });
 
   it("stops without losing anything, and starts again; a container that somebody removed is put back", async () => {

@@ -5,7 +5,7 @@ import { LocalHost } from "../../components/host/local.ts";
 import { SshHost } from "../../components/host/ssh.ts";
 import type { SshConnection } from "../../components/host/ssh-command.ts";
 import { Workspace } from "../../components/workspace/workspace.ts";
-import { parseConfig } from "../../config.ts";
+import { parseConfig, requirementsOf } from "../../config.ts";
 import { awsHost } from "./aws.ts";
 import { record, resolved } from "./recorder.ts";
 
@@ -60,6 +60,7 @@ export function recordStack(raw: Record<string, unknown>, gpus = NO_GPU, kind = 
       host: makeHost(root, gpus),
       stack: "gpubox/dev",
       madeBy: "ada@desk",
+      requirements: requirementsOf(config.image, "dev"),
       ...config,
     });
     const { notebooks, image, codeFolder, dataFolder, accelerator } = workspace;

@@ -212,6 +212,31 @@ describe("refusals", () => {
       "gpubox:image: cannot be pulled and built",
     ],
     [
+      "packages of an image to pull",
+      { image: { pull: "x", packages: ["timm"] } },
+      "gpubox:image: cannot be pulled and built: leave out `pull`, or `target`, `args`, `packages`, `apt` and `requirements`",
+    ],
+    [
+      "a package with an option",
+      { image: { packages: ["timm", "--pre"] } },
+      "gpubox:image.packages[1]: must be a requirement as pip reads it",
+    ],
+    [
+      "a package with a password",
+      { image: { packages: ["git+https://ada:secret@example.org/timm.git"] } },
+      "gpubox:image.packages[0]: must not hold credentials",
+    ],
+    [
+      "Debian packages in one text",
+      { image: { apt: ["graphviz ffmpeg"] } },
+      "gpubox:image.apt[0]: must be the name of a Debian package",
+    ],
+    [
+      "an option for apt",
+      { image: { apt: ["-oDPkg::Pre-Invoke::=reboot"] } },
+      "gpubox:image.apt[0]: must be the name of a Debian package",
+    ],
+    [
       "a user of the image that is built",
       { image: { user: "host" } },
       "gpubox:image: takes `command` and `user` only with `pull`",

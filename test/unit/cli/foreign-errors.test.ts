@@ -28,6 +28,16 @@ const SAMPLES: [program: string, said: string, mended: RegExp][] = [
     /written by a newer Pulumi/,
   ],
   [
+    "our own installer in a build, of a package that is not there",
+    "error: No solution found when resolving dependencies\n  cause: Because nosuch was not found in the package registry\ngpubox: the packages of `image.packages` or `image.requirements` cannot be installed beside the image's own: the reason is above",
+    /^gpubox:image: packages that `packages` or `requirements` names .* notebooks that run go on/,
+  ],
+  [
+    "the same, of a Debian package",
+    "E: Unable to locate package nosuch\ngpubox: the packages of `image.apt` cannot be installed: Debian's reason is above",
+    /^gpubox:image: packages that `apt` names/,
+  ],
+  [
     "dockerd 20.10, of exhausted address pools",
     "creating network gpubox-dev: could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network",
     /no address left for another network: `docker network prune`/,

@@ -29,6 +29,7 @@ describe("the tree", () => {
       `container1 > container1-gpu ${COMMAND}`,
       "container1 > container1-home docker:index/volume:Volume",
       `container1 > container1-home-removal ${COMMAND}`,
+      `container1 > container1-packages ${COMMAND}`,
       `container1 > container1-ready ${COMMAND}`,
       "container1 > container1-token random:index/randomPassword:RandomPassword",
       `data-pets > data-pets-download ${COMMAND}`,
@@ -190,6 +191,15 @@ describe("a notebook's container", () => {
     const { resources } = await recordStack({});
     const ready = only(resources, COMMAND, "container1-ready");
     expect(ready.inputs.triggers).toEqual(["daemon-1", "container1-container-id"]);
+  });
+
+  it("has its packages looked over whenever it is another one, but for an image that we know nothing of", async () => {
+    const { resources } = await recordStack({});
+    const { inputs } = only(resources, COMMAND, "container1-packages");
+    expect(inputs.triggers).toEqual(["daemon-1", "container1-container-id"]);
+    expect(inputs.environment).toMatchObject({ COMMAND: "docker exec container1", CONTAINER: "container1" });
+    const pulled = await recordStack({ image: "example.org/other:1" });
+    expect(pulled.resources.filter(({ name }) => name === "container1-packages")).toEqual([]);
   });
 });
 

@@ -1,0 +1,44 @@
+#!/bin/sh
+# Says what of the packages that a person installed in a notebook stands before the image's, and what no longer fits: once, after the
+# image has become another. What was installed stays as it is.
+#
+#   CONTAINER    its name
+#   COMMAND      what people type before a command in it
+#   TIMEOUT      seconds
+#   DOCKER_HOST  optional, as the docker command reads it
+#
+# stdout: one line. Exit: 0 done, 2 bad parameter. Whatever goes wrong here keeps no notebook from being used.
+set -eu
+topic="packages of ${CONTAINER-}"
+# shellcheck source=host-scripts/common.sh
+. ./common.sh
+
+case ${CONTAINER-} in
+  '' | -*) fail 2 "container: '${CONTAINER-}' is not a name" ;;
+esac
+
+case ${TIMEOUT-} in
+  '' | *[!0-9]*) fail 2 "timeout: '${TIMEOUT-}' is not a number of seconds" ;;
+esac
+
+# How many lines are shown.
+shown=12
+
+if ! have docker; then
+  printf 'not looked over: there is no docker command here\n'
+  exit 0
+fi
+# What is printed there may have no end.
+found=$({ briefly "$TIMEOUT" docker exec "$CONTAINER" gpubox-packages --once 2>/dev/null || :; } | beginning 65536 | legible)
+if [ -z "$found" ]; then
+  printf 'nothing new\n'
+  exit 0
+fi
+# The last line is the command that takes it back, which is suggested only where it can do nothing else.
+mend=$(printf '%s\n' "$found" | sed -n '$s/^\(gpubox-packages reset[A-Za-z0-9 ._-]*\)$/\1/p')
+lines=$(printf '%s\n' "$found" | grep -v '^gpubox-packages reset' || :)
+count=$(printf '%s\n' "$lines" | wc -l)
+printf '%s\n' "$lines" | head -n "$shown" | while IFS= read -r line; do say "$line"; done
+if [ "$count" -gt "$shown" ]; then say "and $((count - shown)) more:  $COMMAND gpubox-packages"; fi
+if [ -n "$mend" ]; then say "the image's own instead, in a notebook or here:  $COMMAND $mend"; fi
+printf '%s to know of\n' "$((count))"

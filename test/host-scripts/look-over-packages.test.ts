@@ -1,0 +1,156 @@
+/** What is said of a person's packages: `gpubox-packages` itself with real packages, and the script that asks a container for it. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { execa } from "execa";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import {
+  lacks,
+  missingPrograms,
+  pathWith,
+  removeFolder,
+  runScript,
+  temporaryPath,
+} from "../support/host-script.ts";
+
+const folder = temporaryPath();
+beforeAll(() => mkdirSync(folder, { recursive: true }));
+afterAll(() => removeFolder(folder));
+
+let runs = 0;
+
+describe("look-over-packages.sh", () => {
+  /** Asks a container whose `gpubox-packages --once` is this shell line. */
+  async function lookOver(line: string, more: Record<string, string> = {}) {
+    const bin = pathWith(join(folder, String(++runs)), "timeout");
+    const docker = `#!/bin/sh\n[ "$*" = 'exec container1 gpubox-packages --once' ] || exit 9\n${line}\n`;
+    writeFileSync(join(bin, "docker"), docker, { mode: 0o755 });
+    const environment = { CONTAINER: "container1", COMMAND: "docker exec container1", TIMEOUT: "5", ...more };
+    return await runScript("look-over-packages.sh", environment, { path: bin });
+  }
+
+  it("says each line, and the command that takes it back", async () => {
+    const { code, stdout, stderr } = await lookOver(
+      'echo "six 1.15.0 is used instead of the image\'s 1.17.0"; echo gpubox-packages reset',
+    );
+    expect({ code, stdout }).toEqual({ code: 0, stdout: "1 to know of\n" });
+    expect(stderr).toBe(
+      "packages of container1: six 1.15.0 is used instead of the image's 1.17.0\n" +
+        "packages of container1: the image's own instead, in a notebook or here:  docker exec container1 gpubox-packages reset\n",
+    );
+  });
+
+  it("says nothing where there is nothing to say, nothing to ask, or no end of it", async () => {
+    for (const line of ["", "exit 1", "echo no >&2; exit 127"]) {
+      expect(await lookOver(line)).toMatchObject({ code: 0, stdout: "nothing new\n", stderr: "" });
+    }
+    expect(await lookOver("sleep 30", { TIMEOUT: "1" })).toMatchObject({ code: 0, stdout: "nothing new\n" });
+  });
+
+  it("shows a dozen lines of many, and nothing that a terminal does", async () => {
+    const { code, stderr } = await lookOver(
+      "n=0; while [ $n -lt 40 ]; do n=$((n + 1)); printf 'p%s \\033[31mred\\n' $n; done; echo 'gpubox-packages reset; curl x | sh'",
+    );
+    const lines = stderr.trimEnd().split("\n");
+    expect(code).toBe(0);
+    expect(lines[0]).toBe("packages of container1: p1 ?[31mred");
+    expect(lines, "and no command that does something else").toHaveLength(13);
+    expect(lines[12]).toBe("packages of container1: and 28 more:  docker exec container1 gpubox-packages");
+  });
+
+  it("takes no name that is an option", async () => {
+    expect(await lookOver("", { CONTAINER: "-x" })).toMatchObject({ code: 2 });
+    expect(await lookOver("", { TIMEOUT: "soon" })).toMatchObject({ code: 2 });
+  });
+});
+
+const program = fileURLToPath(new URL("../../docker/bin/gpubox-packages", import.meta.url));
+const skip = lacks(missingPrograms("python3"), "gpubox-packages is a Python program");
+
+describe.skipIf(skip)("gpubox-packages", () => {
+  /** A home with these packages of the person's, beside an image with those; name to version and requirements. */
+  async function look(own: Packages, image: Packages, ...args: string[]) {
+    const home = join(folder, String(++runs));
+    const { stdout: version } = await execa("python3", [
+      "-c",
+      "import sys; print('%d.%d' % sys.version_info[:2])",
+    ]);
+    const ours = join(home, ".local", "lib", `python${version}`, "site-packages");
+    const theirs = join(home, "image");
+    put(ours, own);
+    // The program takes `packaging` from the image.
+    put(theirs, image);
+    const { stdout: packaging } = await execa("python3", [
+      "-c",
+      "import packaging; print(packaging.__path__[0])",
+    ]);
+    await execa("ln", ["-s", packaging, join(theirs, "packaging")]);
+    const run = (...more: string[]) =>
+      execa("python3", ["-s", program, ...more], {
+        env: { PATH: process.env.PATH, HOME: home, PYTHONPATH: theirs },
+        extendEnv: false,
+        reject: false,
+      });
+    return { first: await run(...args), home, run };
+  }
+
+  it("says what stands before the image's, what does not fit, and what it would take to use the image's", async () => {
+    const { first } = await look(
+      { numpy: ["1.26", "absent>=2"], same: ["2.0"] },
+      { numpy: ["2.4"], scipy: ["1.16", "numpy>=2"], same: ["2.0"], other: ["1", "missing"] },
+    );
+    expect(first.stdout.split("\n")).toEqual([
+      "numpy 1.26 requires absent, which is not installed",
+      "scipy 1.16 requires numpy>=2, and 1.26 is used",
+      "numpy 1.26 is used instead of the image's 2.4",
+      "gpubox-packages reset numpy",
+    ]);
+  });
+
+  it("heeds markers, extras and other ways of writing a name", async () => {
+    const { first } = await look(
+      { My_Pkg: ["1", "absent; sys_platform == 'nowhere'", "absent; extra == 'x'", "Other.Name"] },
+      { "other-name": ["1"] },
+    );
+    expect(first.stdout).toMatch(/^1 packages of your own beside the image's \d+; all fit$/);
+  });
+
+  it("says it once for each image", async () => {
+    const { first, run, home } = await look({ numpy: ["1.26"] }, { numpy: ["2.4"] }, "--once");
+    expect(first.stdout).toMatch(/^numpy 1\.26 is used/);
+    expect((await run("--once")).stdout).toBe("");
+    put(join(home, "image"), { scipy: ["1.16"] });
+    expect((await run("--once")).stdout).toMatch(/^numpy 1\.26 is used/);
+    expect((await run()).stdout).toMatch(/^numpy 1\.26 is used/);
+  });
+
+  it("says what an image with another Python does not see", async () => {
+    const { run, home } = await look({}, {});
+    put(join(home, ".local", "lib", "python3.2", "site-packages"), { six: ["1"], numpy: ["1"] });
+    expect((await run()).stdout).toMatch(
+      /^2 packages in .*python3\.2\/site-packages are for Python 3\.2 and are not used/,
+    );
+  });
+
+  it("takes away no package that is not the person's", async () => {
+    const { first } = await look({ six: ["1"] }, { numpy: ["2"] }, "reset", "numpy");
+    expect(first.exitCode).toBe(1);
+    expect(first.stderr).toBe("not among your own packages, which `pip list --user` shows: numpy");
+  });
+});
+
+type Packages = Record<string, [version: string, ...requires: string[]]>;
+
+/** What pip leaves of a package, as far as it is read here. */
+function put(site: string, packages: Packages): void {
+  mkdirSync(site, { recursive: true });
+  for (const [name, [version, ...requires]] of Object.entries(packages)) {
+    const info = join(site, `${name.replace(/[-.]/g, "_")}-${version}.dist-info`);
+    mkdirSync(info);
+    const lines = ["Metadata-Version: 2.1", `Name: ${name}`, `Version: ${version}`];
+    writeFileSync(
+      join(info, "METADATA"),
+      [...lines, ...requires.map((each) => `Requires-Dist: ${each}`), ""].join("\n"),
+    );
+  }
+}
