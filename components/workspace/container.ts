@@ -18,7 +18,8 @@ const STOP_TIMEOUT = 20;
 const health = {
   tests: [
     "CMD-SHELL",
-    'url="http://127.0.0.1:$JUPYTER_PORT/api"; curl -fsS -o /dev/null "$url" || wget -q -O /dev/null "$url"',
+    // Never by way of a proxy that `environment` names. busybox' wget knows of none but those in the environment.
+    `unset http_proxy HTTP_PROXY all_proxy ALL_PROXY; url="http://127.0.0.1:$JUPYTER_PORT/api"; curl -fsS --noproxy '*' -o /dev/null "$url" || wget -q -O /dev/null "$url"`,
   ],
   interval: "30s",
   timeout: "10s",
