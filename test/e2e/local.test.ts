@@ -268,6 +268,9 @@ describeWithDaemon("a stack on this machine", () => {
     });
     expect(HostConfig.SecurityOpt).toContain("no-new-privileges:true");
     expect(Config.Labels).toMatchObject({ "gpubox.stack": "gpubox/dev", "gpubox.notebook": "container1" });
+    const all = Number(readFileSync("/proc/sys/kernel/pid_max", "utf8"));
+    expect(HostConfig.PidsLimit).toBeLessThanOrEqual(Math.min(32768, all / 2));
+    expect(HostConfig.PidsLimit).toBeGreaterThan(1000);
     const labelled = { filters: JSON.stringify({ label: [LABEL] }) };
     expect(await daemon.client.listNetworks(labelled)).toHaveLength(1);
     expect((await daemon.client.listVolumes(labelled)).Volumes).toHaveLength(2);
@@ -380,7 +383,9 @@ describeWithDaemon("a stack on this machine", () => {
     await daemon.client.getContainer("container2").remove({ force: true });
     const { exitCode, all } = await person.npm("start");
     expect(exitCode, all).toBe(0);
-    expect(await container("container1")).toMatchObject({ Id: before, State: { Running: true } });
+    const started = await container("container1");
+    expect(started).toMatchObject({ Id: before, State: { Running: true } });
+    expect(started.HostConfig.PidsLimit).toBeGreaterThan(1000);
     expect(await status(url, "/api/contents")).toBe(200);
     expect((await container("container2")).State.Running).toBe(true);
   });
