@@ -137,7 +137,7 @@ export function unappliedLabel(
  * What the container runs: what the image of `docker/` says itself. Our own command goes before the ENTRYPOINT of an image that is
  * pulled, or would be arguments of it; the provider cannot say "none". A command of the person's is such arguments, as in `docker run`.
  */
-export function startsWith(image: ImageConfig): Pick<docker.ContainerArgs, "entrypoints" | "command"> {
+export function startUp(image: ImageConfig): Pick<docker.ContainerArgs, "entrypoints" | "command"> {
   if (!("pull" in image)) return {};
   const { entrypoint, command } = image;
   return entrypoint || command ? { entrypoints: entrypoint, command } : { entrypoints: pulledCommand };

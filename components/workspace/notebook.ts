@@ -18,7 +18,7 @@ import {
   LASTING,
   labelList,
   lastingLabels,
-  startsWith,
+  startUp,
   unappliedLabel,
 } from "./container.ts";
 import { gpuRequest } from "./gpu.ts";
@@ -146,7 +146,7 @@ export class Notebook extends pulumi.ComponentResource {
         name: notebook.name,
         hostname: notebook.name,
         image: image.id,
-        ...startsWith(imageConfig),
+        ...startUp(imageConfig),
         workingDir: "/code",
         envs: pulumi.secret(
           pulumi
