@@ -61,7 +61,12 @@ const memory = z
 
 const gpuId = z.union([
   z.int().min(0),
-  z.string().regex(/^GPU-[0-9a-f-]+$/i, "must be an index or a UUID as `nvidia-smi -L` prints it"),
+  z
+    .string()
+    .regex(
+      /^(GPU-[0-9a-f-]+|MIG-([0-9a-f-]+|GPU-[0-9a-f-]+\/\d+\/\d+)|\d+:\d+)$/i,
+      'must be an index, a slice as in "0:1", or a UUID as `nvidia-smi -L` prints it',
+    ),
 ]);
 
 const gpuList = z
@@ -70,7 +75,7 @@ const gpuList = z
   .refine((ids) => new Set(ids).size === ids.length, "must not name a GPU twice");
 
 const gpus = z.union([z.enum(["auto", "all", "none"]), gpuList], {
-  error: 'must be "auto", "all", "none", or a list of GPU indices or UUIDs',
+  error: 'must be "auto", "all", "none", or a list of GPU indices, slices or UUIDs',
 });
 
 /** Variables the notebook's own start-up needs; set from outside they would break it or leak the token. */
@@ -116,7 +121,7 @@ const notebook = z.strictObject({
   gpus: gpus
     .default("auto")
     .describe(
-      '"auto": the GPUs there are, else the CPU; "all": every GPU, and an error where there is none; "none": the CPU; or a list of GPU indices or UUIDs.',
+      '"auto": the GPUs there are, else the CPU; "all": every GPU, and an error where there is none; "none": the CPU; or a list of GPU indices or UUIDs, or of MIG slices ("0:1" or their UUIDs).',
     ),
   shareGpus: z
     .boolean()
@@ -215,10 +220,15 @@ const imageKeys = z.strictObject({
     .optional()
     .describe("Reference of an image to pull instead, e.g. streaminterrupt/fastai:cuda9-cudnn7-ubuntu16.04."),
   command: z
-    .array(z.string())
+    .array(z.string().min(1))
     .min(1)
     .optional()
     .describe("With `pull`: the command that starts Jupyter on $JUPYTER_PORT. Default: whichever it has."),
+  entrypoint: z
+    .array(z.string().min(1))
+    .min(1)
+    .optional()
+    .describe("With `pull`: in place of the image's ENTRYPOINT, which `command` is arguments of."),
   user: z
     .enum(["host", "image"])
     .optional()
@@ -228,7 +238,12 @@ const imageKeys = z.strictObject({
 });
 
 type ChosenImage =
-  | { pull: string; command: string[] | undefined; user: "host" | "image" }
+  | {
+      pull: string;
+      command: string[] | undefined;
+      entrypoint: string[] | undefined;
+      user: "host" | "image";
+    }
   | ({ target: "full" | "lab"; args: Record<string, string> } & Additions);
 
 /** What only an image that is built can have. */
@@ -236,10 +251,10 @@ const BUILD_KEYS = ["target", "args", "packages", "apt", "requirements"] as cons
 
 /** Which image: one to pull, or one to build. */
 function chooseImage(keys: z.output<typeof imageKeys>): ChosenImage {
-  const { pull, command, user, target, args, packages, apt, requirements } = keys;
+  const { pull, command, entrypoint, user, target, args, packages, apt, requirements } = keys;
   return pull === undefined
     ? { target: target ?? "full", args: args ?? {}, packages, apt, requirements }
-    : { pull, command, user: user ?? "host" };
+    : { pull, command, entrypoint, user: user ?? "host" };
 }
 
 const image = z
@@ -252,8 +267,8 @@ const image = z
           "cannot be pulled and built: leave out `pull`, or `target`, `args`, `packages`, `apt` and `requirements`",
         )
         .refine(
-          ({ pull, command, user }) => pull || !(command || user),
-          "takes `command` and `user` only with `pull`",
+          ({ pull, command, entrypoint, user }) => pull || !(command || entrypoint || user),
+          "takes `command`, `entrypoint` and `user` only with `pull`",
         )
         .transform(chooseImage),
     ],
@@ -410,8 +425,8 @@ const FIRST_PORT = 8888;
 
 /** The seed's rule: GPU n is served on port 8888 + n. */
 function defaultPort(wanted: z.output<typeof gpus>): number {
-  const first = Array.isArray(wanted) ? wanted[0] : 0;
-  return FIRST_PORT + (typeof first === "number" ? first : 0);
+  const [, index = 0] = Array.isArray(wanted) ? (/^(\d+)(:|$)/.exec(String(wanted[0])) ?? []) : [];
+  return FIRST_PORT + Number(index);
 }
 
 const withPort = (entry: z.output<typeof notebook>) => ({
@@ -423,7 +438,10 @@ const withPort = (entry: z.output<typeof notebook>) => ({
 function overlaps(a: z.output<typeof gpus>, b: z.output<typeof gpus>): boolean {
   if (a === "none" || b === "none") return false;
   if (!Array.isArray(a) || !Array.isArray(b)) return true;
-  return a.some((id) => b.includes(id));
+  // Slice 0:1 is part of GPU 0.
+  const within = (id: string | number, other: string | number) =>
+    `${id}:`.toLowerCase().startsWith(`${other}:`.toLowerCase());
+  return a.some((id) => b.some((other) => within(id, other) || within(other, id)));
 }
 
 type Problem = { path: PropertyKey[]; message: string };

@@ -2,6 +2,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { createHost } from "./components/host/index.ts";
 import { madeBy } from "./components/host/owner.ts";
+import { registryLogin } from "./components/host/registry-login.ts";
 import { readHoldings } from "./components/host/stack-owner.ts";
 import { tunnelPorts } from "./components/workspace/container.ts";
 import { hostNeeds } from "./components/workspace/needs.ts";
@@ -12,12 +13,15 @@ const settings = await loadConfig();
 const { host: hostConfig, root, ...config } = settings;
 const stack = `${pulumi.getProject()}/${pulumi.getStack()}`;
 
+const login = await registryLogin(config.image);
+if (login.problem) pulumi.log.warn(login.problem);
 const holdings = await readHoldings(stack);
 const host = await createHost({
   host: hostConfig,
   root,
   needs: hostNeeds(stack, settings, holdings),
   dataUrls: config.data.flatMap(({ url }) => url),
+  registryAuth: login.auth,
 });
 const workspace = new Workspace("workspace", { host, stack, madeBy: madeBy(), ...config });
 

@@ -3,6 +3,7 @@
  * one table. docs/troubleshooting.md has a row for each.
  */
 import { z } from "zod";
+import { missingHelper, registryOf } from "../components/host/registry-login.ts";
 import { npmLine } from "../components/host/shell.ts";
 import { socketProblem } from "../components/host/ssh-command.ts";
 
@@ -35,6 +36,13 @@ const TABLE: ForeignError[] = [
       `gpubox:image: packages that \`${kind === "apt" ? "apt" : "packages` or `requirements"}\` names cannot be had as they are asked for: the step that failed names them, and says why. Mend or leave out that line; notebooks that run go on with the image they have`,
   },
   {
+    said: /pulling image (\S+?): .*(?:pull access denied|unauthorized|no basic auth credentials|authentication required|denied: )/,
+    explain: ([, image]) => {
+      const registry = registryOf(image as string);
+      return `the registry ${registry} does not give ${image} to whoever asks: where it is right, log in on this machine with \`docker login${registry === "docker.io" ? "" : ` ${registry}`}\`, as somebody who may read it; your login here is used wherever the stack lands`;
+    },
+  },
+  {
     said: /could not find an available, non-overlapping IPv4 address pool|all predefined address pools have been fully subnetted/,
     explain: () =>
       "Docker has no address left for another network: `docker network prune` removes those that nothing uses; more addresses come from `default-address-pools` in /etc/docker/daemon.json",
@@ -65,11 +73,6 @@ const TABLE: ForeignError[] = [
       socketProblem(home) ?? "the path of ssh's socket is too long: a shorter TMPDIR or HOME mends it",
   },
 ];
-
-/** What to do about a program that Docker asks for the passwords of registries, and that is not there. */
-export function missingHelper(helper: string): string {
-  return `the credential helper docker-credential-${helper}, which Docker's config.json (in ~/.docker, or DOCKER_CONFIG) names, is not on PATH: install it, or take its name out of \`credsStore\` or \`credHelpers\` there`;
-}
 
 /** What there is to say about errors, each once; nothing for those that nobody knows. */
 export function explain(said: string, about: About): string[] {

@@ -243,7 +243,17 @@ async function argsForDocker(session: Session, resources: StateResource[]): Prom
     say(`gone from the Docker daemon since the last run: ${names.join(", ")}; made again`);
   // A built image is not noticed by a refresh either.
   const images = gone.filter(({ type }) => type === IMAGE);
-  return ["--refresh", ...images.flatMap(({ urn }) => ["--replace", urn])];
+  const again = [...images, ...preparations(inFile, resources)];
+  return ["--refresh", ...again.flatMap(({ urn }) => ["--replace", urn])];
+}
+
+/** The scripts that prepared volumes which are gone: nothing about them has changed, and a new volume needs them again. Pure. */
+export function preparations(gone: StateResource[], resources: StateResource[]): StateResource[] {
+  const volumes = gone.filter(({ type }) => type === VOLUME).map(({ id }) => id);
+  return resources.filter((resource) => {
+    const { VOLUME: prepared } = (resource.inputs?.environment ?? {}) as Record<string, unknown>;
+    return putsInPlace(resource) && typeof prepared === "string" && volumes.includes(prepared);
+  });
 }
 
 /** Whether a resource is of a notebook that is no longer in the configuration, and so is not made again. */

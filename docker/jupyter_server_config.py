@@ -3,6 +3,9 @@ import hashlib
 import os
 import sys
 
+from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
+from tornado.web import HTTPError
+
 c = get_config()  # noqa: F821
 
 # Taken out of the environment, so that kernels and terminals do not inherit it.
@@ -33,6 +36,26 @@ c.ServerApp.quit_button = False
 # notebook reads the same files as the same user.
 c.ServerApp.root_dir = "/"
 c.FileContentsManager.preferred_dir = "code"
+# What is deleted frees its disk; a trash nobody empties would fill it. The browser asks first, and says that it is for good.
+c.FileContentsManager.delete_to_trash = False
+c.FileContentsManager.always_delete_dir = True
+
+
+class Files(AsyncLargeFileManager):
+    """Of a mounted folder, such as /code, all would be deleted but itself; of a link to a folder it is the link that goes."""
+
+    async def delete_file(self, path):
+        place = self._get_os_path(path.strip("/"))
+        if os.path.ismount(place):
+            raise HTTPError(400, f"{place} is mounted here and cannot be deleted: delete what is in it")
+        if os.path.islink(place):
+            os.unlink(place)
+        else:
+            await super().delete_file(path)
+
+
+c.ServerApp.contents_manager_class = Files
+
 # Not a login shell: /etc/profile resets PATH.
 c.ServerApp.terminado_settings = {"shell_command": ["/bin/bash"]}
 

@@ -17,9 +17,16 @@ _gpubox_token() {
 }
 
 # jupyter_notebook_GPU_<gpu>_PORT_<port>: the address of the server on that port; starts one where there is none, with
-# the token of the container's own.
+# the token of the container's own. Where gpubox says which port is published, another one leads nowhere.
 _gpubox_notebook() { # GPU PORT
   local gpu=$1 port=$2 token
+  if [ "$port" != "${JUPYTER_PORT:-$port}" ]; then
+    echo "This container publishes port $JUPYTER_PORT alone: nothing outside it reaches port $port. For a Jupyter there, add a notebook"
+    echo "below gpubox:notebooks of your Pulumi.<stack>.yaml, and run \`npm start\`:"
+    echo "    - {name: container$((gpu + 1)), gpus: [$gpu], port: $port}"
+    echo "The other notebooks then list their GPUs as well, as in \`gpus: [$((gpu == 0))]\`; without a GPU, all say \`gpus: none\`."
+    return 1
+  fi
   token=$(_gpubox_token)
   if curl -fs -o /dev/null --noproxy '*' --max-time 5 "http://127.0.0.1:$port/api"; then
     echo "Jupyter is already running here, on port $port:"
@@ -28,10 +35,6 @@ _gpubox_notebook() { # GPU PORT
   fi
   : "${token:=$(python3 -c 'import secrets; print(secrets.token_hex(24))')}"
   echo "Starting Jupyter on GPU $gpu and port $port; Ctrl-C ends it."
-  if [ "$port" != "${JUPYTER_PORT:-8888}" ]; then
-    echo "This container publishes port ${JUPYTER_PORT:-8888}. A browser outside it reaches port $port only as a notebook"
-    echo "of its own, in the stack's 'notebooks'."
-  fi
   echo "    http://localhost:$port/lab?token=$token"
   CUDA_VISIBLE_DEVICES=$gpu JUPYTER_PORT=$port JUPYTER_TOKEN=$token jupyter lab
 }

@@ -75,7 +75,13 @@ driver_facts() {
   if patiently nvidia-smi $NVIDIA_SMI_ARGS >"$scratch/csv" 2>"$errors"; then
     # shellcheck disable=SC2086 # several words
     patiently nvidia-smi ${NVIDIA_DETAIL_ARGS-} >"$scratch/details" 2>/dev/null || : >"$scratch/details"
-    printf '{"csv":%s,"details":%s}' "$(json_string <"$scratch/csv")" "$(json_string <"$scratch/details")"
+    : >"$scratch/list"
+    # A GPU that is cut into slices, or a driver that does not say.
+    if [ ! -s "$scratch/details" ] || grep -q Enabled "$scratch/details"; then
+      patiently nvidia-smi -L >"$scratch/list" 2>/dev/null || :
+    fi
+    printf '{"csv":%s,"details":%s,"list":%s}' "$(json_string <"$scratch/csv")" "$(json_string <"$scratch/details")" \
+      "$(json_string <"$scratch/list")"
   else
     status=$?
     cat "$errors" >>"$scratch/csv"

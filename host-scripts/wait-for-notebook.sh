@@ -1,5 +1,5 @@
 #!/bin/sh
-# Waits until a Jupyter server answers.
+# Limits how many processes a notebook's container may have, and waits until its Jupyter server answers.
 #
 #   URL          of the server as this machine sees it, such as http://127.0.0.1:8888
 #   CONTAINER    the name of its container
@@ -71,17 +71,30 @@ give_up_on_container() {
   say "the last lines of its log:"
   docker_briefly logs --tail 20 "$CONTAINER" 2>&1 | tail -c 65536 | without_tokens | sed 's/^/| /' | show_lines
   # Some daemons never learn that it was the kernel, whose signal (137) is all that there is to go by.
-  if [ "$killed" = true ] || { [ "$code" = 137 ] && [ "$limit" -gt 0 ]; }; then give_up_for_memory; fi
+  if [ "$killed" = true ] || { [ "$code" = 137 ] && [ "$limit" -gt 0 ]; }; then
+    give_up_for_memory "container $CONTAINER was killed for want of memory"
+  fi
   fail 1 "container $CONTAINER $1, so $URL will not answer" "  the whole log:  docker logs $CONTAINER"
 }
 
 give_up_for_memory() {
   if [ "$limit" -gt 0 ]; then
-    fail 1 "container $CONTAINER was killed for want of memory, so $URL will not answer" \
-      "  its limit is $((limit / 1048576)) MB: raise its \`memory\` in gpubox:notebooks, or leave it out"
+    fail 1 "$1, so $URL will not answer" \
+      "  its limit is $((limit / 1048576)) MB: raise its \`memory\` in gpubox:notebooks, or leave it out" \
+      "  Jupyter alone takes 80 MB, and a kernel with PyTorch a gigabyte"
   fi
-  fail 1 "container $CONTAINER was killed for want of memory, so $URL will not answer" \
+  fail 1 "$1, so $URL will not answer" \
     "  the machine has no more: close other programs there, or add swap"
+}
+
+# Where a limit is too low, and yet nothing is killed: what the kernel takes away to make room is wanted again at once.
+is_out_of_memory() {
+  [ "${limit:-0}" -gt 0 ] || return 1
+  [ "$killed" != true ] || return 0
+  used=$(docker_briefly stats --no-stream --format '{{.MemPerc}}' "$CONTAINER" 2>/dev/null) || return 1
+  used=${used%%.*}
+  case $used in '' | *[!0-9]*) return 1 ;; esac
+  [ "$used" -ge 90 ]
 }
 
 # What a container that runs again ended with last.
@@ -116,7 +129,22 @@ look_at_container() {
   restarts=$count
 }
 
+# A notebook that starts processes without end must leave the machine some. Docker's provider has no property for it; it outlives
+# restarts. Ample for kernels with a thread for each of many cores, and at most half of what the machine has.
+limit_processes() {
+  most=32768
+  for kernel in pid_max threads-max; do
+    all=$(cat "/proc/sys/kernel/$kernel" 2>/dev/null) || continue
+    if [ $((all / 2)) -lt "$most" ]; then most=$((all / 2)); fi
+  done
+  said=$(docker_briefly update --pids-limit "$most" "$CONTAINER" 2>&1) || case $said in
+    *'No such container'*) ;;
+    *) say "its number of processes is not limited: $(printf '%s\n' "$said" | tail -n 1)" ;;
+  esac
+}
+
 started=$(date +%s)
+if have docker; then limit_processes; fi
 told=0
 round=0
 while :; do
@@ -128,6 +156,7 @@ while :; do
   fi
   if [ $((round % 4)) -eq 0 ] && have docker; then look_at_container; fi
   if [ "$waited" -ge "$TIMEOUT" ]; then
+    if have docker && is_out_of_memory; then give_up_for_memory "container $CONTAINER gets nowhere for want of memory"; fi
     fail 1 "$api is not ready after $waited s: $why" "  what the server says:  docker logs $CONTAINER"
   fi
   if [ "$waited" -ge $((told + 10)) ]; then

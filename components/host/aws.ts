@@ -27,6 +27,7 @@ import {
   scriptText,
 } from "./host.ts";
 import { machineOf } from "./inspection.ts";
+import type { RegistryAuth } from "./registry-login.ts";
 import { shellLine } from "./shell.ts";
 import { SshHost, scriptWith } from "./ssh.ts";
 import { loginCommand, newLoginScript, remoteScript, type SshConnection } from "./ssh-command.ts";
@@ -46,6 +47,8 @@ export interface AwsHostArgs {
   stack: string;
   /** The owner of what the stack has already, if it has anything; see owner.ts. */
   owner?: string;
+  /** The login that the image is pulled with, where there is one. */
+  registryAuth?: RegistryAuth;
   provider: aws.Provider;
 }
 
@@ -93,6 +96,7 @@ export class AwsHost extends pulumi.ComponentResource implements DockerHost {
         root,
         stack,
         owner: args.owner,
+        registryAuth: args.registryAuth,
         machine: inspected.apply((line) => machineOf(JSON.parse(line))),
         lifetime: this.lifetime,
       },
@@ -242,7 +246,8 @@ function priced({ host, found }: Pick<AwsHostArgs, "host" | "found">): Priced {
 }
 
 /** What `createAwsHost` takes. */
-export interface CreateAwsHostArgs extends Pick<AwsHostArgs, "host" | "root" | "stack" | "owner"> {
+export interface CreateAwsHostArgs
+  extends Pick<AwsHostArgs, "host" | "root" | "stack" | "owner" | "registryAuth"> {
   /** Urls that data comes from. */
   dataUrls: string[];
 }

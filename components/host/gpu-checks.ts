@@ -1,7 +1,7 @@
 /** What a stack takes of a machine's GPUs: a driver, a way into containers, and what the image's PyTorch was made for. Pure. */
 import type { GpuSelection } from "../../config.ts";
 import { type Check, check } from "./check.ts";
-import { gpuProblem } from "./gpus.ts";
+import { gpuDevices, gpuProblem, isNamed } from "./gpus.ts";
 import type { Gpu } from "./host.ts";
 import { atLeast } from "./machine-checks.ts";
 import type { HostFacts, HostNeeds } from "./preflight.ts";
@@ -19,7 +19,28 @@ export function gpuChecks(needs: HostNeeds, facts: HostFacts): Check[] {
   const checks = needs.notebooks.map(({ name, gpus }, index) => selection(name, gpus, index, facts));
   const used = facts.gpus.problem === undefined ? facts.gpus.gpus : [];
   const made = needs.target === "full" ? used.flatMap(fitsImage) : [];
-  return [...checks.flat(), ...made, ...reload(facts)];
+  return [...checks.flat(), ...sharedByAnotherName(needs.notebooks, facts), ...made, ...reload(facts)];
+}
+
+/** What two notebooks have, the one by its index and the other by its UUID: the configuration alone does not show that. */
+function sharedByAnotherName(notebooks: HostNeeds["notebooks"], { gpus: inventory }: HostFacts): Check[] {
+  return gpuDevices(inventory).flatMap((device) => {
+    const [first, ...others] = notebooks.flatMap((notebook, index) => {
+      const { gpus } = notebook;
+      return Array.isArray(gpus) && gpus.some((id) => isNamed(device, id)) ? [{ ...notebook, index }] : [];
+    });
+    return others.flatMap(({ name, index, shareGpus }) =>
+      first === undefined || (shareGpus && first.shareGpus)
+        ? []
+        : [
+            check(
+              `GPU of ${name}`,
+              { found: `GPU ${device.id} (${device.uuid})`, needed: "one that no other notebook has" },
+              `gpubox:notebooks[${index}].gpus: ${first.name} has GPU ${device.id} (${device.uuid}) as well: list others, or allow it with \`shareGpus: true\` in both`,
+            ),
+          ],
+    );
+  });
 }
 
 function selection(name: string, gpus: GpuSelection, index: number, { gpus: inventory }: HostFacts): Check[] {

@@ -24,6 +24,18 @@ export interface Gpu {
   driver?: string;
   /** What it can compute, e.g. `8.9`; undefined where an old driver does not say. */
   computeCapability?: string;
+  /** The slices that it is cut into, where that (MIG) is switched on: then it cannot be had whole. */
+  slices?: GpuSlice[];
+}
+
+/** Part of a GPU that is cut into several (MIG). */
+export interface GpuSlice {
+  /** Index in its GPU. */
+  index: number;
+  /** `MIG-…`. */
+  uuid: string;
+  /** Its share of computing and of memory, e.g. `3g.20gb`. */
+  profile: string;
 }
 
 /** What is known about the GPUs of a host. */
@@ -51,6 +63,7 @@ export type HostScript =
   | "list-own.sh"
   | "teardown.sh"
   | "remove-volume.sh"
+  | "own-home.sh"
   | "wait-for-notebook.sh"
   | "look-over-packages.sh"
   | "prove-gpu.sh"

@@ -3,6 +3,7 @@ import type { DockerHost } from "./host.ts";
 import { inspectSshMachine } from "./inspect-ssh.ts";
 import { inspectLocalMachine, LocalHost } from "./local.ts";
 import type { HostNeeds } from "./preflight.ts";
+import type { RegistryAuth } from "./registry-login.ts";
 import { SshHost } from "./ssh.ts";
 
 export type { DockerHost } from "./host.ts";
@@ -16,6 +17,8 @@ export interface CreateHostArgs {
   needs: HostNeeds;
   /** Urls that data comes from: a machine that the stack makes is let read those of them that are its account's. */
   dataUrls: string[];
+  /** The login that the image is pulled with, where there is one. */
+  registryAuth?: RegistryAuth;
 }
 
 /**
@@ -23,20 +26,26 @@ export interface CreateHostArgs {
  *
  * @throws pulumi.RunError before any resource is registered, when the host cannot serve the stack
  */
-export async function createHost({ host, root, needs, dataUrls }: CreateHostArgs): Promise<DockerHost> {
-  const owner = needs.holdings?.owner;
+export async function createHost({
+  host,
+  root,
+  needs,
+  dataUrls,
+  registryAuth,
+}: CreateHostArgs): Promise<DockerHost> {
+  const shared = { root, owner: needs.holdings?.owner, registryAuth };
   switch (host.kind) {
     case "local":
-      return new LocalHost("local", { root, owner, machine: await inspectLocalMachine(needs, root) });
+      return new LocalHost("local", { ...shared, machine: await inspectLocalMachine(needs, root) });
     case "ssh": {
       const { kind: _, ...connection } = host;
       const machine = await inspectSshMachine(connection, root, needs);
-      return new SshHost("ssh", { connection, root, stack: needs.stack, owner, machine });
+      return new SshHost("ssh", { ...shared, connection, stack: needs.stack, machine });
     }
     case "aws": {
       // Nobody else has to load what speaks to AWS.
       const { createAwsHost } = await import("./aws.ts");
-      return await createAwsHost("aws", { host, root, dataUrls, stack: needs.stack, owner });
+      return await createAwsHost("aws", { ...shared, host, dataUrls, stack: needs.stack });
     }
   }
 }

@@ -12,7 +12,14 @@ import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import type Docker from "dockerode";
 import { askDocker, elsewhere, howToBeAllowed, isDenied, ownDockerHost } from "./docker-api.ts";
-import { type GpuFindings, gpuInventory, NVIDIA_DETAIL_ARGS, NVIDIA_SMI_ARGS } from "./gpus.ts";
+import {
+  type GpuFindings,
+  gpuInventory,
+  mayHaveSlices,
+  NVIDIA_DETAIL_ARGS,
+  NVIDIA_LIST_ARGS,
+  NVIDIA_SMI_ARGS,
+} from "./gpus.ts";
 import type { DockerHost, GpuInventory, HostRun, HostScriptArgs } from "./host.ts";
 import { lastLine, scriptCommand, scriptText } from "./host.ts";
 import { architecture, type DockerInfo, daemonFacts, type Machine } from "./inspection.ts";
@@ -26,6 +33,7 @@ import {
   refuse,
   rootFolders,
 } from "./preflight.ts";
+import { type RegistryAuth, registries } from "./registry-login.ts";
 import { npmLine } from "./shell.ts";
 import { stackOwner } from "./stack-owner.ts";
 import { checkoutChecks } from "./volume-checks.ts";
@@ -36,6 +44,8 @@ export interface LocalHostArgs {
   root: string;
   /** The owner of what the stack has already, if it has anything; see owner.ts. */
   owner?: string;
+  /** The login that the image is pulled with, where there is one. */
+  registryAuth?: RegistryAuth;
   machine: Machine;
 }
 
@@ -68,7 +78,7 @@ export class LocalHost extends pulumi.ComponentResource implements DockerHost {
     this.platform = pulumi.output(args.machine.platform);
     this.gpus = pulumi.output(args.machine.gpus);
     this.owner = stackOwner(name, args.owner, { parent: this });
-    this.provider = new docker.Provider(`${name}-docker`, {}, { parent: this });
+    this.provider = new docker.Provider(`${name}-docker`, registries(args.registryAuth), { parent: this });
     this.root = this.run(
       `${name}-root`,
       { script: "prepare.sh", environment: { ROOT: args.root } },
@@ -229,7 +239,9 @@ async function askDriver(): Promise<GpuFindings["driver"]> {
       ask(NVIDIA_SMI_ARGS),
       ask(NVIDIA_DETAIL_ARGS).catch(() => ({ stdout: "" })),
     ]);
-    return { csv, details };
+    if (!mayHaveSlices(details)) return { csv, details };
+    const { stdout: list } = await ask(NVIDIA_LIST_ARGS).catch(() => ({ stdout: "" }));
+    return { csv, details, list };
   } catch (error) {
     const { code, stdout = "", message } = error as NodeJS.ErrnoException & { stdout?: string };
     if (code === "ENOENT") return { missing: true };

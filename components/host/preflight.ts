@@ -23,6 +23,8 @@ export interface HostNeeds {
   notebooks: {
     name: string;
     gpus: GpuSelection;
+    /** Whether another notebook that also says so may use the same GPUs. */
+    shareGpus?: boolean;
     address: string;
     port: number;
     /** Name of the volume that is made for it, if any. */

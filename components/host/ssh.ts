@@ -12,6 +12,7 @@ import {
 } from "./host.ts";
 import type { Machine } from "./inspection.ts";
 import { OWNER_LABEL } from "./owner.ts";
+import { type RegistryAuth, registries } from "./registry-login.ts";
 import {
   dockerUrl,
   forgivingScript,
@@ -32,6 +33,8 @@ export interface SshHostArgs {
   stack: string;
   /** The owner of what the stack has already, if it has anything; see owner.ts. */
   owner?: string;
+  /** The login that the image is pulled with, where there is one. */
+  registryAuth?: RegistryAuth;
   /** What was found out about the machine. */
   machine: pulumi.Input<Machine>;
   /** What ties Docker resources to the life of a machine that the stack made itself. */
@@ -73,7 +76,11 @@ export class SshHost extends pulumi.ComponentResource implements DockerHost {
     this.lifetime = args.lifetime ?? this.#tieToMachine(`${name}-machine`, args.stack);
     this.provider = new docker.Provider(
       `${name}-docker`,
-      { host: this.#connection.apply(dockerUrl), sshOpts: this.#connection.apply(sshOptions) },
+      {
+        host: this.#connection.apply(dockerUrl),
+        sshOpts: this.#connection.apply(sshOptions),
+        ...registries(args.registryAuth),
+      },
       child,
     );
     this.root = this.run(

@@ -5,7 +5,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import type { ImageConfig, NotebookConfig } from "../../config.ts";
 import { MADE_BY_LABEL } from "../host/owner.ts";
 
-/** Home folder in the image of `docker/`; see the Dockerfile. */
+/** Home folder in every container; see the Dockerfile. One of an image that is pulled and runs as its own user has its own. */
 export const HOME = "/home/jupyter";
 
 /** How long Jupyter may take to save and to stop its kernels before it is killed, in seconds. */
@@ -18,7 +18,8 @@ const STOP_TIMEOUT = 20;
 const health = {
   tests: [
     "CMD-SHELL",
-    'url="http://127.0.0.1:$JUPYTER_PORT/api"; curl -fsS -o /dev/null "$url" || wget -q -O /dev/null "$url"',
+    // Never by way of a proxy that `environment` names. busybox' wget knows of none but those in the environment.
+    `unset http_proxy HTTP_PROXY all_proxy ALL_PROXY; url="http://127.0.0.1:$JUPYTER_PORT/api"; curl -fsS --noproxy '*' -o /dev/null "$url" || wget -q -O /dev/null "$url"`,
   ],
   interval: "30s",
   timeout: "10s",
@@ -85,9 +86,12 @@ export function stackSlug(stack: string): string {
   return stack.replaceAll("/", "-").toLowerCase();
 }
 
-/** Name of the volume on a notebook's home folder; an image that is pulled has its home elsewhere, and gets none. */
+/** Whether an image runs as a user of its own, with the home folder and the rights that it gives them. */
+const hasOwnUser = (image: ImageConfig): boolean => "pull" in image && image.user === "image";
+
+/** Name of the volume on a notebook's home folder; an image that runs as its own user gets none. */
 export function homeVolume(stack: string, notebook: string, image: ImageConfig): string | undefined {
-  return "pull" in image ? undefined : `${stackSlug(stack)}-${notebook}-home`;
+  return hasOwnUser(image) ? undefined : `${stackSlug(stack)}-${notebook}-home`;
 }
 
 /** A folder of the host as a container has it. */
@@ -129,15 +133,20 @@ export function unappliedLabel(
   };
 }
 
-/** Command of the container: the image's own for the one of `docker/`. */
-export function containerCommand(image: ImageConfig): string[] | undefined {
-  return "pull" in image ? (image.command ?? pulledCommand) : undefined;
+/**
+ * What the container runs: what the image of `docker/` says itself. Our own command goes before the ENTRYPOINT of an image that is
+ * pulled, or would be arguments of it; the provider cannot say "none". A command of the person's is such arguments, as in `docker run`.
+ */
+export function startUp(image: ImageConfig): Pick<docker.ContainerArgs, "entrypoints" | "command"> {
+  if (!("pull" in image)) return {};
+  const { entrypoint, command } = image;
+  return entrypoint || command ? { entrypoints: entrypoint, command } : { entrypoints: pulledCommand };
 }
 
 /** Who runs in the container and what they may do: the person, without any capability. */
 export function identity(image: ImageConfig, user: pulumi.Input<string>): Partial<docker.ContainerArgs> {
   const securityOpts = ["no-new-privileges:true"];
-  if ("pull" in image && image.user === "image") return { securityOpts };
+  if (hasOwnUser(image)) return { securityOpts };
   return { user, securityOpts, capabilities: { drops: ["ALL"] } };
 }
 
@@ -150,8 +159,8 @@ export function environment(
 ): string[] {
   const variables = {
     ...notebook.environment,
-    // An image we know nothing of has no home for an arbitrary user; /tmp is there for everyone.
-    ...("pull" in image ? { HOME: "/tmp" } : {}),
+    // That of `docker/` says so itself.
+    ...("pull" in image && !hasOwnUser(image) ? { HOME } : {}),
     // Where nvidia is the daemon's default runtime, an image that asks for all GPUs would get them.
     ...(accelerator === "CPU" ? { NVIDIA_VISIBLE_DEVICES: "void" } : {}),
     JUPYTER_PORT: String(notebook.port),

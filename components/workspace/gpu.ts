@@ -1,8 +1,8 @@
 /** From the GPUs a notebook asks for to what its container requests of the daemon. Pure. */
 import * as pulumi from "@pulumi/pulumi";
 import type { GpuSelection } from "../../config.ts";
-import { gpuProblem } from "../host/gpus.ts";
-import type { Gpu, GpuInventory } from "../host/host.ts";
+import { type GpuDevice, gpuDevices, gpuProblem, isNamed } from "../host/gpus.ts";
+import type { GpuInventory } from "../host/host.ts";
 
 /** What a container is given. */
 export interface GpuRequest {
@@ -19,8 +19,8 @@ export interface GpuRequest {
 
 const CPU: GpuRequest = { devices: {}, accelerator: "CPU" };
 
-function describe(gpus: Gpu[]): string {
-  return gpus.map((gpu) => `GPU ${gpu.index} (${gpu.name})`).join(", ");
+function describe(devices: GpuDevice[]): string {
+  return devices.map(({ id, name }) => `GPU ${id} (${name})`).join(", ");
 }
 
 function nvidiaDevices(ids: string[] | "all"): GpuRequest["devices"] {
@@ -50,12 +50,8 @@ export function gpuRequest(name: string, selection: GpuSelection, inventory: Gpu
   const problem = gpuProblem(selection, inventory);
   if (problem) throw new pulumi.RunError(`${name}: ${problem}`);
   const ids = Array.isArray(selection) ? selection.map(String) : "all";
-  const chosen =
-    ids === "all"
-      ? inventory.gpus
-      : inventory.gpus.filter((gpu) =>
-          ids.some((id) => id === String(gpu.index) || id.toLowerCase() === gpu.uuid.toLowerCase()),
-        );
+  const all = gpuDevices(inventory);
+  const chosen = ids === "all" ? all : all.filter((device) => ids.some((id) => isNamed(device, id)));
   const devices = inventory.runtime === "cdi" ? cdiDevices(ids) : nvidiaDevices(ids);
   return { devices, accelerator: describe(chosen) };
 }

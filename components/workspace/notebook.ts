@@ -10,7 +10,6 @@ import {
   addressOnHost,
   binds,
   constants,
-  containerCommand,
   environment,
   HOME,
   homeVolume,
@@ -19,6 +18,7 @@ import {
   LASTING,
   labelList,
   lastingLabels,
+  startUp,
   unappliedLabel,
 } from "./container.ts";
 import { gpuRequest } from "./gpu.ts";
@@ -119,6 +119,27 @@ export class Notebook extends pulumi.ComponentResource {
           );
     const removal = volume === undefined ? [] : [retireVolume(name, { host, volume }, { parent: this })];
 
+    // The image of docker/ has a folder there that anybody may write to, and so has a volume that is mounted on it.
+    const owned =
+      home === undefined || !("pull" in imageConfig)
+        ? []
+        : [
+            host.run(
+              `${name}-home-owner`,
+              {
+                script: "own-home.sh",
+                environment: {
+                  VOLUME: home.name,
+                  HOME_IN: HOME,
+                  IMAGE: image.id,
+                  OWNER: host.owner,
+                  STACK: stack,
+                },
+              },
+              { parent: this },
+            ).resource,
+          ];
+
     const mounts = pulumi.all([host.root, host.home]).apply(([root, home]) => mountsOf(notebook, root, home));
     const container = new docker.Container(
       `${name}-container`,
@@ -128,7 +149,7 @@ export class Notebook extends pulumi.ComponentResource {
         name: notebook.name,
         hostname: notebook.name,
         image: image.id,
-        command: containerCommand(imageConfig),
+        ...startUp(imageConfig),
         workingDir: "/code",
         envs: pulumi.secret(
           pulumi
@@ -148,7 +169,7 @@ export class Notebook extends pulumi.ComponentResource {
         labels: mounts.apply((folders) => [...labelList(labels), unappliedLabel(folders, notebook)]),
       },
       // The name and the port must be free before the next container can have them.
-      { ...onHost, deleteBeforeReplace: true, dependsOn: removal },
+      { ...onHost, deleteBeforeReplace: true, dependsOn: [...removal, ...owned] },
     );
 
     const ready = host.run(

@@ -1,14 +1,17 @@
 /** What goes wrong on a person's machine: each is said clearly, loses nothing, and the next run goes on. */
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { execa } from "execa";
+import tar from "tar-fs";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { type Daemon, startDaemon } from "../support/daemon.ts";
 import { FaultyStack, fails, MovingCode, NOTEBOOK, NOTEBOOK_FAULTS } from "../support/faults.ts";
 import { type LoopbackServer, startLoopbackServer } from "../support/loopback-server.ts";
 import { createPerson, type Person } from "../support/person.ts";
+import { startRegistry } from "../support/registry.ts";
 import { describeWithDaemon } from "../support/requirements.ts";
 
 const UID = 1000;
@@ -242,10 +245,48 @@ describeWithDaemon("faults", () => {
     it("wants an image to pull that is there already, and needs no registry", async () => {
       await daemon.client.getImage("gpubox-dev").tag({ repo: "example.org/notebook", tag: "1" });
       stack.configure({ image: "example.org/notebook:1" });
-      // An image that is pulled has its home in the container.
-      await stack.succeeds("--yes");
+      await stack.succeeds();
       const { Config } = await stack.container.inspect();
-      expect(Config.Cmd?.join(" ")).toContain("jupyter");
+      expect((Config.Entrypoint as string[]).join(" ")).toContain("jupyter");
+    });
+
+    it("wants an image of a registry that asks for a login: told, and pulled with the person's own; it has a home of its own", async () => {
+      const registry = await startRegistry(
+        await savedImage(daemon, join(person.home, "saved")),
+        "ada:canary",
+      );
+      onTestFinished(() => registry.close());
+      const image = `${registry.address}/team/notebook:1`;
+      const notebooks = [{ ...NOTEBOOK, memory: "400m" }];
+      stack.configure({ image, notebooks });
+      fails(await start(), new RegExp(`log in on this machine with \`docker login ${registry.address}\``));
+
+      mkdirSync(join(person.home, ".docker"));
+      const auths = { [registry.address]: { auth: Buffer.from("ada:canary").toString("base64") } };
+      writeFileSync(join(person.home, ".docker", "config.json"), JSON.stringify({ auths }));
+      // The home volume that the image of docker/ had, and one that is new, which is root's where the image has no such folder.
+      for (const isNew of [false, true]) {
+        if (isNew) {
+          await stack.container.remove({ force: true });
+          await daemon.client.getVolume("gpubox-dev-container1-home").remove();
+        }
+        const { exitCode, all } = await start();
+        expect(exitCode, all).toBe(0);
+        expect(all).not.toContain("canary");
+        const look = [
+          "exec",
+          NOTEBOOK.name,
+          "sh",
+          "-c",
+          "id -u; stat -c %u:%a ~; cat ~/started; df --output=target ~",
+        ];
+        const { stdout } = await execa("docker", look, { env: { DOCKER_HOST: daemon.host } });
+        expect(stdout).toMatch(/^1000\n1000:755\n\/home\/jupyter\nMounted on\n\/home\/jupyter$/);
+      }
+      expect((await start()).stdout).toMatch(/^unchanged/m);
+      const found = await execa("grep", ["-rlF", "canary", join(person.home, ".gpubox")], { reject: false });
+      expect(found.stdout, "the login is encrypted in the state").toBe("");
+      rmSync(join(person.home, ".docker"), { recursive: true });
     });
 
     it("has a daemon that is gone for good: the stack is forgotten as the message says, and made on the next", async () => {
@@ -261,3 +302,32 @@ describeWithDaemon("faults", () => {
     });
   });
 });
+
+/** A Jupyter in as few words as possible: it answers where it is asked, and writes to its home. */
+const JUPYTER = `#!/usr/bin/perl
+use IO::Socket::INET;
+open(my $file, ">", "$ENV{HOME}/started") or die "no home: $!"; print $file "$ENV{HOME}\\n"; close $file;
+my $server = IO::Socket::INET->new(LocalPort => $ENV{JUPYTER_PORT}, Listen => 9, ReuseAddr => 1) or die $!;
+while (my $client = $server->accept) {
+  while (<$client>) { last if /^\\r?$/ }
+  print $client "HTTP/1.0 200 OK\\r\\n\\r\\n{\\"version\\": \\"2\\"}";
+}
+`;
+
+/** An image as others make them: its ENTRYPOINT starts no command of ours, and it has no home folder. Its `docker save`, unpacked. */
+async function savedImage(daemon: Daemon, folder: string): Promise<string> {
+  const context = join(folder, "context");
+  mkdirSync(context, { recursive: true });
+  writeFileSync(join(context, "jupyter"), JUPYTER, { mode: 0o755 });
+  const dockerfile = `FROM ${BASE}\nCOPY jupyter /usr/local/bin/\nENTRYPOINT ["echo"]\nCMD ["nothing"]\n`;
+  writeFileSync(join(context, "Dockerfile"), dockerfile);
+  const answer = await daemon.client.buildImage(tar.pack(context, {}), { t: "saved" });
+  await new Promise<void>((resolve, reject) =>
+    daemon.client.modem.followProgress(answer, (error) => (error ? reject(error) : resolve())),
+  );
+  await execa("sh", ["-c", 'docker save saved | tar -C "$0" -x', folder], {
+    env: { DOCKER_HOST: daemon.host },
+  });
+  await daemon.client.getImage("saved").remove();
+  return folder;
+}

@@ -1,5 +1,5 @@
 /**
- * GPU requests as the daemon gets them, without a GPU: an `nvidia-smi` that lists two, a container toolkit's hook that does
+ * GPU requests as the daemon gets them, without a GPU: an `nvidia-smi` that lists three, one of them cut into slices, a container toolkit's hook that does
  * nothing, which is what a daemon looks for before it accepts a request, and a PyTorch that only pretends to compute.
  */
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -11,7 +11,12 @@ import { createPerson, type Person } from "../support/person.ts";
 import { describeWithDaemon } from "../support/requirements.ts";
 
 const UID = 1000;
-const GPUS = "0, GPU-aaaaaaaa-0000, NVIDIA L4, 23034\\n1, GPU-bbbbbbbb-1111, NVIDIA L4, 23034\\n";
+const GPUS =
+  "0, GPU-aaaaaaaa-0000, NVIDIA L4, 23034\\n1, GPU-bbbbbbbb-1111, NVIDIA L4, 23034\\n2, GPU-cccccccc-2222, NVIDIA A100, 40960\\n";
+/** Of the third, which is cut. */
+const DETAILS = "2, 580.95.05, 8.0, Enabled\\n";
+const SLICES =
+  "GPU 2: NVIDIA A100 (UUID: GPU-cccccccc-2222)\\n  MIG 1g.5gb     Device  0: (UUID: MIG-dddddddd-3333)\\n";
 
 describeWithDaemon("GPU requests", () => {
   const programs = mkdtempSync(join(tmpdir(), "gpubox-nvidia-"));
@@ -23,7 +28,10 @@ describeWithDaemon("GPU requests", () => {
     mkdirSync(join(programs, "bin"));
     const program = (name: string, body: string) =>
       writeFileSync(join(programs, "bin", name), `#!/bin/sh\n${body}\n`, { mode: 0o755 });
-    program("nvidia-smi", `printf '${GPUS}'`);
+    program(
+      "nvidia-smi",
+      `case "$1" in -L) printf '${SLICES}' ;; *mig.mode*) printf '${DETAILS}' ;; *) printf '${GPUS}' ;; esac`,
+    );
     program("nvidia-container-runtime-hook", "exit 0");
     mkdirSync(join(programs, "python"));
     pretendTorch("return Matrix()");
@@ -71,6 +79,10 @@ describeWithDaemon("GPU requests", () => {
     const { exitCode, all } = await person.npm("start");
     expect(exitCode, all).not.toBe(0);
     expect(all).toMatch(/notebooks\[0\]\.gpus: no GPU 7 on this host; there are 0 \(NVIDIA L4/);
+    configure({ name: "all", gpus: [2] });
+    expect((await person.npm("start")).all).toMatch(
+      /GPU 2 \(NVIDIA A100\) is cut into slices .* name one of them\. There are .* 2:0 \(1g\.5gb of NVIDIA A100, MIG-dddd/,
+    );
   });
 
   it("are not met by a GPU that does not compute: up is red until it does", async () => {
@@ -119,6 +131,7 @@ describeWithDaemon("GPU requests", () => {
       { name: "one", gpus: ["GPU-bbbbbbbb-1111"], port: 8889, shareGpus: true, ...torch },
       { name: "both", gpus: "all", port: 8890, shareGpus: true, ...torch },
       { name: "cpu", gpus: [0], port: 8891, shareGpus: true, ...torch },
+      { name: "slice", gpus: ["2:0"], port: 8892, shareGpus: true, ...torch },
     );
     const { exitCode, all } = await person.npm("start");
     expect(exitCode, all).toBe(0);
@@ -128,6 +141,7 @@ describeWithDaemon("GPU requests", () => {
     expect(await requests("one")).toMatchObject([{ DeviceIDs: ["GPU-bbbbbbbb-1111"] }]);
     expect(await requests("both")).toMatchObject([{ Count: -1 }]);
     expect(await requests("cpu")).toMatchObject([{ DeviceIDs: ["0"] }]);
+    expect(await requests("slice")).toMatchObject([{ DeviceIDs: ["2:0"] }]);
   });
 
   it("do not drift", async () => {

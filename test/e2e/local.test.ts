@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import {
   appendFileSync,
   existsSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -200,6 +201,37 @@ describeWithDaemon("a stack on this machine", () => {
     expect(existsSync(join(person.root, "data", "shapes"))).toBe(true);
   });
 
+  it("has what is deleted in the browser gone from the disk, folders with all in them, and no mounted one", async () => {
+    const folder = join(person.root, "code", "big");
+    const outside = join(person.root, "data", "kept");
+    const made = await docker(
+      ...["exec", "container1", "sh", "-c"],
+      "mkdir -p /code/big/x ~/big/x /data/kept && touch /code/big/x/model ~/big/x/model /data/kept/file && ln -s /data/kept /code/link",
+    );
+    expect(made.exitCode, made.all).toBe(0);
+    const remove = (path: string) =>
+      fetch(new URL(`/api/contents/${path}`, url), {
+        method: "DELETE",
+        headers: { authorization: `token ${token}` },
+      });
+    for (const path of ["code/big", "code/link", "home/jupyter/big"])
+      expect((await remove(path)).status, path).toBe(204);
+    expect(existsSync(folder)).toBe(false);
+    expect(existsSync(join(outside, "file"))).toBe(true);
+    const refused = await remove("code");
+    expect([refused.status, await refused.text()]).toEqual([
+      400,
+      expect.stringContaining("/code is mounted"),
+    ]);
+    const left = "find /home/jupyter /code /data -name '*Trash*' -o -name model";
+    expect((await docker("exec", "container1", "sh", "-c", left)).all).toBe("");
+    // The browser's question is worded by this.
+    const page = await (
+      await fetch(new URL("/lab", url), { headers: { authorization: `token ${token}` } })
+    ).text();
+    expect(page).toMatch(/"delete_to_trash": *(false|"false")/);
+  });
+
   it.each([
     "code",
     "data",
@@ -247,6 +279,9 @@ describeWithDaemon("a stack on this machine", () => {
     });
     expect(HostConfig.SecurityOpt).toContain("no-new-privileges:true");
     expect(Config.Labels).toMatchObject({ "gpubox.stack": "gpubox/dev", "gpubox.notebook": "container1" });
+    const all = Number(readFileSync("/proc/sys/kernel/pid_max", "utf8"));
+    expect(HostConfig.PidsLimit).toBeLessThanOrEqual(Math.min(32768, all / 2));
+    expect(HostConfig.PidsLimit).toBeGreaterThan(1000);
     const labelled = { filters: JSON.stringify({ label: [LABEL] }) };
     expect(await daemon.client.listNetworks(labelled)).toHaveLength(1);
     expect((await daemon.client.listVolumes(labelled)).Volumes).toHaveLength(2);
@@ -263,6 +298,9 @@ describeWithDaemon("a stack on this machine", () => {
     for (const habit of ["j8", "jupyter_notebook_GPU_0_PORT_8888"]) {
       expect((await shell(habit)).all).toContain(new URL(url).search);
     }
+    const elsewhere = await shell("j9");
+    expect(elsewhere.all).toContain("- {name: container2, gpus: [1], port: 8889}");
+    expect(elsewhere.all).not.toContain(token);
     expect(
       (await shell("type -t j9 jupyter_notebook_GPU_3_PORT_8891")).stdout.trim().split("\n"),
     ).toHaveLength(2);
@@ -318,13 +356,22 @@ describeWithDaemon("a stack on this machine", () => {
     });
   });
 
-  it("rebuilds only the last layers when a starter notebook changed, and leaves the person's copy alone", async () => {
+  it("rebuilds only the last layers when a starter notebook or a file of the person's own changed, and leaves the person's copy alone", async () => {
     const mine = join(person.root, "code", "starters", "where-things-live.ipynb");
     appendFileSync(mine, "\n");
     const changed = readFileSync(mine, "utf8");
     const before = await container("container1");
     const starter = join(person.project, "docker", "notebooks", "where-things-live.ipynb");
     writeFileSync(starter, readFileSync(starter, "utf8").replace("\n", "\n\n"));
+    const dockerfile = join(person.project, "docker", "Dockerfile");
+    const stage = "FROM lab-packages AS lab\nCOPY --from=files /files /\n";
+    expect(readFileSync(dockerfile, "utf8")).toContain(stage);
+    writeFileSync(
+      dockerfile,
+      readFileSync(dockerfile, "utf8").replace(stage, `${stage}COPY files/nanorc /etc/nanorc\n`),
+    );
+    mkdirSync(join(person.project, "docker", "files"));
+    writeFileSync(join(person.project, "docker", "files", "nanorc"), "set tabsize 4\n");
     const { exitCode, all } = await person.npm("start");
     expect(exitCode, all).toBe(0);
     const after = await container("container1");
@@ -333,6 +380,7 @@ describeWithDaemon("a stack on this machine", () => {
     const shared = now.filter((layer) => old.includes(layer)).length;
     expect(now.length - shared, `${now.length} layers, ${shared} shared`).toBeLessThanOrEqual(2);
     expect(readFileSync(mine, "utf8")).toBe(changed);
+    expect((await docker("exec", "container1", "cat", "/etc/nanorc")).stdout).toBe("set tabsize 4");
     expect((await person.npm("url")).stdout, "the token outlives the container").toBe(url);
   });
 
@@ -398,7 +446,9 @@ describeWithDaemon("a stack on this machine", () => {
     await daemon.client.getContainer("container2").remove({ force: true });
     const { exitCode, all } = await person.npm("start");
     expect(exitCode, all).toBe(0);
-    expect(await container("container1")).toMatchObject({ Id: before, State: { Running: true } });
+    const started = await container("container1");
+    expect(started).toMatchObject({ Id: before, State: { Running: true } });
+    expect(started.HostConfig.PidsLimit).toBeGreaterThan(1000);
     expect(await status(url, "/api/contents")).toBe(200);
     expect((await container("container2")).State.Running).toBe(true);
   });

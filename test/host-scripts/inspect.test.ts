@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "n
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { NVIDIA_SMI_ARGS } from "../../components/host/gpus.ts";
+import { NVIDIA_DETAIL_ARGS, NVIDIA_SMI_ARGS } from "../../components/host/gpus.ts";
 import { dockerProblem, factsOf, type Inspection, machineOf } from "../../components/host/inspection.ts";
 import {
   lacks,
@@ -83,6 +83,24 @@ describe.each(["dash", "bash --posix"])("inspect.sh by %s", (command) => {
     expect(facts.freeMegabytes).toBeGreaterThan(0);
     expect(found).toMatchObject({ toolkitHook: true, free: { root: expect.any(Number) } });
     expect(readdirSync(scratch).filter((name) => name.startsWith("tmp."))).toEqual([]);
+  });
+
+  it.skipIf(skip).each([
+    ["Enabled", true],
+    ["Disabled", false],
+  ])("asks for slices of GPUs where MIG is %s", async (mode, isAsked) => {
+    const nvidia = [
+      `case "$1" in`,
+      `-L) printf 'GPU 0: NVIDIA A100 (UUID: GPU-1)\\n  MIG 1g.5gb     Device  0: (UUID: MIG-1)\\n' ;;`,
+      `*compute_cap*) echo '0, 580.1, 8.0, ${mode}' ;;`,
+      `*) echo '0, GPU-1, NVIDIA A100, 40960' ;;`,
+      "esac",
+    ];
+    const asked = { NVIDIA_DETAIL_ARGS: NVIDIA_DETAIL_ARGS.join(" ") };
+    const found = await inspect({ docker: DOCKER, "nvidia-smi": nvidia.join("\n") }, asked);
+    const slices = isAsked ? [{ index: 0, uuid: "MIG-1", profile: "1g.5gb" }] : undefined;
+    expect(machineOf(found).gpus.gpus[0]?.slices).toEqual(slices);
+    expect((found.driver as { list: string }).list).toContain(isAsked ? "MIG-1" : "");
   });
 
   it.skipIf(skip)("finds which folders are not there", async () => {

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, test, vi } from "vitest";
 import {
@@ -150,6 +150,11 @@ case $1 in
     echo "$look"
     ;;
   events) echo 1; echo 137 ;;
+  update)
+    echo "$*" >>'${state}.updates'
+    \${UPDATE_FAILS:+eval 'echo "Error response from daemon: no such control group" >&2; exit 1'}
+    ;;
+  stats) echo "\${MEMORY_USED-12.50%}" ;;
   logs)
     [ "$*" = "logs --tail 20 container1" ] || exit 9
     echo "Serving at http://127.0.0.1:8888/lab?token=canary" >&2
@@ -222,6 +227,49 @@ describe.concurrent("wait-for-notebook.sh beside a container that does not run",
     const run = await wait(server, {}, { path: dockerSaying("itself", ...looks) });
     expect(run.stderr).toContain("stops and is started again and again");
     expect(run.stderr).not.toContain("memory");
+  });
+
+  it.for([
+    { name: "thrashing", used: "98.71%", mend: "gets nowhere for want of memory" },
+    { name: "idle", used: "12.50%", mend: "is not ready after" },
+    { name: "child", used: "12.50%", killed: true, mend: "gets nowhere for want of memory" },
+    { name: "unlimited", used: "98.71%", limit: 0, mend: "is not ready after" },
+  ])("tells a limit at which nothing gets done from a server that hangs ($name)", async ({
+    name,
+    used,
+    killed = false,
+    limit = 52428800,
+    mend,
+  }, { server, expect }) => {
+    const path = dockerSaying(name, `running 0 0 ${killed} ${limit}`);
+    const run = await wait(server, { TIMEOUT: "1", MEMORY_USED: used }, { path });
+    expect(run).toMatchObject({ code: 1, stdout: "" });
+    expect(run.stderr).toContain(mend);
+    expect(run.stderr.includes("its limit is 50 MB: raise its `memory`")).toBe(mend.includes("memory"));
+  });
+
+  it("limits the number of its processes to what leaves the machine some", async ({ server, expect }) => {
+    server.serve("/api", JUPYTER);
+    const path = dockerSaying("limited", "running 0 0");
+    expect(await wait(server, {}, { path })).toMatchObject({ code: 0, stderr: "" });
+    const [, most, name] =
+      /^update --pids-limit (\d+) (\S+)\n$/.exec(
+        readFileSync(join(scratch, "limited.looks.updates"), "utf8"),
+      ) ?? [];
+    expect(name).toBe("container1");
+    const all = ["pid_max", "threads-max"].map((each) =>
+      Number(readFileSync(`/proc/sys/kernel/${each}`, "utf8")),
+    );
+    expect(Number(most)).toBe(Math.min(32768, ...all.map((each) => Math.floor(each / 2))));
+  });
+
+  it("goes on where the daemon cannot limit them, and says so", async ({ server, expect }) => {
+    server.serve("/api", JUPYTER);
+    const run = await wait(server, { UPDATE_FAILS: "1" }, { path: dockerSaying("boundless", "running 0 0") });
+    expect(run.code).toBe(0);
+    expect(run.stderr).toContain(
+      "its number of processes is not limited: Error response from daemon: no such control",
+    );
   });
 
   it("gives up on one that is not there", async ({ server, expect }) => {

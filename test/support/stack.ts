@@ -2,6 +2,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { DockerHost, GpuInventory } from "../../components/host/host.ts";
 import { LocalHost } from "../../components/host/local.ts";
+import type { RegistryAuth } from "../../components/host/registry-login.ts";
 import { SshHost } from "../../components/host/ssh.ts";
 import type { SshConnection } from "../../components/host/ssh-command.ts";
 import { Workspace } from "../../components/workspace/workspace.ts";
@@ -26,11 +27,11 @@ export const TWO_GPUS: GpuInventory = {
 /** The kinds of host there are, each made without a machine. */
 export const HOSTS: Record<
   string,
-  (root: string, gpus: GpuInventory) => DockerHost & pulumi.ComponentResource
+  (root: string, gpus: GpuInventory, registryAuth?: RegistryAuth) => DockerHost & pulumi.ComponentResource
 > = {
-  local: (root, gpus) => new LocalHost("local", { root, machine: machine(gpus) }),
-  ssh: (root, gpus) =>
-    new SshHost("ssh", { connection: SSH, root, stack: "gpubox/dev", machine: machine(gpus) }),
+  local: (root, gpus, registryAuth) => new LocalHost("local", { root, registryAuth, machine: machine(gpus) }),
+  ssh: (root, gpus, registryAuth) =>
+    new SshHost("ssh", { connection: SSH, root, registryAuth, stack: "gpubox/dev", machine: machine(gpus) }),
   // Its GPUs are found out by a script on it, which finds none here.
   aws: (root) => awsHost({ root, stack: "gpubox/dev" }),
 };
@@ -52,12 +53,17 @@ const machine = (gpus: GpuInventory) => ({
 });
 
 /** Records the stack that a configuration declares on a host, and its outputs. */
-export function recordStack(raw: Record<string, unknown>, gpus = NO_GPU, kind = "local") {
+export function recordStack(
+  raw: Record<string, unknown>,
+  gpus = NO_GPU,
+  kind = "local",
+  login?: RegistryAuth,
+) {
   return record(async () => {
     const { host: _, root, ...config } = parseConfig(raw, "dev");
     const makeHost = HOSTS[kind] as (typeof HOSTS)[string];
     const workspace = new Workspace("workspace", {
-      host: makeHost(root, gpus),
+      host: makeHost(root, gpus, login),
       stack: "gpubox/dev",
       madeBy: "ada@desk",
       requirements: requirementsOf(config.image, "dev"),

@@ -70,6 +70,18 @@ describe("defaults", () => {
     expect(parseConfig(ssh(all), "dev").host).toEqual({ kind: "ssh", ...all });
   });
 
+  it("take slices of GPUs, by index and by UUID, on the port of their GPU", () => {
+    const gpus = ["1:0", "MIG-1f2e-3", "MIG-GPU-1f2e-3/9/0"];
+    const one = { notebooks: [{ name: "nb", gpus }] };
+    expect(parseConfig(one, "dev").notebooks[0]).toMatchObject({ gpus, port: 8889 });
+    const two = [["0:1"], ["0:10"]].map((each, index) => ({
+      name: `nb${index}`,
+      gpus: each,
+      port: 9000 + index,
+    }));
+    expect(parseConfig({ notebooks: two }, "dev").notebooks).toHaveLength(2);
+  });
+
   it("read a plain string as the image to pull", () => {
     expect(parseConfig({ image: "a/b:c" }, "dev").image).toEqual({ pull: "a/b:c", user: "host" });
   });
@@ -239,7 +251,7 @@ describe("refusals", () => {
     [
       "a user of the image that is built",
       { image: { user: "host" } },
-      "gpubox:image: takes `command` and `user` only with `pull`",
+      "gpubox:image: takes `command`, `entrypoint` and `user` only with `pull`",
     ],
     ["a machine without an address", { host: { kind: "ssh" } }, "gpubox:host.address:"],
     [
@@ -291,7 +303,7 @@ describe("refusals", () => {
     [
       "a misspelt selection of GPUs",
       notebook({ gpus: "al" }),
-      'gpubox:notebooks[0].gpus: must be "auto", "all", "none", or a list of GPU indices or UUIDs (found "al"; did you mean "all"?)',
+      'gpubox:notebooks[0].gpus: must be "auto", "all", "none", or a list of GPU indices, slices or UUIDs (found "al"; did you mean "all"?)',
     ],
     ["an empty list of GPUs", notebook({ gpus: [] }), "gpubox:notebooks[0].gpus: must name a GPU"],
     ["a GPU named twice", notebook({ gpus: [1, 1] }), "gpubox:notebooks[0].gpus: must not name a GPU twice"],
@@ -523,6 +535,43 @@ describe("refusals", () => {
       { code: [{ url: "https://x/y", ref: 1.1 }] },
       'gpubox:code[0].ref: must be a text: write it in quotes, as in "1.10" (found 1.1)',
     ],
+    ["half a slice", notebook({ gpus: ["0:"] }), 'must be an index, a slice as in "0:1", or a UUID'],
+    [
+      "one slice twice",
+      {
+        notebooks: [
+          { name: "n1", gpus: ["0:1"] },
+          { name: "n2", gpus: ["0:0", "0:1"], port: 9000 },
+        ],
+      },
+      "gpubox:notebooks[1]: wants a GPU that n1 may use",
+    ],
+    [
+      "a slice of a GPU that another has whole",
+      {
+        notebooks: [
+          { name: "n1", gpus: [1] },
+          { name: "n2", gpus: ["1:1"], port: 9000 },
+        ],
+      },
+      "gpubox:notebooks[1]: wants a GPU that n1 may use",
+    ],
+    [
+      "a slice by its UUID twice",
+      {
+        notebooks: [
+          { name: "n1", gpus: ["MIG-ab"] },
+          { name: "n2", gpus: ["mig-AB"], port: 9000 },
+        ],
+      },
+      "gpubox:notebooks[1]: wants a GPU that n1 may use",
+    ],
+    [
+      "an entrypoint of an image that is built",
+      { image: { entrypoint: ["x"] } },
+      "`entrypoint` and `user` only with",
+    ],
+    ["an empty word", { image: { pull: "x", command: [""] } }, "gpubox:image.command[0]: must not be empty"],
     ["an empty command", { image: { pull: "x", command: [] } }, "gpubox:image.command: must not be empty"],
     ["an empty image", { image: { pull: "" } }, "gpubox:image.pull: must not be empty"],
   ])("%s", (_what, raw, message) => {

@@ -1,11 +1,14 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { inflateSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { parseConfig } from "../../config.ts";
+import { contextDigest } from "../../offline/plugins/resource-docker/context.ts";
 
 const docker = fileURLToPath(new URL("../../docker/", import.meta.url));
 const read = (name: string) => readFileSync(join(docker, name), "utf8");
@@ -61,6 +64,59 @@ describe("Dockerfile", () => {
     for (const source of sources) {
       const pattern = source.replace(/^requirements.*\.txt$/, "requirements*.txt");
       expect(allowed).toContain(pattern === "notebooks" ? "!notebooks/*.ipynb" : `!${pattern}`);
+    }
+  });
+});
+
+describe("docker/files", () => {
+  it("is seen by a build, whatever is in it, and a change in it makes another image; the rest of docker/ is not", () => {
+    const context = mkdtempSync(join(tmpdir(), "gpubox-context-"));
+    const put = (name: string, text: string) => {
+      mkdirSync(dirname(join(context, name)), { recursive: true });
+      writeFileSync(join(context, name), text);
+      return contextDigest({ context, dockerfile: join(context, "Dockerfile") });
+    };
+    writeFileSync(join(context, "Dockerfile"), "FROM scratch\n");
+    const plain = put(".dockerignore", read(".dockerignore"));
+    expect(put("notes.txt", "mine")).toBe(plain);
+    const added = put("files/deep/.hidden", "1");
+    expect(added).not.toBe(plain);
+    expect(put("files/deep/.hidden", "2")).not.toBe(added);
+    rmSync(context, { recursive: true });
+  });
+});
+
+describe("profile.sh", () => {
+  const type = (habit: string, env: NodeJS.ProcessEnv) =>
+    spawnSync(
+      "bash",
+      ["-c", 'shopt -s expand_aliases; . "$0"; eval "$1"', join(docker, "profile.sh"), habit],
+      {
+        env: { PATH: process.env.PATH ?? "", JUPYTER_TOKEN: "canary", ...env },
+        encoding: "utf8",
+      },
+    );
+
+  it.each([
+    "j9",
+    "jupyter_notebook_GPU_1_PORT_8889",
+  ])("%s says that the port is not published and how it would be, with no link that leads nowhere", (habit) => {
+    const { status, stdout } = type(habit, { JUPYTER_PORT: "8888" });
+    expect(status).toBe(1);
+    expect(stdout).toContain("publishes port 8888 alone: nothing outside it reaches port 8889");
+    expect(stdout).not.toMatch(/http|canary/);
+    const [, line = ""] = /^ +- (\{.*\})$/m.exec(stdout) ?? [];
+    const { notebooks } = parseConfig({ notebooks: [{ name: "container1", gpus: [0] }, parse(line)] }, "dev");
+    expect(notebooks[1]).toMatchObject({ name: "container2", gpus: [1], port: 8889 });
+  });
+
+  it("has the link for the port that is published, or that nobody has named", () => {
+    for (const env of [{ JUPYTER_PORT: "8889" }, {}]) {
+      const path = mkdtempSync(join(tmpdir(), "gpubox-profile-"));
+      writeFileSync(join(path, "curl"), "#!/bin/sh\n", { mode: 0o755 });
+      const { stdout } = type("j9", { ...env, PATH: `${path}:${process.env.PATH}` });
+      rmSync(path, { recursive: true });
+      expect(stdout).toContain("http://localhost:8889/lab?token=canary");
     }
   });
 });

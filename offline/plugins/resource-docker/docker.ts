@@ -11,7 +11,25 @@ export const providerSchema = z.strictObject({
   host: z.string().nullish(),
   // The SDK sends lists as JSON.
   sshOpts: z.string().nullish(),
+  registryAuth: z.string().nullish(),
 });
+
+const logins = z.array(z.strictObject({ address: z.string(), username: z.string(), password: z.string() }));
+
+/** Logins at registries. */
+export type Logins = z.infer<typeof logins>;
+
+/** The logins that the provider's arguments have. @throws when they are of a kind that the stand-in does not know */
+export function loginsOf({ registryAuth }: z.infer<typeof providerSchema>): Logins {
+  return registryAuth ? logins.parse(JSON.parse(registryAuth)) : [];
+}
+
+/** The registry under which the official plugin looks for an image's login. */
+export function loginAddress(image: string): string {
+  const [first = "", ...rest] = image.split("/");
+  const isRegistry = rest.length > 1 || (rest.length === 1 && (/[.:]/.test(first) || first === "localhost"));
+  return isRegistry ? first : "registry-1.docker.io";
+}
 
 const secondsToAnswer = 30;
 

@@ -2,7 +2,7 @@ import type Docker from "dockerode";
 import type { z } from "zod";
 import type { Provider } from "../shared/provider.ts";
 import { containerResource } from "./container.ts";
-import { connect, providerSchema } from "./docker.ts";
+import { connect, type Logins, loginsOf, providerSchema } from "./docker.ts";
 import { imageResource } from "./image.ts";
 import { networkResource } from "./network.ts";
 import { remoteImageResource } from "./remote-image.ts";
@@ -11,6 +11,7 @@ import { volumeResource } from "./volume.ts";
 /** The stand-in for the official docker plugin. */
 export function dockerProvider(): Provider {
   let client: Docker | undefined;
+  let logins: Logins = [];
   const daemon = () => {
     if (client === undefined) throw new Error("the docker provider was not configured");
     return client;
@@ -22,13 +23,15 @@ export function dockerProvider(): Provider {
       "docker:index/container:Container": containerResource(daemon),
       "docker:index/image:Image": imageResource(daemon),
       "docker:index/network:Network": networkResource(daemon),
-      "docker:index/remoteImage:RemoteImage": remoteImageResource(daemon),
+      "docker:index/remoteImage:RemoteImage": remoteImageResource(daemon, () => logins),
       "docker:index/volume:Volume": volumeResource(daemon),
     },
     config: {
       schema: providerSchema,
       async configure(args) {
-        client = await connect(args as z.infer<typeof providerSchema>);
+        const given = args as z.infer<typeof providerSchema>;
+        logins = loginsOf(given);
+        client = await connect(given);
       },
     },
   };

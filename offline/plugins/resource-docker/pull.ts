@@ -1,8 +1,15 @@
 import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
 import type Docker from "dockerode";
 import type { Operation } from "../shared/provider.ts";
 import { TICK } from "./build-log.ts";
-import { doing, found } from "./docker.ts";
+import { doing, found, type Logins } from "./docker.ts";
+
+/** How an image is pulled. */
+interface PullOptions {
+  platform?: string;
+  login?: Logins[number];
+}
 
 /**
  * The image of this name, pulled when the daemon does not have it yet.
@@ -13,13 +20,13 @@ export async function ensureImage(
   docker: Docker,
   name: string,
   { log, signal }: Pick<Operation, "log" | "signal">,
-  platform = "",
+  how: PullOptions = {},
 ): Promise<Docker.ImageInspectInfo> {
   const present = await found(docker.getImage(name).inspect());
   if (present) return present;
   const started = Date.now();
   log.info(`pulling ${name}`);
-  await doing(`pulling image ${name}`, pull(docker, name, platform, log, signal));
+  await doing(`pulling image ${name}`, pull(docker, name, how, log, signal));
   log.info(`pulled ${name} in ${Math.round((Date.now() - started) / 1000)} s`);
   return await doing(`pulled image ${name}`, docker.getImage(name).inspect());
 }
@@ -27,11 +34,14 @@ export async function ensureImage(
 async function pull(
   docker: Docker,
   name: string,
-  platform: string,
+  { platform, login }: PullOptions,
   log: Operation["log"],
   signal: AbortSignal,
 ): Promise<void> {
-  const answer = await docker.pull(name, { ...(platform && { platform }), abortSignal: signal });
+  // Apart from the options, which the client puts into the URL.
+  const auth = login && { username: login.username, password: login.password, serveraddress: login.address };
+  const options = { ...(platform && { platform }), abortSignal: signal };
+  const answer = await (docker.pull(name, options, undefined as never, auth) as unknown as Promise<Readable>);
   const progress = new PullProgress();
   const ticker = setInterval(() => log.info(`pulling ${name}: ${progress.text()}`), TICK);
   try {

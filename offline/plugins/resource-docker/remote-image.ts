@@ -1,5 +1,5 @@
 import type { Resource } from "../shared/provider.ts";
-import { found } from "./docker.ts";
+import { found, type Logins, loginAddress } from "./docker.ts";
 import { ensureImage } from "./pull.ts";
 import { type Daemon, tableResource } from "./resource.ts";
 import { flag, map, type Table, text, textSet } from "./table.ts";
@@ -22,14 +22,15 @@ interface RemoteImageInputs {
 }
 
 /** docker.RemoteImage: an image that is pulled unless the daemon has it. */
-export function remoteImageResource(daemon: Daemon): Resource {
+export function remoteImageResource(daemon: Daemon, logins: () => Logins = () => []): Resource {
   return tableResource<RemoteImageInputs>({
     table: remoteImageTable,
     outputs: ["imageId", "repoDigest"],
     // A replacement by triggers is made before the old one is deleted, which takes the shared tag away: keepLocally.
     deleteBeforeReplace: false,
     async create({ name, platform }, operation) {
-      const image = await ensureImage(daemon(), name, operation, platform);
+      const login = logins().find(({ address }) => address === loginAddress(name));
+      const image = await ensureImage(daemon(), name, operation, { platform, login });
       return { id: image.Id + name };
     },
     async read(_, state) {

@@ -12,7 +12,7 @@ import { type CheckFailure, checkProperties } from "./check.ts";
 import { type Change, type Diff, diffProperties } from "./diff.ts";
 import { engineLog, type Log } from "./engine.ts";
 import { engineAddress, plainError, serve, unaryMethod } from "./serve.ts";
-import type { Properties } from "./values.ts";
+import { type Properties, revealed } from "./values.ts";
 
 /** What every operation on a resource is told. */
 export interface Operation {
@@ -133,7 +133,7 @@ function service(provider: Provider, logFor: (urn: string) => Log): grpc.Untyped
       ),
     ),
     configure: unary(async (request: pb.ConfigureRequest) => {
-      await provider.config?.configure(withoutVersion(properties(request.getArgs())));
+      await provider.config?.configure(withoutVersion(revealed(properties(request.getArgs()))));
       return new messages.ConfigureResponse().setSupportspreview(true);
     }),
     getPluginInfo: unary(async () => new pluginMessages.PluginInfo().setVersion(provider.version)),

@@ -21,6 +21,16 @@ export function secret(value: Value): Value {
   return { [signatureKey]: secretSignature, value };
 }
 
+/** The properties without the marks of secrets, which the engine leaves on a provider's own arguments. */
+export function revealed(properties: Properties): Properties {
+  return Object.fromEntries(
+    Object.entries(properties).map(([name, value]) => [
+      name,
+      isObject(value) && value[signatureKey] === secretSignature ? value.value : value,
+    ]),
+  );
+}
+
 /** True when the value, or anything inside it, is not known yet. */
 export function hasUnknown(value: Value | undefined): boolean {
   if (Array.isArray(value)) return value.some(hasUnknown);

@@ -38,6 +38,11 @@ const SAMPLES: [program: string, said: string, mended: RegExp][] = [
     /^gpubox:image: packages that `apt` names/,
   ],
   [
+    "dockerd 20.10, of an image of a registry that wants a login",
+    "pulling image 127.0.0.1:5000/team/notebook:1: Head http://127.0.0.1:5000/v2/team/notebook/manifests/1: no basic auth credentials",
+    /registry 127\.0\.0\.1:5000 does not give 127\.0\.0\.1:5000\/team\/notebook:1 .*`docker login 127\.0\.0\.1:5000`/,
+  ],
+  [
     "dockerd 20.10, of exhausted address pools",
     "creating network gpubox-dev: could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network",
     /no address left for another network: `docker network prune`/,

@@ -1,6 +1,6 @@
 /** Where the daemon and the state disagree. */
 import { expect, it } from "vitest";
-import { hasLeft, isOthers } from "../../../cli/reconcile.ts";
+import { hasLeft, isOthers, preparations } from "../../../cli/reconcile.ts";
 
 const VOLUME = "docker:index/volume:Volume";
 const entry = (owner?: string, created = "2026-11-01T12:00:00Z") => ({
@@ -29,6 +29,18 @@ it.each([
   ["restored by hand, of before there were owners", { Name: "home", CreatedAt: AT }, entry(), true],
 ])("a volume %s is another's or not", (_, found, resource, expected) => {
   expect(isOthers(found, resource)).toBe(expected);
+});
+
+it("a volume that is gone is prepared again, and no other, nor by what removes it", () => {
+  const script = (urn: string, VOLUME: string, inputs: object) => ({
+    urn,
+    type: "command:local:Command",
+    inputs: { environment: { VOLUME }, ...inputs },
+  });
+  const prepares = script("prepares", "home", { create: "own-home.sh" });
+  const others = [script("removes", "home", { delete: "x" }), script("other", "home2", { create: "x" })];
+  expect(preparations([entry()], [prepares, ...others])).toEqual([prepares]);
+  expect(preparations([], [prepares, ...others])).toEqual([]);
 });
 
 it.each([

@@ -253,10 +253,42 @@ describe("the image", () => {
     });
     const { inputs } = only(resources, CONTAINER);
     expect(inputs.image).toBe("sha256:pulled");
-    expect(inputs.command.join(" ")).toContain("source activate fastai");
-    expect(inputs.envs).toContain("HOME=/tmp");
-    expect(resources.some(({ type }) => type === "docker:index/volume:Volume")).toBe(false);
+    expect(inputs.entrypoints.join(" ")).toContain("source activate fastai");
+    expect(inputs.command).toBeUndefined();
     expect(result.image).toBe("streaminterrupt/fastai:cuda9");
+  });
+
+  it("that is pulled has the notebook's home, which is made the person's before it is used", async () => {
+    const { resources } = await recordStack({ image: "x" });
+    const container = only(resources, CONTAINER);
+    expect(container.inputs.envs).toContain("HOME=/home/jupyter");
+    expect(container.inputs.volumes).toEqual([
+      { volumeName: "gpubox-dev-container1-home", containerPath: "/home/jupyter" },
+    ]);
+    const owner = only(resources, COMMAND, "container1-home-owner");
+    expect(owner.inputs.environment).toEqual({
+      VOLUME: "gpubox-dev-container1-home",
+      HOME_IN: "/home/jupyter",
+      IMAGE: "sha256:pulled",
+      OWNER: "local-owner-c0ffee",
+      STACK: "gpubox/dev",
+    });
+    expect(container.dependsOn).toContain("container1-home-owner");
+    const own = await recordStack({ image: { pull: "x", user: "image" } });
+    expect(only(own.resources, CONTAINER).inputs.envs.join()).not.toContain("HOME=");
+    expect(own.resources.map(({ name }) => name).filter((name) => name.includes("home"))).toEqual([]);
+  });
+
+  it("that is pulled is started as the configuration says, else without its ENTRYPOINT", async () => {
+    const started = async (more: object) => {
+      const { entrypoints, command } = (await containerOf({ image: { pull: "x", ...more } })).inputs;
+      return { entrypoints, command };
+    };
+    const command = ["jupyter", "lab"];
+    const entrypoint = ["tini", "--"];
+    expect(await started({ command })).toEqual({ command });
+    expect(await started({ entrypoint })).toEqual({ entrypoints: entrypoint });
+    expect(await started({ entrypoint, command })).toEqual({ entrypoints: entrypoint, command });
   });
 
   it("runs as its own user only when asked", async () => {

@@ -206,6 +206,35 @@ describe("a look at a host, before anything is made,", () => {
     ]);
   });
 
+  it("refuses one GPU, or one slice, for two notebooks that name it differently, unless both share it", () => {
+    const gpu = { name: "A100", memory: 40960 };
+    const slices = [{ index: 1, uuid: "MIG-x", profile: "1g.5gb" }];
+    const gpus: GpuInventory = {
+      gpus: [
+        { ...gpu, index: 0, uuid: "GPU-a" },
+        { ...gpu, index: 1, uuid: "GPU-b", slices },
+      ],
+      runtime: "nvidia",
+      problem: undefined,
+    };
+    const problems = (one: string | number, other: string | number, shareGpus: boolean) => {
+      const [notebook] = needs({ gpus: [one], shareGpus }).notebooks as [HostNeeds["notebooks"][number]];
+      const both = [
+        notebook,
+        { ...notebook, name: "second", port: 8889, volume: "second-home", gpus: [other] },
+      ];
+      return preflightProblems({ ...needs(), notebooks: both }, { ...facts(), gpus });
+    };
+    expect(problems(0, "gpu-A", false)).toEqual([
+      "gpubox:notebooks[1].gpus: container1 has GPU 0 (GPU-a) as well: list others, or allow it with `shareGpus: true` in both",
+    ]);
+    expect(problems("MIG-x", "1:1", false)).toEqual([
+      expect.stringContaining("container1 has GPU 1:1 (MIG-x)"),
+    ]);
+    expect(problems("MIG-x", "1:1", true)).toEqual([]);
+    expect(problems(0, "1:1", false)).toEqual([]);
+  });
+
   it("refuses GPUs that are not there, and reports everything at once", () => {
     const problems = preflightProblems(
       needs({ gpus: "all" }),

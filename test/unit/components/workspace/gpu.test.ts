@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { gpuInventory, gpuProblem, parseGpus } from "../../../../components/host/gpus.ts";
+import { gpuInventory, gpuProblem, mayHaveSlices, parseGpus } from "../../../../components/host/gpus.ts";
 import { gpuRequest } from "../../../../components/workspace/gpu.ts";
 
 const csv = "0, GPU-aaaa-1, NVIDIA L4, 23034\n1, GPU-bbbb-2, NVIDIA L4, 23034\n";
@@ -29,6 +29,69 @@ describe("what nvidia-smi says", () => {
       gpuInventory({ driver: { failed: "NVML: driver mismatch" }, toolkit: true, cdi: false }).problem,
     ).toMatch(/NVML: driver mismatch.*reboot/);
     expect(gpuInventory({ driver: { csv: "" }, toolkit: true, cdi: false }).problem).toMatch(/shows no GPU/);
+  });
+});
+
+describe("GPUs that are cut into slices", () => {
+  const list = [
+    "GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-aaaa-1)",
+    "  MIG 3g.20gb     Device  0: (UUID: MIG-1111-a)",
+    "  MIG 1g.5gb      Device  1: (UUID: MIG-GPU-aaaa-1/9/0)",
+    "GPU 1: NVIDIA A100-SXM4-40GB (UUID: GPU-bbbb-2)",
+    "",
+  ].join("\n");
+  const a100s = csv.replaceAll("L4", "A100");
+  const cut = (details: string, listed = list, cdi = false) =>
+    gpuInventory({ driver: { csv: a100s, details, list: listed }, toolkit: !cdi, cdi });
+  const details = "0, 580.95.05, 8.0, Enabled\n1, 580.95.05, 8.0, Disabled\n";
+  const inventory = cut(details);
+
+  it("are known with their slices, and the others without; nobody is asked for slices where there are none", () => {
+    expect(inventory.gpus).toMatchObject([
+      {
+        index: 0,
+        slices: [
+          { index: 0, uuid: "MIG-1111-a", profile: "3g.20gb" },
+          { index: 1, uuid: "MIG-GPU-aaaa-1/9/0", profile: "1g.5gb" },
+        ],
+      },
+      { index: 1, computeCapability: "8.0" },
+    ]);
+    expect(inventory.gpus[1]).not.toHaveProperty("slices");
+    expect(cut("").gpus, "a driver that does not say").toMatchObject([{ slices: [{}, {}] }, {}]);
+    expect([details, "", "0, 580.95.05, 8.9, [N/A]\n"].map(mayHaveSlices)).toEqual([true, true, false]);
+  });
+
+  it("give a notebook one, by index or UUID, in the form that each runtime takes", () => {
+    expect(gpuRequest("nb", ["0:0"], inventory)).toEqual({
+      devices: { gpus: "device=0:0" },
+      accelerator: "GPU 0:0 (3g.20gb of NVIDIA A100)",
+    });
+    expect(gpuRequest("nb", ["mig-1111-A", 1], inventory)).toEqual({
+      devices: {
+        deviceRequests: [{ driver: "nvidia", deviceIds: ["mig-1111-A", "1"], capabilities: ["gpu"] }],
+      },
+      accelerator: "GPU 0:0 (3g.20gb of NVIDIA A100), GPU 1 (NVIDIA A100)",
+    });
+    expect(gpuRequest("nb", ["0:1"], cut(details, list, true)).devices.deviceRequests).toEqual([
+      { driver: "cdi", deviceIds: ["nvidia.com/gpu=0:1"] },
+    ]);
+  });
+
+  it("name those there are where one is missing, or the GPU is wanted whole", () => {
+    const there =
+      "0:0 (3g.20gb of NVIDIA A100, MIG-1111-a), 0:1 (1g.5gb of NVIDIA A100, MIG-GPU-aaaa-1/9/0), 1 (NVIDIA A100, GPU-bbbb-2)";
+    expect(gpuProblem(["0:7"], inventory)).toContain(`no GPU 0:7 on this host; there are ${there}.`);
+    for (const whole of [0, "GPU-AAAA-1"])
+      expect(gpuProblem([whole], inventory)).toBe(
+        `GPU 0 (NVIDIA A100) is cut into slices (MIG) and cannot be had whole: name one of them. There are ${there}`,
+      );
+    const uncut = cut(details, "");
+    expect(gpuProblem([0], uncut)).toMatch(/has none yet, so make some with `sudo nvidia-smi mig -i 0 -cgi/);
+    expect(gpuProblem([1], uncut)).toBeUndefined();
+    const none = cut(details.replace("Disabled", "Enabled"), "");
+    expect(none.problem).toMatch(/GPU 0 .* has none yet/);
+    expect(gpuRequest("nb", "auto", none).accelerator).toBe("CPU");
   });
 });
 

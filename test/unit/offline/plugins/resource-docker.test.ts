@@ -17,7 +17,7 @@ import {
   containerTable,
 } from "../../../../offline/plugins/resource-docker/container-table.ts";
 import { contextArchive, contextDigest } from "../../../../offline/plugins/resource-docker/context.ts";
-import { connect } from "../../../../offline/plugins/resource-docker/docker.ts";
+import { connect, loginAddress, loginsOf } from "../../../../offline/plugins/resource-docker/docker.ts";
 import { formatDuration, parseDuration } from "../../../../offline/plugins/resource-docker/duration.ts";
 import { dockerProvider } from "../../../../offline/plugins/resource-docker/provider.ts";
 import { PullProgress } from "../../../../offline/plugins/resource-docker/pull.ts";
@@ -646,6 +646,21 @@ describe("with a daemon", () => {
     expect(await read?.("other", {}, operation())).toBeUndefined();
     await remove?.("other", {}, operation());
     expect(requests.at(-1)?.url).toContain("/containers/other/wait");
+  });
+
+  it.each([
+    ["a/b:1", "registry-1.docker.io"],
+    ["debian", "registry-1.docker.io"],
+    ["docker.io/a/b", "docker.io"],
+    ["ghcr.io/a/b:1", "ghcr.io"],
+    ["localhost/a", "localhost"],
+    ["127.0.0.1:5000/team/notebook:1", "127.0.0.1:5000"],
+  ])("looks for the login of %s at %s, as the official plugin does", (image, address) => {
+    const login = { address, username: "ada", password: "x" };
+    expect(loginAddress(image)).toBe(address);
+    expect(loginsOf({ registryAuth: JSON.stringify([login]) })).toEqual([login]);
+    expect(loginsOf({})).toEqual([]);
+    expect(() => loginsOf({ registryAuth: '[{"address":"x","configFile":"y"}]' })).toThrow();
   });
 
   it("says which host it could not reach", async () => {

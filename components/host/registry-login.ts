@@ -1,0 +1,164 @@
+/** The login at a registry with which an image is pulled: the person's own, as `docker login` on this machine left it. */
+import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import * as pulumi from "@pulumi/pulumi";
+import type { ImageConfig } from "../../config.ts";
+
+/** The part of Docker's config.json that is read here. */
+export interface DockerConfig {
+  /** By registry; empty where a helper keeps the password. */
+  auths?: Record<string, { auth?: string; username?: string; password?: string } | undefined>;
+  /** Helper for the registries that have none of their own. */
+  credsStore?: string;
+  /** By registry. */
+  credHelpers?: Record<string, string>;
+}
+
+/** A login as the provider takes it. */
+export interface RegistryAuth {
+  address: string;
+  username: string;
+  password: string;
+}
+
+/** The part of the provider's arguments that has a login; none where there is none, so that no other stack sees a change. */
+export function registries(auth: RegistryAuth | undefined): { registryAuth?: pulumi.Output<RegistryAuth[]> } {
+  return auth === undefined ? {} : { registryAuth: pulumi.secret([auth]) };
+}
+
+type Env = Record<string, string | undefined>;
+
+const DOCKER_HUB = "docker.io";
+/** What Docker calls its Hub where it keeps logins, and what others do. */
+const HUB_KEYS = ["https://index.docker.io/v1/", "index.docker.io", DOCKER_HUB, "registry-1.docker.io"];
+/** Where the provider looks for the login of an image whose name has no registry. */
+const HUB_ADDRESS = "registry-1.docker.io";
+
+/** Longest wait for a helper, in milliseconds: some ask a cloud. */
+const PATIENCE = 30_000;
+
+/** The registry of an image, by Docker's rule: the first part is one where it looks like a host. */
+export function registryOf(reference: string): string {
+  const [first = "", ...rest] = reference.split("/");
+  return rest.length > 0 && (/[.:]/.test(first) || first === "localhost") ? first : DOCKER_HUB;
+}
+
+/** The person's configuration of Docker; empty where there is none that can be read. */
+export function readDockerConfig(env: Env): DockerConfig {
+  const folder = env.DOCKER_CONFIG || join(env.HOME || homedir(), ".docker");
+  try {
+    return JSON.parse(readFileSync(join(folder, "config.json"), "utf8")) ?? {};
+  } catch {
+    return {};
+  }
+}
+
+/** The value that a table of Docker's has for a registry, and the key it stands at. Some keys are urls. */
+function entry<T>(
+  table: Record<string, T> | undefined,
+  registry: string,
+): { key: string; value: T } | undefined {
+  const host = (key: string) => key.replace(/^https?:\/\//, "").replace(/\/.*$/, "");
+  const names = registry === DOCKER_HUB ? HUB_KEYS : [registry];
+  const [found] = Object.entries(table ?? {}).filter(
+    ([key]) => names.includes(key) || names.includes(host(key)),
+  );
+  return found && { key: found[0], value: found[1] };
+}
+
+/** The helper that has the login of a registry; undefined where the file itself would have it. Pure. */
+export function helperOf(registry: string, { credsStore, credHelpers }: DockerConfig): string | undefined {
+  return entry(credHelpers, registry)?.value || credsStore || undefined;
+}
+
+/** Whether `docker login` was ever done for a registry, or a helper is named for it alone. Pure. */
+export function hasLogin(registry: string, { auths, credHelpers }: DockerConfig): boolean {
+  return entry(auths, registry) !== undefined || entry(credHelpers, registry) !== undefined;
+}
+
+/** What to do about a program that Docker asks for the passwords of registries, and that is not there. */
+export function missingHelper(helper: string): string {
+  return `the credential helper docker-credential-${helper}, which Docker's config.json (in ~/.docker, or DOCKER_CONFIG) names, is not on PATH: install it, or take its name out of \`credsStore\` or \`credHelpers\` there`;
+}
+
+/**
+ * The login that an image is pulled with, on whatever machine its daemon is.
+ *
+ * @returns the login; or why one that the person has made cannot be used; or neither, where there is none
+ */
+export async function registryLogin(
+  image: ImageConfig,
+  env: Env = process.env,
+): Promise<{ auth?: RegistryAuth; problem?: string }> {
+  if (!("pull" in image)) return {};
+  const registry = registryOf(image.pull);
+  const config = readDockerConfig(env);
+  if (!hasLogin(registry, config)) return {};
+  // As the name has it, which is how the provider looks it up.
+  const address = image.pull.startsWith(`${registry}/`) ? registry : HUB_ADDRESS;
+  const helper = helperOf(registry, config);
+  const problem = (why: string) => ({
+    problem: `gpubox:image: ${image.pull} is pulled without your login at ${registry}: ${why}`,
+  });
+  const { username, password } = inFile(entry(config.auths, registry)?.value) ?? {};
+  if (username && password) return { auth: { address, username, password } };
+  if (helper === undefined) return problem(`\`docker login ${loginName(registry)}\` left no password`);
+  try {
+    const server =
+      entry(config.auths, registry)?.key ?? (registry === DOCKER_HUB ? (HUB_KEYS[0] as string) : registry);
+    const { Username, Secret } = JSON.parse(await ask(helper, server, env));
+    if (Username === "<token>" || !Username || !Secret) {
+      return problem(
+        `docker-credential-${helper} has a token in place of a password; ${pullYourself(image.pull)}`,
+      );
+    }
+    return { auth: { address, username: Username, password: Secret } };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return problem(missingHelper(helper));
+    const said = (error as Error).message;
+    // In these words every helper says that it has none.
+    if (/credentials not found/i.test(said))
+      return problem(`docker-credential-${helper} has none: \`docker login ${loginName(registry)}\``);
+    return problem(`docker-credential-${helper} did not give it (${said})`);
+  }
+}
+
+const pullYourself = (reference: string) =>
+  `\`docker pull ${reference}\` on the host, and it is not asked for again`;
+
+/** What `docker login` takes; nothing for Docker Hub. */
+const loginName = (registry: string) => (registry === DOCKER_HUB ? "" : registry);
+
+/** The login that stands in the file itself. */
+function inFile(auth: { auth?: string; username?: string; password?: string } | undefined) {
+  if (!auth?.auth) return auth;
+  const [username = "", password = ""] = Buffer.from(auth.auth, "base64").toString().split(/:(.*)/s);
+  return { username, password };
+}
+
+/** What a helper has for a server. @throws Error with what it said in place of that */
+function ask(helper: string, server: string, env: Env): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(`docker-credential-${helper}`, ["get"], {
+      env: env as NodeJS.ProcessEnv,
+      stdio: ["pipe", "pipe", "pipe"],
+      timeout: PATIENCE,
+    });
+    let said = "";
+    let complained = "";
+    child.stdout.on("data", (text) => {
+      said += text;
+    });
+    child.stderr.on("data", (text) => {
+      complained += text;
+    });
+    child.on("error", reject);
+    child.on("close", (code) => {
+      if (code === 0) resolve(said);
+      else reject(new Error((said || complained || `exit status ${code}`).trim().split("\n")[0]));
+    });
+    child.stdin.on("error", () => {}).end(server);
+  });
+}

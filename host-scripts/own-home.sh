@@ -1,0 +1,43 @@
+#!/bin/sh
+# Makes a new home volume the person's, before the container that uses it is started: in an image without a folder in that place, a
+# volume is root's, and nobody else can write to it.
+#
+#   VOLUME   its name
+#   HOME_IN  where containers have it
+#   IMAGE    an image that is there; nothing of it is run
+#   OWNER    value of the label gpubox.owner: what a killed run leaves is cleared away by it
+#   STACK    value of the label gpubox.stack
+#
+# Exit: 0 done, 1 failed, 2 bad parameter.
+set -eu
+topic="volume ${VOLUME-}"
+# shellcheck source=host-scripts/common.sh
+. ./common.sh
+
+case ${VOLUME-} in
+  '' | -* | *[!A-Za-z0-9_.-]*) fail 2 "VOLUME: '${VOLUME-}' is not a name" ;;
+esac
+case ${HOME_IN-} in
+  /*/?*) ;;
+  *) fail 2 "HOME_IN: '${HOME_IN-}' is no folder in another" ;;
+esac
+if [ -z "${IMAGE-}" ] || [ -z "${OWNER-}" ] || [ -z "${STACK-}" ]; then fail 2 "IMAGE, OWNER and STACK must be set"; fi
+have docker || fail 1 "needs the docker command" "  for instance:  sudo apt-get install docker-cli"
+have tar || fail 1 "needs tar" "  for instance:  sudo apt-get install tar"
+
+scratch=$(mktemp -d)
+container=
+clean() {
+  rm -rf "$scratch"
+  if [ -n "$container" ]; then docker rm --force "$container" >/dev/null 2>&1 || :; fi
+}
+trap clean EXIT
+
+# A folder of the person's is copied onto it: that takes no program of the image's, and nobody's rights but the daemon's.
+mkdir -m 755 "$scratch/${HOME_IN##*/}"
+container=$(docker create --network none --label "gpubox.owner=$OWNER" --label "gpubox.stack=$STACK" \
+  --volume "$VOLUME:$HOME_IN" "$IMAGE" none 2>"$scratch/said") ||
+  fail 1 "it could not be made yours: $(tail -n 1 "$scratch/said")"
+tar -C "$scratch" -cf - "${HOME_IN##*/}" | docker cp - "$container:${HOME_IN%/*}" 2>"$scratch/said" ||
+  fail 1 "it could not be made yours: $(tail -n 1 "$scratch/said")"
+printf '%s is the home folder of %s\n' "$VOLUME" "$(id -u)"

@@ -1,0 +1,84 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { execa } from "execa";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import {
+  lacks,
+  missingPrograms,
+  pathWith,
+  removeFolder,
+  runScript,
+  temporaryPath,
+} from "../support/host-script.ts";
+
+vi.setConfig({ testTimeout: 60_000 });
+
+const scratch = temporaryPath();
+beforeAll(() => mkdirSync(scratch, { recursive: true }));
+afterAll(() => removeFolder(scratch));
+
+const PARAMETERS = {
+  VOLUME: "home",
+  HOME_IN: "/home/jupyter",
+  IMAGE: "sha256:1",
+  OWNER: "me",
+  STACK: "gpubox/dev",
+};
+
+describe.each(["dash", "bash --posix"])("own-home.sh by %s", (command) => {
+  const shell = command.split(" ");
+  const skip = lacks(missingPrograms(`${shell[0]} tar`), "own-home.sh");
+  const calls = join(scratch, `calls-${shell[0]}`);
+  const copied = join(scratch, `copied-${shell[0]}.tar`);
+
+  /** Runs it with a docker that writes its calls down, and what is copied. */
+  async function own(fails = "", environment: Record<string, string> = {}) {
+    const path = pathWith(join(scratch, `${shell[0]}`), "tar");
+    for (const file of [calls, copied]) rmSync(file, { force: true });
+    const body = [
+      `echo "$*" >>'${calls}'`,
+      `case $1 in ${fails || "none"}) echo "Error: no room" >&2; exit 1 ;; create) echo C1 ;; cp) cat >'${copied}' ;; esac`,
+    ];
+    writeFileSync(join(path, "docker"), `#!/bin/sh\n${body.join("\n")}\n`, { mode: 0o755 });
+    const run = await runScript(
+      "own-home.sh",
+      { ...PARAMETERS, TMPDIR: scratch, ...environment },
+      { path, shell },
+    );
+    expect(readdirSync(scratch).filter((name) => name.startsWith("tmp."))).toEqual([]);
+    return { ...run, calls: existsSync(calls) ? readFileSync(calls, "utf8").trim().split("\n") : [] };
+  }
+
+  it.skipIf(skip)("copies a folder of the person's onto the volume's, and starts nothing", async () => {
+    const run = await own();
+    expect(run).toMatchObject({ code: 0, stderr: "" });
+    expect(run.calls).toEqual([
+      "create --network none --label gpubox.owner=me --label gpubox.stack=gpubox/dev --volume home:/home/jupyter sha256:1 none",
+      "cp - C1:/home",
+      "rm --force C1",
+    ]);
+    const { stdout } = await execa("tar", ["--numeric-owner", "-tvf", copied]);
+    expect(stdout).toMatch(
+      new RegExp(`^drwxr-xr-x ${process.getuid?.()}/${process.getgid?.()} .* jupyter/$`),
+    );
+  });
+
+  it.skipIf(skip).each(["create", "cp"])(
+    "says what went wrong with docker %s, and leaves nothing",
+    async (step) => {
+      const run = await own(step);
+      expect(run.code).toBe(1);
+      expect(run.stderr).toBe("volume home: it could not be made yours: Error: no room\n");
+      expect(run.calls.includes("rm --force C1")).toBe(step === "cp");
+    },
+  );
+
+  it.skipIf(skip).each<Record<string, string>>([{ VOLUME: "--privileged" }, { HOME_IN: "/" }, { OWNER: "" }])(
+    "refuses %j",
+    async (wrong) => {
+      const run = await own("", wrong);
+      expect(run).toMatchObject({ code: 2, calls: [] });
+      expect(run.stderr).toContain(Object.keys(wrong)[0]);
+    },
+  );
+});
