@@ -73,7 +73,13 @@ const gpus = z.union([z.enum(["auto", "all", "none"]), gpuList], {
 });
 
 /** Variables the notebook's own start-up needs; set from outside they would break it or leak the token. */
-const RESERVED_VARIABLES = ["HOME", "JUPYTER_PORT", "JUPYTER_TOKEN", "NVIDIA_VISIBLE_DEVICES"];
+const RESERVED_VARIABLES = [
+  "GPUBOX_UMASK",
+  "HOME",
+  "JUPYTER_PORT",
+  "JUPYTER_TOKEN",
+  "NVIDIA_VISIBLE_DEVICES",
+];
 
 /** Where the stack itself puts something in every container. */
 const RESERVED_TARGETS = ["/", "/code", "/data", "/code/.gpubox", "/data/.gpubox", "/home/jupyter"];
@@ -84,6 +90,9 @@ function isReserved(target: string): boolean {
   const isTaken = RESERVED_TARGETS.some((path) => folder(path) === folder(target));
   return isTaken || /^\/(code|data)\/\.gpubox\//.test(folder(target));
 }
+
+/** One that takes from the person keeps Jupyter from its own files. A number would have lost its zeros by YAML's rules. */
+const UMASK = 'must be three octal digits in quotes that begin with 0, like "002"';
 
 const volume = z.strictObject({
   source: z
@@ -141,6 +150,13 @@ const notebook = z.strictObject({
     .optional()
     .describe('Upper limit of memory, e.g. "16g". Default: none.'),
   volumes: z.array(volume).default([]).describe("Further folders of the host, beside /code and /data."),
+  umask: z
+    .string(UMASK)
+    .regex(/^0{1,2}[0-7]{2}$/, UMASK)
+    .optional()
+    .describe(
+      'What others lose of files that are made in it, as of the command `umask`: "002" lets your group write to them, "077" keeps them to yourself. Default: that of the image, "022" as a rule.',
+    ),
   environment: z
     .record(
       z

@@ -36,6 +36,16 @@ export interface GpuInventory {
   problem: string | undefined;
 }
 
+/** Who the person is in a container. */
+export interface RunsAs {
+  /** `uid:gid`. */
+  user: string;
+  /** Numbers of further groups, in order. */
+  groups: string[];
+  /** `host` where the daemon would give the container ids of its own. */
+  usernsMode?: "host";
+}
+
 /** A script of `host-scripts/`. */
 export type HostScript =
   | "wait-for-ssh.sh"
@@ -52,6 +62,7 @@ export type HostScript =
   | "teardown.sh"
   | "remove-volume.sh"
   | "wait-for-notebook.sh"
+  | "prove-folders.sh"
   | "prove-gpu.sh"
   | "status.sh";
 
@@ -97,8 +108,8 @@ export interface DockerHost {
   address: pulumi.Output<string>;
   /** Folder on the host that holds `code/` and `data/`, absolute; there once this is known. */
   root: pulumi.Output<string>;
-  /** `uid:gid` of the person on the host. */
-  user: pulumi.Output<string>;
+  /** Who the person is in the host's containers. */
+  runsAs: pulumi.Output<RunsAs>;
   /** Home folder of the person on the host; undefined where that is not known. */
   home: pulumi.Output<string | undefined>;
   /** Platform of the host's images, e.g. `linux/amd64`. */

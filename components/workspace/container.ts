@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import type * as docker from "@pulumi/docker";
 import type * as pulumi from "@pulumi/pulumi";
 import type { ImageConfig, NotebookConfig } from "../../config.ts";
+import type { RunsAs } from "../host/host.ts";
 import { MADE_BY_LABEL } from "../host/owner.ts";
 
 /** Home folder in the image of `docker/`; see the Dockerfile. */
@@ -129,16 +130,38 @@ export function unappliedLabel(
   };
 }
 
-/** Command of the container: the image's own for the one of `docker/`. */
-export function containerCommand(image: ImageConfig): string[] | undefined {
-  return "pull" in image ? (image.command ?? pulledCommand) : undefined;
+/** Command of the container: the image's own for the one of `docker/`, which sets the umask by itself. */
+export function containerCommand(
+  image: ImageConfig,
+  { umask }: Pick<NotebookConfig, "umask">,
+): string[] | undefined {
+  if (!("pull" in image)) return undefined;
+  const command = image.command ?? pulledCommand;
+  return umask === undefined ? command : ["sh", "-c", 'umask "$0" && exec "$@"', umask, ...command];
 }
 
 /** Who runs in the container and what they may do: the person, without any capability. */
-export function identity(image: ImageConfig, user: pulumi.Input<string>): Partial<docker.ContainerArgs> {
+export function identity(image: ImageConfig, runsAs: pulumi.Output<RunsAs>): Partial<docker.ContainerArgs> {
   const securityOpts = ["no-new-privileges:true"];
   if ("pull" in image && image.user === "image") return { securityOpts };
-  return { user, securityOpts, capabilities: { drops: ["ALL"] } };
+  return {
+    user: runsAs.user,
+    // None at all rather than an empty list: nothing changes for whoever has none.
+    groupAdds: runsAs.apply(({ groups }) => (groups.length > 0 ? groups : undefined)) as pulumi.Output<
+      string[]
+    >,
+    usernsMode: runsAs.apply(({ usernsMode }) => usernsMode) as pulumi.Output<string>,
+    securityOpts,
+    capabilities: { drops: ["ALL"] },
+  };
+}
+
+/** Folders in the container that whoever runs there must be able to write to, and those of which it is good to know. */
+export function foldersToProve(image: ImageConfig, { volumes }: Pick<NotebookConfig, "volumes">) {
+  return {
+    needed: ["/code", "/data", ...("pull" in image ? [] : [HOME])],
+    further: volumes.filter(({ readOnly }) => !readOnly).map(({ target }) => target),
+  };
 }
 
 /** Environment of the container, as the provider takes it; a secret, as it holds the token. */
@@ -154,6 +177,7 @@ export function environment(
     ...("pull" in image ? { HOME: "/tmp" } : {}),
     // Where nvidia is the daemon's default runtime, an image that asks for all GPUs would get them.
     ...(accelerator === "CPU" ? { NVIDIA_VISIBLE_DEVICES: "void" } : {}),
+    ...(notebook.umask === undefined ? {} : { GPUBOX_UMASK: notebook.umask }),
     JUPYTER_PORT: String(notebook.port),
     JUPYTER_TOKEN: token,
   };

@@ -1,6 +1,6 @@
 /** A whole stack against the recorder: what `index.ts` does, on a host that needs no machine. */
 import type * as pulumi from "@pulumi/pulumi";
-import type { DockerHost, GpuInventory } from "../../components/host/host.ts";
+import type { DockerHost, GpuInventory, RunsAs } from "../../components/host/host.ts";
 import { LocalHost } from "../../components/host/local.ts";
 import { SshHost } from "../../components/host/ssh.ts";
 import type { SshConnection } from "../../components/host/ssh-command.ts";
@@ -26,9 +26,9 @@ export const TWO_GPUS: GpuInventory = {
 /** The kinds of host there are, each made without a machine. */
 export const HOSTS: Record<
   string,
-  (root: string, gpus: GpuInventory) => DockerHost & pulumi.ComponentResource
+  (root: string, gpus: GpuInventory, runsAs?: RunsAs) => DockerHost & pulumi.ComponentResource
 > = {
-  local: (root, gpus) => new LocalHost("local", { root, machine: machine(gpus) }),
+  local: (root, gpus, runsAs) => new LocalHost("local", { root, machine: machine(gpus, runsAs) }),
   ssh: (root, gpus) =>
     new SshHost("ssh", { connection: SSH, root, stack: "gpubox/dev", machine: machine(gpus) }),
   // Its GPUs are found out by a script on it, which finds none here.
@@ -43,21 +43,23 @@ export const SSH: SshConnection = {
   hostKey: `ssh-ed25519 AAAA${"C".repeat(64)}`,
 };
 
-const machine = (gpus: GpuInventory) => ({
+const ADA: RunsAs = { user: "1000:1000", groups: [] };
+
+const machine = (gpus: GpuInventory, runsAs = ADA) => ({
   id: "daemon-1",
   platform: "linux/amd64",
-  user: "1000:1000",
+  runsAs,
   home: "/srv/people/ada",
   gpus,
 });
 
 /** Records the stack that a configuration declares on a host, and its outputs. */
-export function recordStack(raw: Record<string, unknown>, gpus = NO_GPU, kind = "local") {
+export function recordStack(raw: Record<string, unknown>, gpus = NO_GPU, kind = "local", runsAs?: RunsAs) {
   return record(async () => {
     const { host: _, root, ...config } = parseConfig(raw, "dev");
     const makeHost = HOSTS[kind] as (typeof HOSTS)[string];
     const workspace = new Workspace("workspace", {
-      host: makeHost(root, gpus),
+      host: makeHost(root, gpus, runsAs),
       stack: "gpubox/dev",
       madeBy: "ada@desk",
       ...config,

@@ -305,6 +305,16 @@ describe("refusals", () => {
       "gpubox:notebooks[0].environment.JUPYTER_TOKEN: is set by gpubox itself",
     ],
     [
+      "a umask as a variable",
+      notebook({ environment: { GPUBOX_UMASK: "002" } }),
+      "gpubox:notebooks[0].environment.GPUBOX_UMASK: is set by gpubox itself",
+    ],
+    ...[2, "2", "702", "028", "u=rwx"].map((umask): [string, Record<string, unknown>, string] => [
+      `the umask ${JSON.stringify(umask)}`,
+      notebook({ umask }),
+      'gpubox:notebooks[0].umask: must be three octal digits in quotes that begin with 0, like "002"',
+    ]),
+    [
       "a folder that leads out",
       { data: [{ url: "http://x/y.zip", sha256, folder: "../x" }] },
       "gpubox:data[0].folder: must be a relative path without ..",
