@@ -181,10 +181,10 @@ const REFUSED = "Permission denied|Host key verification failed|Too many authent
 const REFUSED_BY_LOG = `grep -Eq ${shellLine([REFUSED])} "$log"`;
 
 /**
- * Scripts that wait and look, for TIMEOUT seconds at most, and change nothing: where the connection is lost meanwhile, they are run
+ * Scripts that wait and look, for TIMEOUT seconds at most, and leave nothing behind: where the connection is lost meanwhile, they are run
  * again from their beginning. Any other may have done half of what it is there for.
  */
-const MAY_RUN_AGAIN = ["wait-for-notebook.sh", "prove-gpu.sh"];
+const MAY_RUN_AGAIN = ["wait-for-notebook.sh", "prove-folders.sh", "prove-gpu.sh"];
 
 /** Shell line that runs a script, on its standard input with these parameters, on the machine. */
 export function scriptOnMachine(
