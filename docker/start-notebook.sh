@@ -16,6 +16,12 @@ if [ -n "${GPUBOX_UMASK:-}" ]; then umask "$GPUBOX_UMASK"; fi
 # extra user database serves none below 500, of users or of their groups: on a Mac, people are 501 in group 20.
 uid=$(id -u)
 gid=$(id -g)
+# Jupyter does not start without a home folder. Started all the same, it can be asked, and whoever started it told why this is none.
+if [ ! -w "$HOME" ]; then
+  say "$HOME is not writable for user $uid: settings and packages go to /tmp, and are lost with the container"
+  HOME=$(mktemp -d)
+  export HOME
+fi
 if ! getent passwd "$uid" >/dev/null; then
   [ "$gid" -ge 500 ] && group=$gid || group=65534
   echo "jupyter:x:$uid:$group:jupyter:$HOME:/bin/bash" >>/var/lib/extrausers/passwd

@@ -19,7 +19,8 @@ NOBODY='65534 4294967294'
 # container is made with must not depend on which login asks.
 shared_groups() {
   if ! { me=$(id -un 2>/dev/null) && gids=$(id -G "$me" 2>/dev/null) && primary=$(id -g "$me"); }; then
-    gids=$(id -G) primary=$(id -g)
+    gids=$(id -G)
+    primary=$(id -g)
   fi
   daemons=$(
     for socket in /var/run/docker.sock "${DOCKER_HOST-}"; do

@@ -114,19 +114,19 @@ export async function inspectLocalMachine(needs: HostNeeds, root: string): Promi
   const daemon = ownDockerHost();
   const problem = elsewhere(daemon, "DOCKER_HOST", `Pulumi.${stackName(needs.stack)}.yaml`);
   if (problem) throw new pulumi.RunError(problem);
-  const groups = sharedGroups(daemon);
-  const { info, facts } = await lookAtLocalMachine(needs, root, daemon).catch((error: Error) => {
+  const looking = lookAtLocalMachine(needs, root, daemon).catch((error: Error) => {
     if (isDenied(error)) throw new pulumi.RunError(howToBeAllowed(daemon));
     throw new pulumi.RunError(
       `no Docker daemon answers on this machine (${error.message}); nothing was created. Run \`${npmLine("start", "-s", stackName(needs.stack))}\`, which installs or starts one, or start it yourself: \`sudo systemctl start docker\``,
     );
   });
+  const [{ info, facts }, groups] = await Promise.all([looking, sharedGroups(daemon)]);
   refuse("this machine", preflightProblems(needs, facts));
   for (const { problem } of checkoutChecks(needs, facts)) if (problem) pulumi.log.warn(problem);
   return {
     id: info.ID,
     platform: `linux/${architecture(info.Architecture)}`,
-    runsAs: runsAs({ user: userIds(), groups: await groups }, info),
+    runsAs: runsAs({ user: userIds(), groups }, info),
     home: homedir(),
     gpus: facts.gpus,
   };
@@ -223,14 +223,22 @@ function existingContainer(info: Docker.ContainerInfo): ExistingContainer {
   };
 }
 
-/** Groups of the person whose files notebooks may use; none where they cannot be found out. */
-async function sharedGroups(daemon: string): Promise<number[]> {
-  const script = `${scriptText("groups.sh")}\nshared_groups`;
+/**
+ * Groups of the person whose files notebooks may use.
+ *
+ * @throws pulumi.RunError where they cannot be found out: containers made without them would take the place of those that run
+ */
+export async function sharedGroups(daemon: string): Promise<number[]> {
+  const script = `set -eu\n${scriptText("groups.sh")}\nshared_groups`;
   const options = { env: { ...process.env, DOCKER_HOST: daemon }, timeout: PATIENCE };
-  const { stdout } = await promisify(execFile)("/bin/sh", ["-c", script], options).catch(() => ({
-    stdout: "",
-  }));
-  return stdout.split("\n").filter(Boolean).map(Number);
+  try {
+    const { stdout } = await promisify(execFile)("/bin/sh", ["-c", script], options);
+    return stdout.split("\n").filter(Boolean).map(Number);
+  } catch {
+    throw new pulumi.RunError(
+      `this machine does not say which groups you are in: does \`id\` answer? Run the same again once it does; nothing was created`,
+    );
+  }
 }
 
 async function askDriver(): Promise<GpuFindings["driver"]> {
