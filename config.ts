@@ -79,7 +79,13 @@ const gpus = z.union([z.enum(["auto", "all", "none"]), gpuList], {
 });
 
 /** Variables the notebook's own start-up needs; set from outside they would break it or leak the token. */
-const RESERVED_VARIABLES = ["HOME", "JUPYTER_PORT", "JUPYTER_TOKEN", "NVIDIA_VISIBLE_DEVICES"];
+const RESERVED_VARIABLES = [
+  "GPUBOX_UMASK",
+  "HOME",
+  "JUPYTER_PORT",
+  "JUPYTER_TOKEN",
+  "NVIDIA_VISIBLE_DEVICES",
+];
 
 /** Where the stack itself puts something in every container. */
 const RESERVED_TARGETS = ["/", "/code", "/data", "/code/.gpubox", "/data/.gpubox", "/home/jupyter"];
@@ -90,6 +96,9 @@ function isReserved(target: string): boolean {
   const isTaken = RESERVED_TARGETS.some((path) => folder(path) === folder(target));
   return isTaken || /^\/(code|data)\/\.gpubox\//.test(folder(target));
 }
+
+/** One that takes from the person keeps Jupyter from its own files. A number would have lost its zeros by YAML's rules. */
+const UMASK = 'must be three octal digits in quotes that begin with 0, like "002"';
 
 const volume = z.strictObject({
   source: z
@@ -147,6 +156,13 @@ const notebook = z.strictObject({
     .optional()
     .describe('Upper limit of memory, e.g. "16g". Default: none.'),
   volumes: z.array(volume).default([]).describe("Further folders of the host, beside /code and /data."),
+  umask: z
+    .string(UMASK)
+    .regex(/^0{1,2}[0-7]{2}$/, UMASK)
+    .optional()
+    .describe(
+      'What others lose of files that are made in it, as of the command `umask`: "002" lets your group write to them, "077" keeps them to yourself. Default: that of the image, "022" as a rule.',
+    ),
   environment: z
     .record(
       z
@@ -529,6 +545,22 @@ function s3Problems({ host, data: entries }: { host: AnyHost; data: AnyDataset[]
   });
 }
 
+/** Where an image that is pulled has its own ENTRYPOINT, nothing of ours comes before it that could set the umask. */
+function umaskProblems({
+  image,
+  notebooks,
+}: {
+  image: ChosenImage;
+  notebooks: { umask?: string | undefined }[];
+}): Problem[] {
+  if (!("pull" in image) || image.entrypoint || !image.command) return [];
+  const message =
+    "cannot be set for the ENTRYPOINT of an image that is pulled: give that as `image.entrypoint` as well";
+  return notebooks.flatMap(({ umask }, index) =>
+    umask === undefined ? [] : [{ path: ["notebooks", index, "umask"], message }],
+  );
+}
+
 /** The root of a machine on AWS is a disk of its own, which would hide what else is in the folder. */
 function rootProblem({ host, root }: { host: AnyHost; root: string }): Problem[] {
   const folder = root.replace(/\/+$/, "");
@@ -573,6 +605,7 @@ const schema = z
     const problems = [
       ...rootProblem(config),
       ...s3Problems(config),
+      ...umaskProblems(config),
       ...clashes("code", config.code, sameFolder),
       ...clashes("data", config.data, sameFolder),
       ...clashes("notebooks", config.notebooks, (a, b) =>

@@ -12,6 +12,7 @@ import { constants, homedir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { explain, guard } from "./failure.mjs";
+import { settleHome } from "./home.mjs";
 import { withLock } from "./lock.mjs";
 import { makePrivate } from "./private.mjs";
 
@@ -208,6 +209,7 @@ async function run() {
       `Node ${process.versions.node} is too old; install Node ${OLDEST_NODE} or newer (https://nodejs.org/en/download) and run the same again`,
     );
   }
+  settleHome();
   await ensureInstalled();
   await handOver();
 }

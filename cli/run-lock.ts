@@ -3,7 +3,8 @@
  * acts.
  */
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { hostname, userInfo } from "node:os";
+import { hostname } from "node:os";
+import { userName } from "../components/host/person.ts";
 import { type Holder, isRunning, parseHolder } from "./holder.ts";
 
 /** How often a lock may turn out to be dead, or to be gone, while it is looked at. */
@@ -21,10 +22,9 @@ const held = new Set<string>();
 export function holdStack(file: string): Holder | undefined {
   if (held.has(file)) return undefined;
   const own = `${file}.${process.pid}`;
-  const { username } = userInfo();
   const holder: Holder = {
     pid: process.pid,
-    username,
+    username: userName(),
     hostname: hostname(),
     timestamp: new Date().toISOString(),
   };

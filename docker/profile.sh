@@ -7,6 +7,9 @@ case :$PATH: in
 *) PATH=/opt/gpubox/bin:$HOME/.local/bin:$PATH ;;
 esac
 
+# Shells of `docker exec` do not come from the server, which has it set.
+if [ -n "${GPUBOX_UMASK:-}" ]; then umask "$GPUBOX_UMASK"; fi
+
 # The server's token: in `docker exec` from the environment, in Jupyter's terminals from the running server.
 _gpubox_token() {
   if [ -n "${JUPYTER_TOKEN:-}" ]; then

@@ -4,22 +4,34 @@
 #
 #   JUPYTER_TOKEN     the server's token (required)
 #   JUPYTER_PORT      the port it listens on, in the container and on the host alike (default 8888)
+#   GPUBOX_UMASK      what others lose of files that are made here (default: what it was started with, 022 as a rule)
 #   GPUBOX_STARTERS   `no` leaves /code/starters and /data/shapes alone (default yes)
 set -eu
 
 say() { printf 'start-notebook: %s\n' "$*" >&2; }
 
+if [ -n "${GPUBOX_UMASK:-}" ]; then umask "$GPUBOX_UMASK"; fi
+
 # Programs ask for the name of the user (git, ssh, getpass, "I have no name!"). Ids of the base image have one, and the
 # extra user database serves none below 500, of users or of their groups: on a Mac, people are 501 in group 20.
 uid=$(id -u)
 gid=$(id -g)
+# Jupyter does not start without a home folder. Started all the same, it can be asked, and whoever started it told why this is none.
+if [ ! -w "$HOME" ]; then
+  say "$HOME is not writable for user $uid: settings and packages go to /tmp, and are lost with the container"
+  HOME=$(mktemp -d)
+  export HOME
+fi
 if ! getent passwd "$uid" >/dev/null; then
   [ "$gid" -ge 500 ] && group=$gid || group=65534
   echo "jupyter:x:$uid:$group:jupyter:$HOME:/bin/bash" >>/var/lib/extrausers/passwd
 fi
-if ! getent group "$gid" >/dev/null; then
-  echo "jupyter:x:$gid:" >>/var/lib/extrausers/group
-fi
+for each in $(id -G); do
+  if ! getent group "$each" >/dev/null; then
+    [ "$each" = "$gid" ] && group=jupyter || group=group$each
+    echo "$group:x:$each:" >>/var/lib/extrausers/group
+  fi
+done
 
 # Where `pip install` puts packages: Python looks there only if the folder was there when it started.
 mkdir -p "$(python3 -m site --user-site)" || say "$HOME is not writable for user $uid: pip cannot install packages"

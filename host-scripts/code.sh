@@ -138,7 +138,7 @@ cannot_fetch() {
     stop 1 "  it wants a login; type it once in your terminal, and git keeps it in memory for a day:" \
       "    git config --global credential.helper 'cache --timeout=86400' && git ls-remote $(quoted "$URL")"
   elif said 'Permission denied \(' && [ -n "${SSH_CONNECTION-}" ]; then
-    stop 1 "  it takes none of the keys of $(id -un) on $(uname -n). Put one there, or lend it those of your own agent:" \
+    stop 1 "  it takes none of the keys of $(person) on $(uname -n). Put one there, or lend it those of your own agent:" \
       "    \`ForwardAgent yes\` below the \`Host\` of $(uname -n) in your own ~/.ssh/config, and \`ssh-add\` on your own machine"
   elif said 'Permission denied \(' && [ -n "${SSH_AUTH_SOCK-}" ]; then
     stop 1 "  it takes none of your keys; those that your ssh agent has:  ssh-add -l"

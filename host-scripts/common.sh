@@ -35,6 +35,9 @@ fail() {
 # A text as one word of a shell, for the commands that messages suggest.
 quoted() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"; }
 
+# Who this runs as, also where the machine knows no name for them.
+person() { if name=$(id -un 2>/dev/null); then printf '%s' "$name"; else printf 'user %s' "$(id -u)"; fi; }
+
 have() { command -v "$1" >/dev/null; }
 
 # briefly SECONDS PROGRAM ARGUMENT...: whatever it waits for.
@@ -53,8 +56,12 @@ control_character() { [ "$(printf '%s' "$1" | tr -d '[:cntrl:]')" != "$1" ]; }
 
 absolute_root() {
   case ${ROOT-} in
-    '~') ROOT=${HOME:?} ;;
-    '~'/*) ROOT=${HOME:?}/${ROOT#??} ;;
+    '~' | '~'/*)
+      if [ -z "${HOME-}" ]; then
+        fail 2 "root: '$ROOT' begins at your home folder, and $(person) has none here (HOME is not set): give it as an absolute path"
+      fi
+      ROOT=$HOME${ROOT#?}
+      ;;
     /*) ;;
     *) fail 2 "root: '${ROOT-}' is neither absolute nor below ~/" ;;
   esac
@@ -129,7 +136,7 @@ refuse_intruder() {
 own_folder() {
   if [ ! -L "$1" ]; then mkdir -m "$2" "$1" 2>/dev/null || :; fi
   if [ -n "$(strange "$(dirname "$1")" "$1" -prune)" ] || [ -f "$1" ]; then refuse_intruder "$1"; fi
-  [ -d "$1" ] || fail 1 "cannot make $1: $(id -un) may not write to $(dirname "$1")"
+  [ -d "$1" ] || fail 1 "cannot make $1: $(person) may not write to $(dirname "$1")"
   # Those of earlier versions may be open to others.
   chmod "$2" "$1" 2>/dev/null || :
 }

@@ -12,6 +12,8 @@ set -eu
 topic=inspect
 # shellcheck source=host-scripts/common.sh
 . ./common.sh
+# shellcheck source=host-scripts/groups.sh
+. ./groups.sh
 
 absolute_root
 
@@ -146,6 +148,6 @@ disk_facts() {
     "$(free_megabytes "$ROOT")"
 }
 
-printf '{"user":"%s:%s","home":%s,"shell":%s,"docker":%s,"driver":%s,"toolkitHook":%s,"listening":%s,"addresses":%s,"folders":%s,"free":%s,"time":%s}\n' \
-  "$(id -u)" "$(id -g)" "$(printf '%s' "${HOME-}" | json_string)" "$(printf '%s' "${SHELL-}" | json_string)" "$(docker_facts)" \
+printf '{"user":"%s:%s","groups":%s,"home":%s,"shell":%s,"docker":%s,"driver":%s,"toolkitHook":%s,"listening":%s,"addresses":%s,"folders":%s,"free":%s,"time":%s}\n' \
+  "$(id -u)" "$(id -g)" "$(shared_groups | json_list)" "$(printf '%s' "${HOME-}" | json_string)" "$(printf '%s' "${SHELL-}" | json_string)" "$(docker_facts)" \
   "$(driver_facts)" "$(toolkit_hook)" "$(listening)" "$(addresses)" "$(folder_facts)" "$(disk_facts)" "$(date +%s)"

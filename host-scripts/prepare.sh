@@ -68,7 +68,7 @@ folder() {
   fi
   if [ "$above" != "$1" ]; then
     if [ ! -w "$above" ] || [ ! -x "$above" ]; then
-      fail 1 "cannot make $1: $above belongs to $(owner "$above") and $(id -un) may not write there" \
+      fail 1 "cannot make $1: $above belongs to $(owner "$above") and $(person) may not write there" \
         "  make it once by hand:  sudo mkdir -p $(quoted "$1") && $(chown_command "$1")" \
         "  or choose another root in the config"
     fi
@@ -77,7 +77,7 @@ folder() {
   fi
   if [ ! -w "$1" ] || [ ! -x "$1" ]; then
     # A bind mount whose folder did not exist was made by the Docker daemon, so as root.
-    fail 1 "$1 belongs to $(owner "$1") and $(id -un) may not write there (an earlier docker run made it, perhaps)" \
+    fail 1 "$1 belongs to $(owner "$1") and $(person) may not write there (an earlier docker run made it, perhaps)" \
       "  take it over:  $(chown_command "$1")"
   fi
 }

@@ -75,7 +75,7 @@ purge_data() (
   fi
   find . -xdev -type d ! -exec test -w {} \; -print0 | lines_of_names >"$state/kept"
   if [ -s "$state/kept" ]; then
-    head -n 10 "$state/kept" | kept "$1" "whole, as $(id -un) may not write to some of its folders"
+    head -n 10 "$state/kept" | kept "$1" "whole, as $(person) may not write to some of its folders"
     exit 0
   fi
   [ "$marker" = "$REMOVING" ] || rename "$marker" "$REMOVING"
@@ -191,7 +191,7 @@ if [ -n "$found" ]; then
   exit 0
 fi
 if ! mkdir -p "$state" 2>/dev/null || [ ! -w "$state" ] || { [ -e "$state/lock" ] && [ ! -w "$state/lock" ]; }; then
-  say "kept: $target, as $(id -un) may not write to $state"
+  say "kept: $target, as $(person) may not write to $state"
   exit 0
 fi
 lock

@@ -7,6 +7,7 @@
  */
 import { ResourceError, RunError } from "@pulumi/pulumi";
 import { explain } from "../cli/failure.mjs";
+import { settleHome } from "../cli/home.mjs";
 
 /** Turns an error into one that the SDK shows in words, without the stack of calls that led to it. */
 function tame(error) {
@@ -22,6 +23,7 @@ function tame(error) {
 export default async function run() {
   // The SDK's own listeners, which show an error, are there already.
   for (const event of ["uncaughtException", "unhandledRejection"]) process.prependListener(event, tame);
+  settleHome();
   if (process.features.typescript) return (await import("../index.ts")).default;
   throw new RunError(
     [

@@ -14,6 +14,9 @@ const PROGRAMS = {
   // Each end-to-end file has a network of its own, and a way out of it.
   slirp4netns: "slirp4netns",
   unshare: "util-linux",
+  // A daemon of a person's own, without root.
+  rootlesskit: "rootlesskit",
+  newuidmap: "uidmap",
   debootstrap: "debootstrap",
   ip: "iproute2",
   ps: "procps",

@@ -23,6 +23,7 @@ import {
   type HostScriptArgs,
   lastLine,
   type MachineInfo,
+  type RunsAs,
   scriptCommand,
   scriptText,
 } from "./host.ts";
@@ -61,7 +62,7 @@ export class AwsHost extends pulumi.ComponentResource implements DockerHost {
   readonly id: pulumi.Output<string>;
   readonly address: pulumi.Output<string>;
   readonly root: pulumi.Output<string>;
-  readonly user: pulumi.Output<string>;
+  readonly runsAs: pulumi.Output<RunsAs>;
   readonly home: pulumi.Output<string | undefined>;
   readonly platform: pulumi.Output<string>;
   readonly gpus: pulumi.Output<GpuInventory>;
@@ -106,7 +107,7 @@ export class AwsHost extends pulumi.ComponentResource implements DockerHost {
     this.id = this.#ssh.id;
     this.address = this.#ssh.address;
     this.root = this.#ssh.root;
-    this.user = this.#ssh.user;
+    this.runsAs = this.#ssh.runsAs;
     this.home = this.#ssh.home;
     this.platform = this.#ssh.platform;
     this.gpus = this.#ssh.gpus;

@@ -4,7 +4,7 @@ import type { IncomingMessage } from "node:http";
 import { createRequire } from "node:module";
 import { homedir } from "node:os";
 import type Docker from "dockerode";
-import { userName } from "./owner.ts";
+import { userName } from "./person.ts";
 
 const SOCKET = "unix://";
 

@@ -48,6 +48,16 @@ export interface GpuInventory {
   problem: string | undefined;
 }
 
+/** Who the person is in a container. */
+export interface RunsAs {
+  /** `uid:gid`. */
+  user: string;
+  /** Numbers of further groups, in order. */
+  groups: string[];
+  /** `host` where the daemon would give the container ids of its own. */
+  usernsMode?: "host";
+}
+
 /** A script of `host-scripts/`. */
 export type HostScript =
   | "wait-for-ssh.sh"
@@ -66,6 +76,7 @@ export type HostScript =
   | "own-home.sh"
   | "wait-for-notebook.sh"
   | "look-over-packages.sh"
+  | "prove-folders.sh"
   | "prove-gpu.sh"
   | "status.sh";
 
@@ -111,8 +122,8 @@ export interface DockerHost {
   address: pulumi.Output<string>;
   /** Folder on the host that holds `code/` and `data/`, absolute; there once this is known. */
   root: pulumi.Output<string>;
-  /** `uid:gid` of the person on the host. */
-  user: pulumi.Output<string>;
+  /** Who the person is in the host's containers. */
+  runsAs: pulumi.Output<RunsAs>;
   /** Home folder of the person on the host; undefined where that is not known. */
   home: pulumi.Output<string | undefined>;
   /** Platform of the host's images, e.g. `linux/amd64`. */

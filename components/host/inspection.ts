@@ -1,6 +1,6 @@
 /** Reading what `host-scripts/inspect.sh` says of a machine. Pure. */
 import { type GpuFindings, gpuInventory } from "./gpus.ts";
-import type { GpuInventory } from "./host.ts";
+import type { GpuInventory, RunsAs } from "./host.ts";
 import { type Existing, existing, MADE_BY_LABEL, OWNER_LABEL, STACK_LABEL } from "./owner.ts";
 import type { ExistingContainer, HostFacts, HostNeeds } from "./preflight.ts";
 import { howToFind } from "./ssh-failure.ts";
@@ -11,8 +11,8 @@ export interface Machine {
   id: string;
   /** Platform of its images, e.g. `linux/amd64`. */
   platform: string;
-  /** `uid:gid` of the person. */
-  user: string;
+  /** Who the person is in a container there. */
+  runsAs: RunsAs;
   /** Home folder of the person; undefined where that is not known. */
   home?: string;
   gpus: GpuInventory;
@@ -32,6 +32,8 @@ export interface DockerInfo {
   Runtimes?: Record<string, unknown> | null;
   DiscoveredDevices?: { ID?: string }[] | null;
   ServerErrors?: string[];
+  /** How it keeps containers apart, e.g. `name=rootless`. */
+  SecurityOptions?: string[] | null;
 }
 
 /** Something on the daemon, with the values of its labels; empty where it has no such label. */
@@ -51,6 +53,8 @@ interface ListedContainer extends Listed {
 /** The line that `inspect.sh` prints. */
 export interface Inspection {
   user: string;
+  /** Groups of the person whose files notebooks may use; see groups.sh. */
+  groups?: number[];
   /** Home folder of the person. */
   home?: string;
   /** Path of the person's login shell. */
@@ -111,14 +115,26 @@ export function dockerProblem({ docker, shell }: Inspection): { step: string; te
 export function machineOf(inspection: Inspection): Machine {
   const problem = dockerProblem(inspection);
   if (problem) throw new Error(problem.tell);
-  const { user, home, docker, driver, toolkitHook } = inspection;
-  const { ID = "", Architecture = "", Runtimes, DiscoveredDevices } = (docker as { info: DockerInfo }).info;
+  const { user, groups = [], home, docker, driver, toolkitHook } = inspection;
+  const { info } = docker as { info: DockerInfo };
+  const { ID = "", Architecture = "", Runtimes, DiscoveredDevices } = info;
   const gpus = gpuInventory({
     driver,
     toolkit: toolkitHook || "nvidia" in (Runtimes ?? {}),
     cdi: (DiscoveredDevices ?? []).some((device) => device.ID?.startsWith("nvidia.com/gpu")),
   });
-  return { id: ID, platform: `linux/${architecture(Architecture)}`, user, home, gpus };
+  const platform = `linux/${architecture(Architecture)}`;
+  return { id: ID, platform, runsAs: runsAs({ user, groups }, info), home, gpus };
+}
+
+/** Who a person is in a container, by how the daemon keeps containers apart. `user` is theirs on the host, `uid:gid`. */
+export function runsAs({ user, groups }: { user: string; groups: number[] }, info: DockerInfo): RunsAs {
+  const has = (option: string) => info.SecurityOptions?.some((each) => each.split(",").includes(option));
+  // The daemon is the person's own program there, its root the person, and every other id one that nobody has.
+  if (has("name=rootless")) return { user: "0:0", groups: [] };
+  const person = { user, groups: [...groups].sort((one, other) => one - other).map(String) };
+  // Every id would be one that nobody has. What a container is kept from by that, it is without capabilities as well.
+  return has("name=userns") ? { ...person, usernsMode: "host" } : person;
 }
 
 /** Docker's name for what the daemon's kernel calls its architecture. */

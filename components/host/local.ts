@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { accessSync, statfsSync, statSync } from "node:fs";
 import { createServer } from "node:net";
-import { homedir, userInfo } from "node:os";
+import { homedir } from "node:os";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -20,10 +20,11 @@ import {
   NVIDIA_LIST_ARGS,
   NVIDIA_SMI_ARGS,
 } from "./gpus.ts";
-import type { DockerHost, GpuInventory, HostRun, HostScriptArgs } from "./host.ts";
+import type { DockerHost, GpuInventory, HostRun, HostScriptArgs, RunsAs } from "./host.ts";
 import { lastLine, scriptCommand, scriptText } from "./host.ts";
-import { architecture, type DockerInfo, daemonFacts, type Machine } from "./inspection.ts";
+import { architecture, type DockerInfo, daemonFacts, type Machine, runsAs } from "./inspection.ts";
 import { existing, stackName } from "./owner.ts";
+import { userIds } from "./person.ts";
 import {
   type ExistingContainer,
   furtherFolders,
@@ -63,7 +64,7 @@ export class LocalHost extends pulumi.ComponentResource implements DockerHost {
   readonly id: pulumi.Output<string>;
   readonly address = pulumi.output("127.0.0.1");
   readonly root: pulumi.Output<string>;
-  readonly user: pulumi.Output<string>;
+  readonly runsAs: pulumi.Output<RunsAs>;
   readonly home: pulumi.Output<string | undefined>;
   readonly platform: pulumi.Output<string>;
   readonly gpus: pulumi.Output<GpuInventory>;
@@ -73,7 +74,7 @@ export class LocalHost extends pulumi.ComponentResource implements DockerHost {
   constructor(name: string, args: LocalHostArgs, opts?: pulumi.ComponentResourceOptions) {
     super("gpubox:host:LocalHost", name, {}, opts);
     this.id = pulumi.output(args.machine.id);
-    this.user = pulumi.output(args.machine.user);
+    this.runsAs = pulumi.output(args.machine.runsAs);
     this.home = pulumi.output(args.machine.home);
     this.platform = pulumi.output(args.machine.platform);
     this.gpus = pulumi.output(args.machine.gpus);
@@ -123,19 +124,19 @@ export async function inspectLocalMachine(needs: HostNeeds, root: string): Promi
   const daemon = ownDockerHost();
   const problem = elsewhere(daemon, "DOCKER_HOST", `Pulumi.${stackName(needs.stack)}.yaml`);
   if (problem) throw new pulumi.RunError(problem);
-  const { info, facts } = await lookAtLocalMachine(needs, root, daemon).catch((error: Error) => {
+  const looking = lookAtLocalMachine(needs, root, daemon).catch((error: Error) => {
     if (isDenied(error)) throw new pulumi.RunError(howToBeAllowed(daemon));
     throw new pulumi.RunError(
       `no Docker daemon answers on this machine (${error.message}); nothing was created. Run \`${npmLine("start", "-s", stackName(needs.stack))}\`, which installs or starts one, or start it yourself: \`sudo systemctl start docker\``,
     );
   });
+  const [{ info, facts }, groups] = await Promise.all([looking, sharedGroups(daemon)]);
   refuse("this machine", preflightProblems(needs, facts));
   for (const { problem } of checkoutChecks(needs, facts)) if (problem) pulumi.log.warn(problem);
-  const { uid, gid } = userInfo();
   return {
     id: info.ID,
     platform: `linux/${architecture(info.Architecture)}`,
-    user: `${uid}:${gid}`,
+    runsAs: runsAs({ user: userIds(), groups }, info),
     home: homedir(),
     gpus: facts.gpus,
   };
@@ -230,6 +231,24 @@ function existingContainer(info: Docker.ContainerInfo): ExistingContainer {
     status: info.Status,
     binds: info.Mounts.flatMap(({ Type, Source }) => (Type === "bind" ? [Source] : [])),
   };
+}
+
+/**
+ * Groups of the person whose files notebooks may use.
+ *
+ * @throws pulumi.RunError where they cannot be found out: containers made without them would take the place of those that run
+ */
+export async function sharedGroups(daemon: string): Promise<number[]> {
+  const script = `set -eu\n${scriptText("groups.sh")}\nshared_groups`;
+  const options = { env: { ...process.env, DOCKER_HOST: daemon }, timeout: PATIENCE };
+  try {
+    const { stdout } = await promisify(execFile)("/bin/sh", ["-c", script], options);
+    return stdout.split("\n").filter(Boolean).map(Number);
+  } catch {
+    throw new pulumi.RunError(
+      `this machine does not say which groups you are in: does \`id\` answer? Run the same again once it does; nothing was created`,
+    );
+  }
 }
 
 async function askDriver(): Promise<GpuFindings["driver"]> {

@@ -5,7 +5,8 @@
  * makes carries an owner, a value that only the stack's own state has. What was made before there were owners is told by being in
  * the state. Pure but for `madeBy`; stack-owner.ts has what takes the engine.
  */
-import { hostname, userInfo } from "node:os";
+import { hostname } from "node:os";
+import { userName } from "./person.ts";
 import { npmLine } from "./shell.ts";
 
 /** `<project>/<stack>`: which stack made it. */
@@ -162,16 +163,6 @@ export function madeBy(env: NodeJS.ProcessEnv = process.env): string {
   // An address may hold a login or options, which are nobody's business.
   const url = env.PULUMI_BACKEND_URL?.replace(/\?.*$/, "").replace(/\/\/[^/@]*@/, "//");
   return `${userName()}@${hostname()}${url ? `, state in ${url}` : ""}`;
-}
-
-/** The name of whoever runs this. */
-export function userName(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    // Whoever has no entry in /etc/passwd.
-    return `user ${process.getuid?.()}`;
-  }
 }
 
 /** `dev` of `gpubox/dev`, as labels have it. */

@@ -184,7 +184,7 @@ const REFUSED_BY_LOG = `grep -Eq ${shellLine([REFUSED])} "$log"`;
  * Scripts that wait and look, for TIMEOUT seconds at most, and change nothing that matters: where the connection is lost meanwhile, they are run
  * again from their beginning. Any other may have done half of what it is there for.
  */
-const MAY_RUN_AGAIN = ["wait-for-notebook.sh", "look-over-packages.sh", "prove-gpu.sh"];
+const MAY_RUN_AGAIN = ["wait-for-notebook.sh", "prove-folders.sh", "look-over-packages.sh", "prove-gpu.sh"];
 
 /** Shell line that runs a script, on its standard input with these parameters, on the machine. */
 export function scriptOnMachine(

@@ -35,6 +35,16 @@ export function explainSsh(connection: SshConnection, stderr: string): SshFailur
       ],
     };
   }
+  const nameless = first(/^No user exists for uid/);
+  if (nameless) {
+    return {
+      step: "ssh itself",
+      tell: [
+        nameless,
+        "ssh works for users alone that this machine has a name for: give yours an entry, `echo me:x:$(id -u):$(id -g)::$HOME:/bin/sh | sudo tee -a /etc/passwd`",
+      ],
+    };
+  }
   const noFolder = first(/^mkdir: /);
   if (noFolder) {
     return {

@@ -8,6 +8,7 @@ import {
   type HostRun,
   type HostScriptArgs,
   lastLine,
+  type RunsAs,
   selfContained,
 } from "./host.ts";
 import type { Machine } from "./inspection.ts";
@@ -53,7 +54,7 @@ export class SshHost extends pulumi.ComponentResource implements DockerHost {
   /** Its notebooks are on its loopback, which the tunnel brings here. */
   readonly address = pulumi.output("127.0.0.1");
   readonly root: pulumi.Output<string>;
-  readonly user: pulumi.Output<string>;
+  readonly runsAs: pulumi.Output<RunsAs>;
   readonly home: pulumi.Output<string | undefined>;
   readonly platform: pulumi.Output<string>;
   readonly gpus: pulumi.Output<GpuInventory>;
@@ -67,7 +68,7 @@ export class SshHost extends pulumi.ComponentResource implements DockerHost {
     const machine = pulumi.output(args.machine);
     this.#connection = pulumi.output(args.connection);
     this.id = machine.id;
-    this.user = machine.user;
+    this.runsAs = machine.runsAs;
     this.home = machine.apply(({ home }) => home);
     this.platform = machine.platform;
     this.gpus = machine.gpus;

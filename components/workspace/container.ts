@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import type * as docker from "@pulumi/docker";
 import type * as pulumi from "@pulumi/pulumi";
 import type { ImageConfig, NotebookConfig } from "../../config.ts";
+import type { RunsAs } from "../host/host.ts";
 import { MADE_BY_LABEL } from "../host/owner.ts";
 
 /** Home folder in every container; see the Dockerfile. One of an image that is pulled and runs as its own user has its own. */
@@ -134,20 +135,47 @@ export function unappliedLabel(
 }
 
 /**
- * What the container runs: what the image of `docker/` says itself. Our own command goes before the ENTRYPOINT of an image that is
- * pulled, or would be arguments of it; the provider cannot say "none". A command of the person's is such arguments, as in `docker run`.
+ * What the container runs: what the image of `docker/` says itself, which sets the umask too. Our own command goes before the
+ * ENTRYPOINT of an image that is pulled, or would be arguments of it; the provider cannot say "none". A command of the person's is
+ * such arguments, as in `docker run`.
  */
-export function startUp(image: ImageConfig): Pick<docker.ContainerArgs, "entrypoints" | "command"> {
+export function startUp(
+  image: ImageConfig,
+  { umask }: Pick<NotebookConfig, "umask">,
+): Pick<docker.ContainerArgs, "entrypoints" | "command"> {
   if (!("pull" in image)) return {};
   const { entrypoint, command } = image;
-  return entrypoint || command ? { entrypoints: entrypoint, command } : { entrypoints: pulledCommand };
+  const entrypoints = entrypoint ?? (command ? undefined : pulledCommand);
+  // The ENTRYPOINT that an image has itself is not known here; see `umaskProblems` in config.ts.
+  const masked =
+    umask === undefined || !entrypoints
+      ? entrypoints
+      : ["sh", "-c", 'umask "$0" && exec "$@"', umask, ...entrypoints];
+  return { entrypoints: masked, command };
 }
 
 /** Who runs in the container and what they may do: the person, without any capability. */
-export function identity(image: ImageConfig, user: pulumi.Input<string>): Partial<docker.ContainerArgs> {
+export function identity(image: ImageConfig, runsAs: pulumi.Output<RunsAs>): Partial<docker.ContainerArgs> {
   const securityOpts = ["no-new-privileges:true"];
   if (hasOwnUser(image)) return { securityOpts };
-  return { user, securityOpts, capabilities: { drops: ["ALL"] } };
+  return {
+    user: runsAs.user,
+    // None at all rather than an empty list: nothing changes for whoever has none.
+    groupAdds: runsAs.apply(({ groups }) => (groups.length > 0 ? groups : undefined)) as pulumi.Output<
+      string[]
+    >,
+    usernsMode: runsAs.apply(({ usernsMode }) => usernsMode) as pulumi.Output<string>,
+    securityOpts,
+    capabilities: { drops: ["ALL"] },
+  };
+}
+
+/** Folders in the container that whoever runs there must be able to write to, and those of which it is good to know. */
+export function foldersToProve(image: ImageConfig, { volumes }: Pick<NotebookConfig, "volumes">) {
+  return {
+    needed: ["/code", "/data", ...(hasOwnUser(image) ? [] : [HOME])],
+    further: volumes.filter(({ readOnly }) => !readOnly).map(({ target }) => target),
+  };
 }
 
 /** Environment of the container, as the provider takes it; a secret, as it holds the token. */
@@ -163,6 +191,7 @@ export function environment(
     ...("pull" in image && !hasOwnUser(image) ? { HOME } : {}),
     // Where nvidia is the daemon's default runtime, an image that asks for all GPUs would get them.
     ...(accelerator === "CPU" ? { NVIDIA_VISIBLE_DEVICES: "void" } : {}),
+    ...(notebook.umask === undefined ? {} : { GPUBOX_UMASK: notebook.umask }),
     JUPYTER_PORT: String(notebook.port),
     JUPYTER_TOKEN: token,
   };

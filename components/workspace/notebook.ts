@@ -11,6 +11,7 @@ import {
   binds,
   constants,
   environment,
+  foldersToProve,
   HOME,
   homeVolume,
   identity,
@@ -60,6 +61,9 @@ export interface NotebookInfo {
 /** How long Jupyter may take to answer once its container has started, in seconds. */
 const START_TIMEOUT = 180;
 
+/** How long a file in each folder may take, in seconds: disks of other machines are waited for. */
+const WRITE_TIMEOUT = 60;
+
 /** How long the first matrices may take on a GPU, in seconds: PyTorch is read from the disk, and the driver wakes up. */
 const PROOF_TIMEOUT = 180;
 
@@ -68,7 +72,7 @@ const PACKAGES_TIMEOUT = 60;
 
 /** One Jupyter server in a container, with the GPUs, the port and the folders it was given. */
 export class Notebook extends pulumi.ComponentResource {
-  /** Known once Jupyter answers and the GPU, where there is one, has computed something; a secret. */
+  /** Known once Jupyter answers, its folders can be written to, and the GPU, where there is one, has computed something; a secret. */
   readonly info: pulumi.Output<NotebookInfo>;
   /** What it computes on: "CPU", or its GPUs. */
   readonly accelerator: pulumi.Output<string>;
@@ -145,11 +149,11 @@ export class Notebook extends pulumi.ComponentResource {
       `${name}-container`,
       {
         ...constants,
-        ...identity(imageConfig, host.user),
+        ...identity(imageConfig, host.runsAs),
         name: notebook.name,
         hostname: notebook.name,
         image: image.id,
-        ...startUp(imageConfig),
+        ...startUp(imageConfig, notebook),
         workingDir: "/code",
         envs: pulumi.secret(
           pulumi
@@ -184,6 +188,22 @@ export class Notebook extends pulumi.ComponentResource {
         triggers: [container.id],
       },
       { parent: this },
+    );
+
+    const folders = foldersToProve(imageConfig, notebook);
+    const writable = host.run(
+      `${name}-folders`,
+      {
+        script: "prove-folders.sh",
+        environment: {
+          CONTAINER: notebook.name,
+          FOLDERS: folders.needed.join("\n"),
+          VOLUMES: folders.further.join("\n"),
+          TIMEOUT: String(WRITE_TIMEOUT),
+        },
+        triggers: [container.id],
+      },
+      { parent: this, dependsOn: [ready.resource] },
     );
 
     const packages =
@@ -228,9 +248,8 @@ export class Notebook extends pulumi.ComponentResource {
           host.address,
           host.dockerCommand(`exec -it ${notebook.name} bash`),
           host.dockerCommand(`logs -f ${notebook.name}`),
-          ready.result,
-          packages.result,
-          proof.result,
+          // Not before all of this is seen.
+          pulumi.all([ready.result, writable.result, packages.result, proof.result]),
         ])
         .apply(([accelerator, secret, hostAddress, shell, logs]) => ({
           name: notebook.name,

@@ -2,6 +2,8 @@
 import { randomBytes } from "node:crypto";
 import {
   appendFileSync,
+  chmodSync,
+  chownSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -17,13 +19,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseDocument } from "yaml";
-import { type Daemon, startDaemon } from "../support/daemon.ts";
+import { type Daemon, laneFolder, startDaemon } from "../support/daemon.ts";
 import { execute, status } from "../support/jupyter.ts";
+import { enlist } from "../support/people.ts";
 import { createPerson, type Outcome, type Person } from "../support/person.ts";
 import { processes } from "../support/processes.ts";
 import { describeWithDaemon } from "../support/requirements.ts";
 
 const UID = 1000;
+const LAB = 4000;
 const LABEL = "gpubox.stack=gpubox/dev";
 /** Made anew: the person's checkout holds this file. */
 const CANARY = `canary-${randomBytes(8).toString("hex")}`;
@@ -55,12 +59,31 @@ describeWithDaemon("a stack on this machine", () => {
 
   beforeAll(async () => {
     daemon = await startDaemon({ group: String(UID) });
+    // One group that the person shares files in, and one that gives power over the machine, made by hand.
+    await enlist(laneFolder(), UID, { lab: LAB, docker: 4001 });
     person = await createPerson({ daemon, uid: UID });
+    for (const [name, gid] of [
+      ["shared", LAB],
+      ["closed", 4001],
+    ] as const) {
+      mkdirSync(join(person.home, name));
+      chownSync(join(person.home, name), 0, gid);
+      chmodSync(join(person.home, name), 0o2775);
+    }
     person.configure({
       image: { target: "lab" },
       notebooks: [
         { name: "container1", gpus: "none", environment: { COLOUR: "blue" } },
-        { name: "container2", gpus: "none", port: 8889 },
+        {
+          name: "container2",
+          gpus: "none",
+          port: 8889,
+          umask: "002",
+          volumes: ["shared", "closed"].map((name) => ({
+            source: join(person.home, name),
+            target: `/${name}`,
+          })),
+        },
       ],
     });
     // Makes the stack, which has the key that the configuration's secrets are encrypted with. As a person does whose files are
@@ -266,6 +289,61 @@ describeWithDaemon("a stack on this machine", () => {
     expect(readdirSync(kept)).toEqual(["lock"]);
     expect(readFileSync(join(kept, "lock"), "utf8")).toBe("mine");
     expect(statSync(kept)).toMatchObject({ ino: before.ino, mode: before.mode });
+  });
+
+  it("shares files with the person's groups, and with none that gives power over the machine", async () => {
+    const shared = join(person.home, "shared");
+    const { HostConfig } = await container("container2");
+    expect(HostConfig.GroupAdd).toEqual([String(LAB)]);
+    const { stdout: second } = await person.npm("url", "container2");
+    const made = await execute(
+      second,
+      "import os\nopen('/shared/by-code', 'w').write('x')\nos.mkdir('/shared/folder')\nprint(os.access('/closed', os.W_OK))",
+    );
+    expect(made).toEqual({ output: "False\n", error: undefined });
+    const shell = "touch /shared/by-shell && groups";
+    expect((await docker("exec", "container2", "bash", "-ic", shell)).stdout).toMatch(/^jupyter group4000$/m);
+    const about = (name: string) => {
+      const { uid, gid, mode } = statSync(join(shared, name));
+      return [uid, gid, (mode & 0o7777).toString(8)];
+    };
+    expect(about("by-code")).toEqual([UID, LAB, "664"]);
+    expect(about("by-shell")).toEqual([UID, LAB, "664"]);
+    expect(about("folder")).toEqual([UID, LAB, "2775"]);
+    // Without a umask of its own: as always.
+    expect((await docker("exec", "container1", "bash", "-ic", "umask")).stdout).toMatch(/^0022$/m);
+    // The run said which folder cannot be written to, and went on.
+    expect(first.all).toContain("/closed cannot be written from container2: Permission denied");
+    expect(first.all).not.toContain("/shared cannot be written");
+  });
+
+  it("is not ready as long as its files could not be saved, and says the command that mends it", async () => {
+    const volume = "gpubox-dev-container2-home";
+    const give = (owner: string) => [
+      "run",
+      "--rm",
+      "--user",
+      "0",
+      "--entrypoint",
+      "sh",
+      "-v",
+      `${volume}:/v`,
+      "gpubox-dev",
+      "-c",
+      `chown ${owner} /v && chmod 755 /v`,
+    ];
+    expect((await docker(...give("7:7"))).exitCode).toBe(0);
+    const restart = () => person.npm("start", "--yes", "--replace", "**container2-container");
+    const refused = await restart();
+    expect(refused.exitCode, refused.all).not.toBe(0);
+    expect(refused.all).toContain("/home/jupyter cannot be written from container2: Permission denied");
+    expect(refused.all).toMatch(
+      /it runs as uid 1000 in the groups 1000 4000; there \/home\/jupyter is drwxr-xr-x of 7:7/,
+    );
+    const [command] = /docker run --rm --user 0 .*/.exec(refused.all) ?? [];
+    expect((await person.sh(command as string)).exitCode, command).toBe(0);
+    const mended = await person.npm("start");
+    expect(mended.exitCode, mended.all).toBe(0);
   });
 
   it("gives its containers what the README says", async () => {

@@ -28,6 +28,7 @@ const binding = ({ NetworkSettings }: Inspected) =>
   );
 const mounts = ({ Mounts }: Inspected) =>
   Mounts.filter(({ Destination }) => Destination === "/models").map(({ Source, RW }) => [Source, RW]);
+const umask = ({ Config }: Inspected) => Config.Env.filter((each) => each.startsWith("GPUBOX_UMASK="));
 const color = ({ Config }: Inspected) => Config.Env.filter((each) => each.startsWith("COLOR="));
 
 const ROWS: Record<string, Row> = {
@@ -63,6 +64,11 @@ const ROWS: Record<string, Row> = {
     ],
     seen: mounts,
     expected: (folder) => [[], [[folder("one"), true]], [[folder("two"), false]]],
+  },
+  umask: {
+    values: () => ["002", "077"],
+    seen: umask,
+    expected: () => [[], ["GPUBOX_UMASK=002"], ["GPUBOX_UMASK=077"]],
   },
   environment: {
     values: () => [{ COLOR: "blue" }, { COLOR: "red" }],

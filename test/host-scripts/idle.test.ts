@@ -9,6 +9,7 @@ import {
   lacks,
   missingPrograms,
   pathWith,
+  pretend,
   removeFolder,
   runScript,
   temporaryPath,
@@ -87,8 +88,7 @@ describe.skipIf(skipped)("idle-check.py", () => {
     process_("1", "/sbin/init");
   });
 
-  const program = (name: string, text: string) =>
-    writeFileSync(join(pathWith(join(at, "bin"), "python3"), name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+  const program = (name: string, text: string) => pretend(pathWith(join(at, "bin"), "python3"), name, text);
   const container = (to = port) =>
     writeFileSync(
       join(at, "inspect.json"),

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { chmodSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, readdirSync, statSync, symlinkSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
@@ -9,6 +9,7 @@ import {
   lacks,
   missingPrograms,
   pathWith,
+  pretend,
   removeFolder,
   runScript,
   temporaryPath,
@@ -39,7 +40,7 @@ describe.each(["dash", "bash --posix"])("inspect.sh by %s", (command) => {
   ): Promise<Inspection> {
     const path = pathWith(join(scratch, `${shell[0]}-${count++}`), "");
     for (const [name, body] of Object.entries(programs)) {
-      writeFileSync(join(path, name), `#!/bin/sh\n${body}\n`, { mode: 0o755 });
+      pretend(path, name, body);
     }
     const environment = {
       HOME: join(scratch, `a "home"`),
@@ -64,7 +65,7 @@ describe.each(["dash", "bash --posix"])("inspect.sh by %s", (command) => {
     expect(machineOf(found)).toMatchObject({
       id: "D1",
       platform: "linux/amd64",
-      user: `${process.getuid?.()}:${process.getgid?.()}`,
+      runsAs: { user: `${process.getuid?.()}:${process.getgid?.()}` },
       home: join(scratch, `a "home"`),
       gpus: { runtime: "nvidia", gpus: [{ index: 0, uuid: "GPU-1", name: "NVIDIA L4", memory: 23034 }] },
     });
@@ -124,6 +125,60 @@ describe.each(["dash", "bash --posix"])("inspect.sh by %s", (command) => {
       expect(found.folders?.missing).toEqual(["/code", "/data"]);
     },
   );
+
+  it.skipIf(skip)(
+    "finds the groups that share files, and none that gives power over the machine",
+    async () => {
+      const groups = {
+        // Of the system, whatever they are called.
+        0: "root",
+        4: "adm",
+        27: "sudo",
+        900: "lab-printers",
+        // Where everybody is.
+        100: "users",
+        // Made by hand.
+        1001: "docker",
+        1002: "wheel",
+        1003: "libvirt",
+        // The person's own, and one that has no name here.
+        1000: "ada",
+        4000: "lab",
+        30000: "domain users",
+        700000001: undefined,
+        // What the kernel shows where it knows none.
+        65534: "nogroup",
+      };
+      const database = Object.entries(groups).flatMap(([gid, name]) => (name ? [`${name}:x:${gid}:`] : []));
+      // The login has others: it began before the person joined the lab, and by `newgrp`.
+      const id = `case $* in '-un') echo ada ;; '-G ada') echo 4000 ${Object.keys(groups).join(" ")} ;; '-g ada') echo 1000 ;; -u) echo 1000 ;; *) echo 4000 1001 5000 ;; esac`;
+      const getent = `printf '%s\\n' ${database.map((line) => `'${line}'`).join(" ")}; exit 2`;
+      expect((await inspect({ id, getent })).groups).toEqual([100, 4000, 30000, 700000001]);
+    },
+  );
+
+  it.skipIf(skip)("finds the groups of whoever has no name", async () => {
+    const id =
+      "case $1 in -un) echo 4242; exit 1 ;; -u) echo 4242 ;; -g) echo 4242 ;; *) echo 5001 4242 5000 ;; esac";
+    expect((await inspect({ id, getent: "exit 2" })).groups).toEqual([5000, 5001]);
+  });
+
+  it.skipIf(skip)("gives no group that owns the socket of the daemon, whatever it is called", async () => {
+    const socket = join(scratch, `${shell[0]}.sock`);
+    const server = createServer().listen(socket);
+    await once(server, "listening");
+    const gid = statSync(socket).gid;
+    const id = `case $* in -un) echo ada ;; '-G ada') echo 4000 5000 ;; *) echo 1000 ;; esac`;
+    // Where we may not give it away, it is known by the group that it has.
+    const owner = process.getuid?.() === 0 ? 5000 : gid;
+    if (owner !== gid) chownSync(socket, 0, owner);
+    const found = await inspect(
+      { id, getent: `echo people:x:${owner}:` },
+      { DOCKER_HOST: `unix://${socket}` },
+    );
+    server.close();
+    expect(found.groups).toEqual([4000, 5000].filter((each) => each !== owner));
+  });
 
   it.skipIf(skip)("finds that there is nothing", async () => {
     const found = await inspect({});

@@ -25,6 +25,7 @@ import {
   lacks,
   missingPrograms,
   pathWith,
+  pretend,
   removeFolder,
   runScript,
   temporaryPath,
@@ -79,7 +80,7 @@ beforeEach(() => {
 /** Puts a program of the test's own before the host's: it may do what a notebook does at that very moment. */
 const program = (name: string, text: string) => {
   rmSync(join(bin, name), { force: true });
-  writeFileSync(join(bin, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+  pretend(bin, name, text);
 };
 /** The program itself, as a word of a shell. */
 const real = (name: string) => `'${findProgram(name)}'`;

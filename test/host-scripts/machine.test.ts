@@ -7,6 +7,7 @@ import {
   lacks,
   missingPrograms,
   pathWith,
+  pretend,
   removeFolder,
   runScript,
   startScript,
@@ -31,7 +32,7 @@ function path(fakes: Record<string, string>, names = ""): string {
   for (const [name, text] of Object.entries(fakes)) {
     // In the place of the real one, not through the link to it.
     rmSync(join(bin, name), { force: true });
-    writeFileSync(join(bin, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+    pretend(bin, name, text);
   }
   return bin;
 }

@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { pathWith, removeFolder, runScript, temporaryPath } from "../support/host-script.ts";
+import { pathWith, pretend, removeFolder, runScript, temporaryPath } from "../support/host-script.ts";
 
 const folder = temporaryPath();
 beforeAll(() => mkdirSync(folder, { recursive: true }));
@@ -32,8 +32,7 @@ async function prove(torch: string | undefined, { programs = "python3", more = {
   const packages = join(at, "packages");
   mkdirSync(packages);
   if (torch !== undefined) writeFileSync(join(packages, "torch.py"), torch);
-  const program = (name: string, text: string) =>
-    writeFileSync(join(bin, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+  const program = (name: string, text: string) => pretend(bin, name, text);
   program(
     "docker",
     docker || `[ "$1 $2 $3" = 'exec -i container1' ] || exit 9\nshift 3\nPYTHONPATH=${packages} exec "$@"`,

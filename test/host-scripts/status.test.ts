@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readUsage } from "../../cli/usage.ts";
-import { pathWith, removeFolder, runScript, temporaryPath } from "../support/host-script.ts";
+import { pathWith, pretend, removeFolder, runScript, temporaryPath } from "../support/host-script.ts";
 
 const folder = temporaryPath();
 const tokens: (string | undefined)[] = [];
@@ -41,7 +41,7 @@ async function look(programs: Record<string, string>, more: Record<string, strin
   for (const [name, text] of Object.entries(programs)) {
     // What is there is a link to the machine's own program.
     rmSync(join(bin, name), { force: true });
-    writeFileSync(join(bin, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+    pretend(bin, name, text);
   }
   const environment = { ROOT: join(folder, "root"), CONTAINERS: "container1 gone1", ...more };
   return await runScript("status.sh", environment, { path: bin });

@@ -1,7 +1,15 @@
 /** Runs the scripts of `host-scripts/` as a host does: as text on standard input, with their parameters in the environment. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type HostScript, scriptCommand, scriptText } from "../../components/host/host.ts";
@@ -124,6 +132,15 @@ export function pathWith(folder: string, names: string): string {
     if (program !== undefined && !existsSync(join(folder, name))) symlinkSync(program, join(folder, name));
   }
   return folder;
+}
+
+/**
+ * Puts a program of a test's own into such a folder, with the text of its script. A link there leads to the machine's own program,
+ * which would be written to in its place.
+ */
+export function pretend(folder: string, name: string, text: string): void {
+  rmSync(join(folder, name), { force: true });
+  writeFileSync(join(folder, name), `#!/bin/sh\n${text}\n`, { mode: 0o755, flag: "wx" });
 }
 
 /**

@@ -47,7 +47,7 @@ export interface Person {
 
 /** Who a person is. */
 export interface PersonOptions {
-  daemon: Daemon;
+  daemon: Pick<Daemon, "host">;
   /** Their DOCKER_HOST; the daemon's address by default. */
   dockerHost?: string;
   /** Their uid and gid. */

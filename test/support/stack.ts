@@ -1,6 +1,6 @@
 /** A whole stack against the recorder: what `index.ts` does, on a host that needs no machine. */
 import type * as pulumi from "@pulumi/pulumi";
-import type { DockerHost, GpuInventory } from "../../components/host/host.ts";
+import type { DockerHost, GpuInventory, RunsAs } from "../../components/host/host.ts";
 import { LocalHost } from "../../components/host/local.ts";
 import type { RegistryAuth } from "../../components/host/registry-login.ts";
 import { SshHost } from "../../components/host/ssh.ts";
@@ -24,14 +24,27 @@ export const TWO_GPUS: GpuInventory = {
   problem: undefined,
 };
 
+/** What a host has beside its GPUs. */
+interface More {
+  login?: RegistryAuth;
+  runsAs?: RunsAs;
+}
+
 /** The kinds of host there are, each made without a machine. */
 export const HOSTS: Record<
   string,
-  (root: string, gpus: GpuInventory, registryAuth?: RegistryAuth) => DockerHost & pulumi.ComponentResource
+  (root: string, gpus: GpuInventory, more?: More) => DockerHost & pulumi.ComponentResource
 > = {
-  local: (root, gpus, registryAuth) => new LocalHost("local", { root, registryAuth, machine: machine(gpus) }),
-  ssh: (root, gpus, registryAuth) =>
-    new SshHost("ssh", { connection: SSH, root, registryAuth, stack: "gpubox/dev", machine: machine(gpus) }),
+  local: (root, gpus, { login, runsAs } = {}) =>
+    new LocalHost("local", { root, registryAuth: login, machine: machine(gpus, runsAs) }),
+  ssh: (root, gpus, { login } = {}) =>
+    new SshHost("ssh", {
+      connection: SSH,
+      root,
+      registryAuth: login,
+      stack: "gpubox/dev",
+      machine: machine(gpus),
+    }),
   // Its GPUs are found out by a script on it, which finds none here.
   aws: (root) => awsHost({ root, stack: "gpubox/dev" }),
 };
@@ -44,26 +57,23 @@ export const SSH: SshConnection = {
   hostKey: `ssh-ed25519 AAAA${"C".repeat(64)}`,
 };
 
-const machine = (gpus: GpuInventory) => ({
+const ADA: RunsAs = { user: "1000:1000", groups: [] };
+
+const machine = (gpus: GpuInventory, runsAs = ADA) => ({
   id: "daemon-1",
   platform: "linux/amd64",
-  user: "1000:1000",
+  runsAs,
   home: "/srv/people/ada",
   gpus,
 });
 
 /** Records the stack that a configuration declares on a host, and its outputs. */
-export function recordStack(
-  raw: Record<string, unknown>,
-  gpus = NO_GPU,
-  kind = "local",
-  login?: RegistryAuth,
-) {
+export function recordStack(raw: Record<string, unknown>, gpus = NO_GPU, kind = "local", more?: More) {
   return record(async () => {
     const { host: _, root, ...config } = parseConfig(raw, "dev");
     const makeHost = HOSTS[kind] as (typeof HOSTS)[string];
     const workspace = new Workspace("workspace", {
-      host: makeHost(root, gpus, login),
+      host: makeHost(root, gpus, more),
       stack: "gpubox/dev",
       madeBy: "ada@desk",
       requirements: requirementsOf(config.image, "dev"),

@@ -224,6 +224,11 @@ describe("refusals", () => {
       "gpubox:image: cannot be pulled and built",
     ],
     [
+      "a umask before an ENTRYPOINT that is not known",
+      { image: { pull: "x", command: ["y"] }, notebooks: [{ name: "nb", umask: "002" }] },
+      "gpubox:notebooks[0].umask: cannot be set for the ENTRYPOINT of an image that is pulled",
+    ],
+    [
       "packages of an image to pull",
       { image: { pull: "x", packages: ["timm"] } },
       "gpubox:image: cannot be pulled and built: leave out `pull`, or `target`, `args`, `packages`, `apt` and `requirements`",
@@ -341,6 +346,16 @@ describe("refusals", () => {
       notebook({ environment: { JUPYTER_TOKEN: "t" } }),
       "gpubox:notebooks[0].environment.JUPYTER_TOKEN: is set by gpubox itself",
     ],
+    [
+      "a umask as a variable",
+      notebook({ environment: { GPUBOX_UMASK: "002" } }),
+      "gpubox:notebooks[0].environment.GPUBOX_UMASK: is set by gpubox itself",
+    ],
+    ...[2, "2", "702", "028", "u=rwx"].map((umask): [string, Record<string, unknown>, string] => [
+      `the umask ${JSON.stringify(umask)}`,
+      notebook({ umask }),
+      'gpubox:notebooks[0].umask: must be three octal digits in quotes that begin with 0, like "002"',
+    ]),
     [
       "a folder that leads out",
       { data: [{ url: "http://x/y.zip", sha256, folder: "../x" }] },

@@ -54,12 +54,20 @@ describe("Dockerfile", () => {
     expect(set).not.toMatch(/TOKEN/);
   });
 
+  it("makes root the owner of our own files, where ids are remapped as well", () => {
+    const start = instructions.findIndex((line) => line.endsWith(" AS files"));
+    const copies = instructions.slice(start + 1).filter((line) => /^COPY (?!--from=)/.test(line));
+    expect(copies.length).toBeGreaterThan(0);
+    for (const line of copies) expect(line).toMatch(/^COPY --chown=0:0 /);
+  });
+
   it("copies only what .dockerignore lets through", () => {
     const allowed = read(".dockerignore").split("\n");
     expect(allowed).toContain("*");
     const sources = instructions
       .filter((line) => line.startsWith("COPY ") && !line.includes("--from="))
-      .flatMap((line) => line.split(/\s+/).slice(1, -1));
+      .flatMap((line) => line.split(/\s+/).slice(1, -1))
+      .filter((word) => !word.startsWith("--"));
     expect(sources.length).toBeGreaterThan(0);
     for (const source of sources) {
       const pattern = source.replace(/^requirements.*\.txt$/, "requirements*.txt");

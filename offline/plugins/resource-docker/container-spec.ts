@@ -38,6 +38,7 @@ export interface ContainerInputs {
   capabilities?: { adds?: string[]; drops?: string[] };
   securityOpts?: string[];
   groupAdds?: string[];
+  usernsMode?: string;
   logDriver?: string;
   logOpts?: Record<string, string>;
   healthcheck?: Healthcheck;
@@ -139,6 +140,7 @@ export function containerSpec(inputs: ContainerInputs): Docker.ContainerCreateOp
       CapDrop: inputs.capabilities?.drops?.map(capability),
       SecurityOpt: inputs.securityOpts,
       GroupAdd: inputs.groupAdds,
+      UsernsMode: inputs.usernsMode,
       LogConfig: { Type: inputs.logDriver ?? "", Config: inputs.logOpts ?? {} },
       RestartPolicy: { Name: inputs.restart, MaximumRetryCount: 0 },
       AutoRemove: inputs.rm,

@@ -38,6 +38,7 @@ export function containerState(found: Docker.ContainerInspectInfo, before: Prope
     networkMode: host.NetworkMode,
     ipcMode: host.IpcMode,
     groupAdds: host.GroupAdd ?? [],
+    usernsMode: host.UsernsMode ?? "",
     stopSignal: config.StopSignal,
     stopTimeout: config.StopTimeout,
     bridge: network.Bridge,

@@ -97,6 +97,7 @@ export const containerTable = {
   capabilities: block({ adds: textSet(replaces), drops: textSet(replaces) }, { ...replaces, set: true }),
   securityOpts: textSet(computed),
   groupAdds: textSet(replaces),
+  usernsMode: text(replaces, /^(host)?$/),
 
   logDriver: text(computed),
   logOpts: map(replaces),

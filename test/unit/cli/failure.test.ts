@@ -197,6 +197,32 @@ describe("a command", () => {
     expect(stderr).not.toMatch(STACK);
   });
 
+  it.skipIf(lacks(process.getuid?.() !== 0, "to be somebody without a name takes root"))(
+    "serves somebody without a name, and asks whoever has no home either for one",
+    async () => {
+      // Root's rights on files are for the checkout and the test's folder.
+      const who = ["--reuid=4242", "--regid=4242", "--clear-groups", "--inh-caps=+dac_override"];
+      const nameless = (env: Record<string, string | undefined>, ...args: string[]) =>
+        execa("setpriv", [...who, "--ambient-caps=+dac_override", ...args], { env, reject: false });
+      const { exitCode, stderr } = await nameless({ HOME: undefined }, process.execPath, GPUBOX, "status");
+      expect({ exitCode, stderr }).toEqual({
+        exitCode: 1,
+        stderr:
+          "gpubox: HOME is not set, and this machine knows no home folder of user 4242: run `export HOME=FOLDER` with a folder of yours, and the same again",
+      });
+      const lock = join(folder, "lock");
+      const program = `
+        const { holdStack } = await import(${JSON.stringify(join(ROOT, "cli/run-lock.ts"))});
+        const { userIds } = await import(${JSON.stringify(join(ROOT, "components/host/person.ts"))});
+        holdStack(${JSON.stringify(lock)});
+        process.stdout.write(userIds() + readFileSync(${JSON.stringify(lock)}, "utf8"));`;
+      const imports = 'import { readFileSync } from "node:fs";';
+      const held = await nameless({}, process.execPath, "--input-type=module", "-e", imports + program);
+      expect(held.stderr).not.toMatch(STACK);
+      expect(held.stdout).toMatch(/^4242:4242\{.*"username":"user 4242"/);
+    },
+  );
+
   it("is told which file of its own is missing", async () => {
     const checkout = join(folder, "checkout");
     mkdirSync(checkout);

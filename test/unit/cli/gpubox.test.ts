@@ -30,12 +30,12 @@ afterEach(() => rmSync(folder, { recursive: true }));
 
 describe("the first stage", () => {
   it("runs on old Nodes: no syntax that they cannot read, nothing to install", () => {
-    for (const file of ["gpubox.mjs", "lock.mjs", "private.mjs", "failure.mjs"]) {
+    for (const file of ["gpubox.mjs", "lock.mjs", "private.mjs", "failure.mjs", "home.mjs"]) {
       const imports = [...readFileSync(join(root, "cli", file), "utf8").matchAll(/ from "([^"]+)"/g)];
       expect(
         imports
           .map(([, name]) => name)
-          .filter((name) => !/^(node:|\.\/(lock|private|failure)\.mjs$)/.test(name ?? "")),
+          .filter((name) => !/^(node:|\.\/(lock|private|failure|home)\.mjs$)/.test(name ?? "")),
       ).toEqual([]);
     }
   });

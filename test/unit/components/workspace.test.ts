@@ -1,4 +1,6 @@
+import { execFileSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
+import type { RunsAs } from "../../../components/host/host.ts";
 import { constants, unappliedLabel } from "../../../components/workspace/container.ts";
 import { mountsOf } from "../../../components/workspace/notebook.ts";
 import { type NotebookConfig, parseConfig } from "../../../config.ts";
@@ -26,6 +28,7 @@ describe("the tree", () => {
       `code-fastai > code-fastai-checkout ${COMMAND}`,
       `code-fastai > code-fastai-retire ${COMMAND}`,
       `container1 > container1-container ${CONTAINER}`,
+      `container1 > container1-folders ${COMMAND}`,
       `container1 > container1-gpu ${COMMAND}`,
       "container1 > container1-home docker:index/volume:Volume",
       `container1 > container1-home-removal ${COMMAND}`,
@@ -185,6 +188,61 @@ describe("a notebook's container", () => {
     const { value } = unappliedLabel([], {});
     expect(unappliedLabel([], {}, { ...constants, tmpfs: {} }).value).not.toBe(value);
     expect(unappliedLabel([], {}, { ...constants }).value).toBe(value);
+  });
+
+  it("runs as the person in their groups, and where ids are not theirs, with theirs", async () => {
+    const inputs = async (runsAs: RunsAs, raw: object = {}) =>
+      only((await recordStack({ ...raw }, undefined, "local", { runsAs })).resources, CONTAINER).inputs;
+    const shared = await inputs({ user: "1000:1000", groups: ["100", "4000"] });
+    expect(shared).toMatchObject({ user: "1000:1000", groupAdds: ["100", "4000"] });
+    expect(await inputs({ user: "0:0", groups: [] })).toMatchObject({
+      user: "0:0",
+      capabilities: { drops: ["ALL"] },
+      securityOpts: ["no-new-privileges:true"],
+    });
+    const remapped: RunsAs = { user: "1000:1000", groups: ["4000"], usernsMode: "host" };
+    expect(await inputs(remapped)).toMatchObject({ usernsMode: "host", capabilities: { drops: ["ALL"] } });
+    // Its own user may be root: that one stays apart from the host's.
+    const own = await inputs(remapped, { image: { pull: "example.org/nb:1", user: "image" } });
+    expect([own.user, own.groupAdds, own.usernsMode]).toEqual([undefined, undefined, undefined]);
+    // Whoever has none of it has the container of before.
+    const plain = await inputs({ user: "1000:1000", groups: [] });
+    expect(Object.keys(plain)).not.toEqual(expect.arrayContaining(["groupAdds"]));
+    expect(Object.keys(plain)).not.toEqual(expect.arrayContaining(["usernsMode"]));
+  });
+
+  it("has the umask that was asked for, in an image that knows nothing of it as well", async () => {
+    const envs = (inputs: Recorded["inputs"]) =>
+      (inputs.envs as string[]).filter((each) => each.startsWith("GPUBOX_"));
+    const own = await containerOf(notebooks({ name: "nb", umask: "002" }));
+    expect([envs(own.inputs), own.inputs.command]).toEqual([["GPUBOX_UMASK=002"], undefined]);
+    expect(envs((await containerOf({})).inputs)).toEqual([]);
+    const image = { pull: "example.org/nb:1", entrypoint: ["start.sh", "a b"], command: ["c"] };
+    const pulled = await containerOf({ image, ...notebooks({ name: "nb", umask: "002" }) });
+    const [file, ...words] = pulled.inputs.entrypoints as [string, ...string[]];
+    const started = execFileSync(file, [...words.slice(0, 3), "sh", "-c", "umask"]);
+    expect(started.toString()).toBe("0002\n");
+    expect([...words.slice(3), pulled.inputs.command]).toEqual([...image.entrypoint, image.command]);
+    expect((await containerOf({ image })).inputs).toMatchObject({
+      entrypoints: image.entrypoint,
+      command: image.command,
+    });
+  });
+
+  it("is tried whether it can write, where it must and where it may", async () => {
+    const volumes = [
+      { source: "/srv/models", target: "/models" },
+      { source: "/srv/sets", target: "/sets", readOnly: true },
+    ];
+    const tried = async (raw: object) => {
+      const { resources } = await recordStack({ ...raw, ...notebooks({ name: "nb", volumes }) });
+      const { inputs, dependsOn } = only(resources, COMMAND, "nb-folders");
+      expect(inputs.triggers).toEqual(["daemon-1", "nb-container-id"]);
+      expect(dependsOn).toContain("nb-ready");
+      return [inputs.environment.CONTAINER, inputs.environment.FOLDERS, inputs.environment.VOLUMES];
+    };
+    expect(await tried({})).toEqual(["nb", "/code\n/data\n/home/jupyter", "/models"]);
+    expect(await tried({ image: "example.org/nb:1" })).toEqual(["nb", "/code\n/data", "/models"]);
   });
 
   it("is waited for again whenever it is another one", async () => {

@@ -36,7 +36,27 @@ const needs = (address = "127.0.0.1", port = 8888): HostNeeds => ({
 
 describe("a machine", () => {
   it("is its daemon's identity and platform, and the person's ids", () => {
-    expect(machineOf(inspection())).toMatchObject({ id: "abc", platform: "linux/arm64", user: "1000:1001" });
+    expect(machineOf(inspection())).toMatchObject({
+      id: "abc",
+      platform: "linux/arm64",
+      runsAs: { user: "1000:1001" },
+    });
+  });
+
+  it("has the person run as they are, in their groups, in an order that never changes", () => {
+    const found = (groups?: number[]) => machineOf(inspection({}, { groups })).runsAs;
+    expect(found([30000, 100, 4000])).toEqual({ user: "1000:1001", groups: ["100", "4000", "30000"] });
+    // What an earlier version found on a machine says nothing of groups.
+    expect(found(undefined)).toEqual({ user: "1000:1001", groups: [] });
+  });
+
+  it("has the person run as root where root is nobody but them, and with their own ids where containers have others", () => {
+    const found = (...SecurityOptions: string[]) =>
+      machineOf(inspection({ info: { ID: "abc", SecurityOptions } }, { groups: [4000] })).runsAs;
+    const usual = { user: "1000:1001", groups: ["4000"] };
+    expect(found("name=seccomp,profile=default", "name=cgroupns")).toEqual(usual);
+    expect(found("name=seccomp,profile=default", "name=rootless")).toEqual({ user: "0:0", groups: [] });
+    expect(found("name=userns")).toEqual({ ...usual, usernsMode: "host" });
   });
 
   it("hands out GPUs by the runtime, the hook or CDI", () => {

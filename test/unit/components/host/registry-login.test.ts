@@ -89,7 +89,7 @@ describe("the login that an image is pulled with", () => {
     const registryAuth = { address: "ghcr.io", username: "ada", password: "canary" };
     for (const kind of ["local", "ssh"]) {
       const given = async (login?: typeof registryAuth) =>
-        only((await recordStack({}, undefined, kind, login)).resources, "pulumi:providers:docker");
+        only((await recordStack({}, undefined, kind, { login })).resources, "pulumi:providers:docker");
       const { inputs, secrets } = await given(registryAuth);
       expect(JSON.parse(inputs.registryAuth)).toEqual([registryAuth]);
       expect(secrets).toContain("registryAuth");

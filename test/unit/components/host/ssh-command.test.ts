@@ -209,6 +209,7 @@ describe("a script", () => {
     it.each([
       "wait-for-notebook.sh",
       "look-over-packages.sh",
+      "prove-folders.sh",
       "prove-gpu.sh",
     ])("is run again when the connection is lost: %s", (script) => {
       const { status, stdout, stderr } = runWith(

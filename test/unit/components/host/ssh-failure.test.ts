@@ -55,6 +55,7 @@ describe("what ssh says", () => {
     ["command-line line 0: Bad configuration option: knownhostscommand", "ssh itself", "OpenSSH 8.5"],
     ["/bin/sh: 1: exec: ssh: not found", "ssh itself", "apt-get install openssh-client"],
     ["/bin/sh: line 1: exec: ssh: command not found", "ssh itself", "apt-get install openssh-client"],
+    ["No user exists for uid 4242", "ssh itself", "sudo tee -a /etc/passwd"],
     [
       "mkdir: cannot create directory '/home/ada/.gpubox': Read-only file system",
       "ssh itself",
