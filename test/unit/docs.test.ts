@@ -135,11 +135,13 @@ it("every message that is explained is one that can be printed", () => {
 
 /** Everything that prints something, with the holes of its templates as `…`. */
 function sources(): string {
-  const folders = ["cli", "components", "host-scripts", "program"].flatMap((folder) =>
+  const folders = ["cli", "components", "docker", "host-scripts", "program"].flatMap((folder) =>
     readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" }).map((path) => join(folder, path)),
   );
   return ["config.ts", "config-errors.ts", "config-file.ts", ...folders]
-    .filter((path) => /\.(ts|mjs|sh|py)$/.test(path))
-    .map((path) => readFileSync(join(ROOT, path), "utf8").replace(/\$\{[^{}]*\}|\$\([^()]*\)|\$\w+/g, "…"))
+    .filter((path) => /\.(ts|mjs|sh|py)$|\bbin\/./.test(path))
+    .map((path) =>
+      readFileSync(join(ROOT, path), "utf8").replace(/\$\{[^{}]*\}|\{[\w.]+\}|\$\([^()]*\)|\$\w+/g, "…"),
+    )
     .join("\n");
 }

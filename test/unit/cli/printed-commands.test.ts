@@ -36,6 +36,7 @@ function read(path: string): { texts: string[]; scripts: string[] } {
 const ABOUT_NONE: Record<string, RegExp> = {
   "cli/commands.ts": /^says what `npm start` would change$/,
   "cli/commands/alias.ts": /^# fastai: the notebook's shell\. Keep it: npm run --silent alias/,
+  "cli/commands/lock.ts": /^npm run lock$/,
   "cli/commands/schema.ts": /`npm run schema` and commit it$/,
   "cli/failure.mjs": /^npm run doctor$/,
   "cli/setup/tests.ts": /run `sudo npm test`/,

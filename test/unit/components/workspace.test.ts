@@ -242,7 +242,9 @@ describe("a notebook's container", () => {
       return [inputs.environment.CONTAINER, inputs.environment.FOLDERS, inputs.environment.VOLUMES];
     };
     expect(await tried({})).toEqual(["nb", "/code\n/data\n/home/jupyter", "/models"]);
-    expect(await tried({ image: "example.org/nb:1" })).toEqual(["nb", "/code\n/data", "/models"]);
+    expect(await tried({ image: "example.org/nb:1" })).toEqual(await tried({}));
+    const image = { pull: "example.org/nb:1", user: "image" };
+    expect(await tried({ image }), "its home is its own").toEqual(["nb", "/code\n/data", "/models"]);
   });
 
   it("is waited for again whenever it is another one", async () => {
