@@ -164,7 +164,7 @@ async function ask(kind: Answers["kind"], flags: Flags): Promise<Answers> {
   const target = await select<"full" | "lab">({
     message: "What is in the image?",
     choices: [
-      { value: "full", name: "PyTorch, fastai and JupyterLab (some 9 GB)" },
+      { value: "full", name: "PyTorch, fastai, what its course needs, and JupyterLab (some 8 GB)" },
       { value: "lab", name: "JupyterLab alone (under 1 GB)" },
     ],
   });

@@ -8,8 +8,8 @@ import { shellLine } from "./shell.ts";
 const OLDEST_DOCKER = "20.10";
 /** Less than this is not enough for the smallest image, in MB. */
 const MINIMUM_DISK = 2048;
-/** What building an image takes, in MB: the full one was seen to take 13 GB with its cache, lab under 2. */
-const IMAGE_DISK = { full: 15_000, lab: MINIMUM_DISK };
+/** What building an image takes, in MB: the full one was seen to take 16 GB with its cache, lab under 2. */
+const IMAGE_DISK = { full: 18_000, lab: MINIMUM_DISK };
 /** Less is killed in the middle of a training, in MB: fastai with its data loaders takes some 3 GB. */
 const MEMORY = { full: 4000, lab: 1000 };
 /** JupyterLab was seen to start with so much and to be killed with 64, in MB; a kernel comes on top. */

@@ -98,7 +98,7 @@ describe("a host", () => {
   it.each<[string, Partial<HostFacts>, string, "warn" | "fail", RegExp]>([
     ["an old Docker", { docker: "19.03.15" }, "Docker", "fail", /apt-get install docker\.io/],
     ["no room at all", { freeMegabytes: 1000 }, "disk of Docker", "fail", /docker system prune/],
-    ["little room", { freeMegabytes: 9000 }, "disk of Docker", "warn", /15000/],
+    ["little room", { freeMegabytes: 9000 }, "disk of Docker", "warn", /18000/],
     ["little memory", { memory: 2000 }, "memory", "warn", /swap/],
     ["a clock that is behind", { clockAhead: -7200 }, "clock", "fail", /7200 s behind.*set-ntp/],
     ["a clock that is ahead", { clockAhead: 500 }, "clock", "fail", /500 s ahead/],
