@@ -72,6 +72,12 @@ describeWithDaemon("the defaults", () => {
     expect(exitCode, `${path}: ${all}`).toBe(0);
   };
 
+  const runCourse = async (name: keyof typeof courseNotebooks) => {
+    mkdirSync(join(person.root, "code", "course"), { recursive: true });
+    writeFileSync(join(person.root, "code", "course", `${name}.ipynb`), courseNotebooks[name]);
+    await runNotebook(`course/${name}`);
+  };
+
   it("build the whole image without a long silence", async () => {
     const { exitCode, all, silence } = await person.npm("start");
     expect(exitCode, all).toBe(0);
@@ -121,15 +127,11 @@ describeWithDaemon("the defaults", () => {
   });
 
   it("run the first chapter of fast.ai's book", async () => {
-    const folder = join(person.root, "code", "course");
-    mkdirSync(folder);
-    for (const [name, text] of Object.entries(courseNotebooks))
-      writeFileSync(join(folder, `${name}.ipynb`), text);
-    cpSync(join(ROOT, "test", "support", "course-data.py"), join(folder, "course-data.py"));
-    const made = await inContainer("python3", "/code/course/course-data.py", "/data/shapes/train");
+    cpSync(join(ROOT, "test", "support", "course-data.py"), join(person.root, "code", "course-data.py"));
+    const made = await inContainer("python3", "/code/course-data.py", "/data/shapes/train");
     expect(made.exitCode, made.all).toBe(0);
 
-    await runNotebook("course/first-chapter");
+    await runCourse("first-chapter");
     expect(written("course/first-chapter", "stderr"), "every set is a batch at least").not.toContain(
       "generator is empty",
     );
@@ -142,14 +144,15 @@ describeWithDaemon("the defaults", () => {
   });
 
   it("have what the notebooks of the course import", async () => {
-    await runNotebook("course/imports");
+    await runCourse("imports");
     expect(written("course/imports", "stdout")).toMatch(/^torch 2\./m);
   });
 
   // It takes a package index.
   it("let notebooks of the course install what they install, and keep PyTorch as it is", async () => {
+    await runCourse("imports");
     const torch = written("course/imports", "stdout");
-    await runNotebook("course/installs");
+    await runCourse("installs");
     const said = written("course/installs", "stdout") + written("course/installs", "stderr");
     expect(said).not.toMatch(/^ERROR|error:/im);
     expect(said, "the image's PyTorch").toContain(torch.trim());

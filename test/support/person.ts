@@ -74,7 +74,11 @@ export async function createPerson({
   const ours = createContext({ ...process.env, PATH: ownPath });
 
   // The folders that only cost time are shared: the dependencies and the engine.
-  cpSync(ROOT, project, { recursive: true, filter: (path) => !/\/(node_modules|\.git)$/.test(path) });
+  cpSync(ROOT, project, {
+    recursive: true,
+    verbatimSymlinks: true,
+    filter: (path) => !/\/(node_modules|\.git)$/.test(path),
+  });
   await shareDependencies(project, uid);
   const cache = join(home, ".cache", "gpubox");
   const engine = await prepareEngine(ours);
