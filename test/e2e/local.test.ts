@@ -442,7 +442,7 @@ describeWithDaemon("a stack on this machine", () => {
     const starter = join(person.project, "docker", "notebooks", "where-things-live.ipynb");
     writeFileSync(starter, readFileSync(starter, "utf8").replace("\n", "\n\n"));
     const dockerfile = join(person.project, "docker", "Dockerfile");
-    const stage = "FROM lab-packages AS lab\nCOPY --from=files /files /\n";
+    const stage = "FROM lab-added AS lab\nCOPY --from=files /files /\n";
     expect(readFileSync(dockerfile, "utf8")).toContain(stage);
     writeFileSync(
       dockerfile,
@@ -499,7 +499,7 @@ describeWithDaemon("a stack on this machine", () => {
 
     for (const [packages, said] of [
       [["no-such-package-of-gpubox"], /no-such-package-of-gpubox was not found in the package registry/],
-      [["ipywidgets<8"], /ipywidgets==8\.[\s\S]*ipywidgets<8|ipywidgets<8[\s\S]*ipywidgets==8\./],
+      [["jupyterlab<4"], /jupyterlab==4\.[\s\S]*jupyterlab<4|jupyterlab<4[\s\S]*jupyterlab==4\./],
     ] as const) {
       configureImage({ packages });
       const refused = await person.npm("start");
