@@ -28,14 +28,17 @@ export const TOP_KEYS = ["config", "environment", "secretsprovider", "encryptedk
 
 /** Thrown for a configuration that cannot be used; the message lists everything that is wrong with it. */
 export class ConfigError extends Error {
-  /** @param problems a line each */
-  constructor(stack: string, problems: string[]) {
+  /**
+   * @param problems a line each
+   * @param file where they are to be mended
+   */
+  constructor(stack: string, problems: string[], file = `Pulumi.${stack}.yaml`) {
     const one = problems.length === 1;
     super(
       [
         `the configuration of stack ${stack} has ${one ? "a problem" : `${problems.length} problems`}; nothing was created:`,
         ...problems.map((line) => `  ${line}`),
-        `Mend ${one ? "it" : "them"} in Pulumi.${stack}.yaml; docs/configuration.md has the table of keys.`,
+        `Mend ${one ? "it" : "them"} in ${file}; docs/configuration.md has the table of keys.`,
       ].join("\n"),
     );
   }

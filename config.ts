@@ -10,7 +10,12 @@ import { z } from "zod";
 import { CATALOGUE, type CatalogueEntry } from "./catalogue.ts";
 import { awsHostArgs } from "./components/host/aws/args.ts";
 import { sshFile } from "./components/host/ssh-file.ts";
-import { type Additions, readRequirements, requirementProblem } from "./components/workspace/packages.ts";
+import {
+  type Additions,
+  RequirementsError,
+  readRequirements,
+  requirementProblem,
+} from "./components/workspace/packages.ts";
 import {
   ConfigError,
   describeIssue,
@@ -201,12 +206,11 @@ const requirement = z
     if (message) context.addIssue({ code: "custom", message });
   });
 
-const debianPackage = z
-  .string()
-  .regex(
-    /^[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?$/,
-    "must be the name of a Debian package, such as graphviz",
-  );
+const debianPackage = z.string().regex(
+  // With a "-" at its end it would be one to remove.
+  /^[a-z0-9][a-z0-9+.-]*[a-z0-9+.](:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]*[A-Za-z0-9.+:~])?$/,
+  "must be the name of a Debian package, such as graphviz",
+);
 
 const imageKeys = z.strictObject({
   target: z
@@ -697,7 +701,9 @@ export function requirementsOf(image: ImageConfig, stack: string): string[] {
   try {
     return "pull" in image ? [] : readRequirements(image);
   } catch (error) {
-    throw new ConfigError(stack, [`${NAMESPACE}:image.requirements: ${(error as Error).message}`]);
+    if (!(error instanceof RequirementsError)) throw error;
+    const problems = error.problems.map((line) => `${NAMESPACE}:image.requirements: ${line}`);
+    throw new ConfigError(stack, problems, (image as Additions).requirements);
   }
 }
 

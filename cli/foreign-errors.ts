@@ -31,9 +31,9 @@ const TABLE: ForeignError[] = [
     explain: ([, helper]) => missingHelper(helper as string),
   },
   {
-    said: /gpubox: the packages of `image\.(apt|packages)`/,
-    explain: ([, kind]) =>
-      `gpubox:image: packages that \`${kind === "apt" ? "apt" : "packages` or `requirements"}\` names cannot be had as they are asked for: the step that failed names them, and says why. Mend or leave out that line; notebooks that run go on with the image they have`,
+    said: /(?:\b(?:cause|E): (.+)\n(?:.*\n){0,9}?.*)?gpubox: the packages of `image\.(apt|packages)`/,
+    explain: ([, why, kind]) =>
+      `gpubox:image: packages that \`${kind === "apt" ? "apt" : "packages` or `requirements"}\` names cannot be had as they are asked for${why ? `: ${why.trim()}` : ", as the step that failed says"}. Mend or leave out that line; notebooks that run go on with the image they have`,
   },
   {
     said: /pulling image (\S+?): .*(?:pull access denied|unauthorized|no basic auth credentials|authentication required|denied: )/,

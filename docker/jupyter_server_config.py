@@ -1,6 +1,7 @@
 # How Jupyter is served in the container. Installed in /etc/jupyter, where a person's own ~/.jupyter goes before it.
 import hashlib
 import os
+import re
 import sys
 
 from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
@@ -41,17 +42,26 @@ c.FileContentsManager.delete_to_trash = False
 c.FileContentsManager.always_delete_dir = True
 
 
+def mounts_in(place):
+    """What is mounted at a folder or anywhere below it. The kernel writes a space in a name as \\040."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
+        points = [re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), line.split(" ")[4]) for line in lines]
+    return sorted({point for point in points if f"{point}/".startswith(f"{place.rstrip('/')}/")})
+
+
 class Files(AsyncLargeFileManager):
-    """Of a mounted folder, such as /code, all would be deleted but itself; of a link to a folder it is the link that goes."""
+    """Where a folder is mounted, at what is to be deleted or below it, all that it holds would be deleted but itself; of a link to a
+    folder it is the link that goes."""
 
     async def delete_file(self, path):
         place = self._get_os_path(path.strip("/"))
-        if os.path.ismount(place):
-            raise HTTPError(400, f"{place} is mounted here and cannot be deleted: delete what is in it")
         if os.path.islink(place):
             os.unlink(place)
-        else:
-            await super().delete_file(path)
+            return
+        mounts = mounts_in(os.path.realpath(place))
+        if mounts:
+            raise HTTPError(400, f"{mounts[0]} is mounted here and cannot be deleted: delete what is in it")
+        await super().delete_file(path)
 
 
 c.ServerApp.contents_manager_class = Files

@@ -10,6 +10,10 @@ set -eu
 
 say() { printf 'start-notebook: %s\n' "$*" >&2; }
 
+# Until Jupyter itself starts, by the image's own programs: what a person installed, or has in /code, may be what is broken.
+theirs=$PATH
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+
 if [ -n "${GPUBOX_UMASK:-}" ]; then umask "$GPUBOX_UMASK"; fi
 
 # Programs ask for the name of the user (git, ssh, getpass, "I have no name!"). Ids of the base image have one, and the
@@ -34,7 +38,8 @@ for each in $(id -G); do
 done
 
 # Where `pip install` puts packages: Python looks there only if the folder was there when it started.
-mkdir -p "$(python3 -m site --user-site)" || say "$HOME is not writable for user $uid: pip cannot install packages"
+user_site=$(python3 -I -c 'import site; print(site.getusersitepackages())')
+mkdir -p "$user_site" || say "$HOME is not writable for user $uid: pip cannot install packages"
 
 # fastai's untar_data looks for data sets where gpubox puts them, and what it fetches itself outlives the container.
 fastai=${FASTAI_HOME:-$HOME/.fastai}
@@ -43,7 +48,10 @@ if [ ! -e "$fastai/config.ini" ]; then
     >"$fastai/config.ini"; } || say "$fastai cannot be written: untar_data will not look in /data"
 fi
 
-[ $# -eq 0 ] || exec "$@"
+if [ $# -gt 0 ]; then
+  PATH=$theirs
+  exec "$@"
+fi
 
 # The manifest says which version of a starter was put there: a file that still is that version is the image's to
 # update, any other is the person's.
@@ -53,6 +61,11 @@ seed_starter() { # SOURCE FOLDER
   manifest=$2/.gpubox-starters
   new=$(sha256sum <"$1") || return
   line="${new%% *}  $name"
+  # A pipe would be waited at for ever.
+  if [ -e "$target" ] && [ ! -f "$target" ]; then
+    say "$target is no file, and stays as it is"
+    return
+  fi
   if [ -e "$target" ]; then
     old=$(sha256sum <"$target") || return
     if [ "$old" != "$new" ] && ! grep -qsxF "${old%% *}  $name" "$manifest"; then
@@ -110,13 +123,15 @@ esac
 # What a killed server left behind would be taken for a running one.
 rm -rf "$JUPYTER_RUNTIME_DIR"
 
-# A package of the person's may keep the server from starting. It then goes without them, and says so; notebooks and terminals have
-# them all the same (see jupyter_server_config.py).
-if [ -n "$(ls -A "$(python3 -m site --user-site)" 2>/dev/null)" ] &&
-  ! reason=$(python3 -c 'import jupyterlab.labapp' 2>&1); then
-  say "JupyterLab does not start with the packages of yours, so it starts without them: $(printf '%s\n' "$reason" | tail -n 1)"
-  say "notebooks have them as ever. \`gpubox-packages\` in a terminal shows what does not fit, \`gpubox-packages reset\` removes them"
+# A package of the person's may keep the server from starting, or have it start as one that serves something else. It then goes
+# without them, and says so; notebooks and terminals have them all the same (see jupyter_server_config.py).
+if [ -n "$(ls -A "$user_site" 2>/dev/null)" ] && ! reason=$(/opt/gpubox/bin/gpubox-packages --server); then
+  say "JupyterLab does not go with packages of yours, so it starts without them: $(printf '%s\n' "$reason" | head -n 1)"
+  say "notebooks and terminals have them; if no kernel starts, or to have the image's own again, in a terminal:" \
+    "$(printf '%s\n' "$reason" | tail -n 1)"
   export PYTHONNOUSERSITE=1
+  PATH=$theirs
   exec /usr/local/bin/jupyter-lab
 fi
+PATH=$theirs
 exec jupyter lab

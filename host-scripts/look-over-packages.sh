@@ -29,7 +29,7 @@ if ! have docker; then
   exit 0
 fi
 # What is printed there may have no end.
-found=$({ briefly "$TIMEOUT" docker exec "$CONTAINER" gpubox-packages --once 2>/dev/null || :; } | beginning 65536 | legible)
+found=$({ briefly "$TIMEOUT" docker exec "$CONTAINER" /opt/gpubox/bin/gpubox-packages --once 2>/dev/null || :; } | beginning 65536 | legible)
 if [ -z "$found" ]; then
   printf 'nothing new\n'
   exit 0
@@ -38,7 +38,8 @@ fi
 mend=$(printf '%s\n' "$found" | sed -n '$s/^\(gpubox-packages reset[A-Za-z0-9 ._-]*\)$/\1/p')
 lines=$(printf '%s\n' "$found" | grep -v '^gpubox-packages reset' || :)
 count=$(printf '%s\n' "$lines" | wc -l)
-printf '%s\n' "$lines" | head -n "$shown" | while IFS= read -r line; do say "$line"; done
+say "what you installed with pip stays in front of the image's own packages:"
+printf '%s\n' "$lines" | head -n "$shown" | show_lines
 if [ "$count" -gt "$shown" ]; then say "and $((count - shown)) more:  $COMMAND gpubox-packages"; fi
-if [ -n "$mend" ]; then say "the image's own instead, in a notebook or here:  $COMMAND $mend"; fi
+if [ -n "$mend" ]; then say "the image's own instead:  $COMMAND $mend"; fi
 printf '%s to know of\n' "$((count))"

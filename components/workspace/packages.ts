@@ -17,7 +17,7 @@ export interface Additions {
 /** The project's folder, from which relative paths go. */
 const PROJECT = fileURLToPath(new URL("../../", import.meta.url));
 
-/** More than anybody writes by hand; the lines become an argument of a build. */
+/** The lines become a variable in a build, and Linux takes none of more than 131,072 bytes (MAX_ARG_STRLEN in binfmts.h). */
 const LONGEST = 100_000;
 
 /** Options of a requirements file that say where packages are looked for, and which kinds. */
@@ -28,24 +28,47 @@ const OPTIONS =
 const REQUIREMENT =
   /^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\s*(\[[A-Za-z0-9._,\s-]*\]\s*)?($|[;@(]|([<>]=?|[~!=]=)=?\s*[\w*]|--hash\b)/;
 
+const LOCAL =
+  "cannot be a file or a folder, which the build does not see: `pip install FOLDER` in a notebook can, and docs/images.md says how to bring files into the image";
+
+const SECRET = "must not hold credentials, which would stay in the image's history";
+
+/** Whether a url has a password in it, as far as that can be seen. Git's own user is none. */
+function holdsSecret(line: string): boolean {
+  const url = line.replace(/\bssh:\/\/git@/, "ssh://");
+  return (
+    /:\/\/[^/?#\s]*@/.test(url) ||
+    /[?&][\w-]*(token|secret|password|passwd|key|sig|signature|auth)=/i.test(url)
+  );
+}
+
 /** Why a line cannot be a requirement of an image, or undefined. What only the person's machine has, a build does not. */
 export function requirementProblem(line: string): string | undefined {
-  if (/:\/\/[^/?#\s]*@/.test(line.replace(/\bssh:\/\/git@/, "ssh://")))
-    return "must not hold credentials, which would stay in the image's history";
+  if (holdsSecret(line)) return SECRET;
   if (/^(-e|--editable)\b/.test(line))
     return "cannot be editable: in a notebook, `pip install -e FOLDER` is, and outlives the container";
-  if (/^[./~]|^[\w.-]+\/|^[\w.-]+\.whl\b|\bfile:/.test(line))
-    return "cannot be a file or a folder, which the build does not see: `pip install FOLDER` in a notebook can, and docs/images.md says how to bring files into the image";
+  if (/^[./~]|^[\w.-]+\/|^[\w.-]+\.(whl|zip|tar\.\w+|tgz)\b|\bfile:|@\s*[./~]/.test(line)) return LOCAL;
   return REQUIREMENT.test(line) || /^(git\+|https?:\/\/)\S+/.test(line)
     ? undefined
     : 'must be a requirement as pip reads it, such as timm or "kornia>=0.8"';
+}
+
+/** Thrown for a requirements file that cannot be used. */
+export class RequirementsError extends Error {
+  /** A line each. */
+  readonly problems: string[];
+
+  constructor(problems: string[]) {
+    super(problems.join("\n"));
+    this.problems = problems;
+  }
 }
 
 /**
  * The lines of a requirements file.
  *
  * @param file relative to the project's folder, absolute, or below the home folder (`~/…`)
- * @throws Error saying what is wrong with it, in one line
+ * @throws RequirementsError with everything that is wrong with it
  */
 export function readRequirements({ requirements: file }: Additions, project = PROJECT): string[] {
   if (file === undefined) return [];
@@ -56,30 +79,55 @@ export function readRequirements({ requirements: file }: Additions, project = PR
     const { code } = error as NodeJS.ErrnoException;
     const why =
       code === "ENOENT" ? "is not there" : code === "EISDIR" ? "is a folder" : `cannot be read (${code})`;
-    throw new Error(`${file} ${why}: it is looked for from the project's folder on`);
+    throw new RequirementsError([`${file} ${why}: it is looked for from the project's folder on`]);
   }
-  if (/[\0\uFFFD]/.test(text)) throw new Error(`${file} is no text in UTF-8: save it as that`);
-  if (text.length > LONGEST) throw new Error(`${file} is longer than ${LONGEST} characters`);
-  const lines = text
-    .replace(/^\uFEFF/, "")
-    .replace(/\\\r?\n/g, " ")
-    .split(/\r?\n/)
-    .map((line) => line.replace(/(^|\s)#.*$/, "").trim());
-  for (const [index, line] of lines.entries()) {
+  if (/[\0\uFFFD]/.test(text)) throw new RequirementsError([`${file} is no text in UTF-8: save it as that`]);
+  if (text.length > LONGEST)
+    throw new RequirementsError([
+      `${file} is longer than ${LONGEST} characters: hashes, if it has them, can be left out`,
+    ]);
+  if (/^(name|channels|dependencies|prefix):/m.test(text))
+    throw new RequirementsError([
+      `${file} is an environment of conda's: what is wanted has a package of pip's a line, as \`pip freeze\` writes it`,
+    ]);
+  const lines = logicalLines(text);
+  const problems = lines.flatMap(({ at, line }) => {
     const problem = lineProblem(line);
-    if (problem) throw new Error(`${file}, line ${index + 1}: ${problem}`);
+    return problem ? [`${file}, line ${at}: ${problem}`] : [];
+  });
+  if (problems.length > 0) throw new RequirementsError(problems);
+  return lines.map(({ line }) => line);
+}
+
+/** Lines as pip joins them: one that ends in a backslash goes on, unless it is a comment. Those with nothing in them are left out. */
+function logicalLines(text: string): { at: number; line: string }[] {
+  const joined: { at: number; line: string }[] = [];
+  let goesOn = false;
+  for (const [index, raw] of text
+    .replace(/^\uFEFF/, "")
+    .split(/\r?\n/)
+    .entries()) {
+    const last = joined.at(-1);
+    const isComment = /^\s*#/.test(raw);
+    const line = isComment ? "" : raw.replace(/\\$/, "");
+    if (goesOn && last) last.line += ` ${line}`;
+    else joined.push({ at: index + 1, line });
+    goesOn = !isComment && raw.endsWith("\\");
   }
-  return lines.filter((line) => line !== "");
+  return joined
+    .map(({ at, line }) => ({ at, line: line.replace(/(^|\s)#.*$/, "").trim() }))
+    .filter(({ line }) => line !== "");
 }
 
 function lineProblem(line: string): string | undefined {
-  if (line === "") return undefined;
   if (/^(-r|-c|--requirement|--constraint)\b/.test(line))
     return "cannot take in another file, which the build does not see: write its lines here";
   if (!line.startsWith("-")) return requirementProblem(line);
   if (!OPTIONS.test(line)) return requirementProblem(line) ?? "is an option that means nothing here";
-  return /:\/\/[^/?#\s]*@/.test(line)
-    ? "must not hold credentials, which would stay in the image's history"
+  if (holdsSecret(line)) return SECRET;
+  // An index is on the network: a folder of the person's is not there when the image is built.
+  return /^(--find-links|-f|--index-url|-i|--extra-index-url)[= ]+(?!https?:\/\/)/.test(line)
+    ? LOCAL
     : undefined;
 }
 

@@ -67,13 +67,19 @@ describeWithDaemon("a stack on this machine", () => {
       ["closed", 4001],
     ] as const) {
       mkdirSync(join(person.home, name));
+      writeFileSync(join(person.home, name, "thesis"), "");
       chownSync(join(person.home, name), 0, gid);
       chmodSync(join(person.home, name), 0o2775);
     }
     person.configure({
       image: { target: "lab" },
       notebooks: [
-        { name: "container1", gpus: "none", environment: { COLOUR: "blue" } },
+        {
+          name: "container1",
+          gpus: "none",
+          environment: { COLOUR: "blue" },
+          volumes: [{ source: join(person.home, "shared"), target: "/code/team/shared folder" }],
+        },
         {
           name: "container2",
           gpus: "none",
@@ -241,11 +247,18 @@ describeWithDaemon("a stack on this machine", () => {
       expect((await remove(path)).status, path).toBe(204);
     expect(existsSync(folder)).toBe(false);
     expect(existsSync(join(outside, "file"))).toBe(true);
-    const refused = await remove("code");
-    expect([refused.status, await refused.text()]).toEqual([
-      400,
-      expect.stringContaining("/code is mounted"),
-    ]);
+    for (const [path, mounted] of [
+      ["code", "/code"],
+      ["home", "/home/jupyter"],
+      ["code/team", "/code/team/shared folder"],
+    ]) {
+      const refused = await remove(path as string);
+      expect([refused.status, await refused.text()]).toEqual([
+        400,
+        expect.stringContaining(`${mounted} is mounted`),
+      ]);
+    }
+    expect(existsSync(join(person.home, "shared", "thesis")), "what is mounted below the folder").toBe(true);
     const left = "find /home/jupyter /code /data -name '*Trash*' -o -name model";
     expect((await docker("exec", "container1", "sh", "-c", left)).all).toBe("");
     // The browser's question is worded by this.
@@ -474,12 +487,23 @@ describeWithDaemon("a stack on this machine", () => {
     const started = await person.npm("start");
     expect(started.exitCode, started.all).toBe(0);
     expect(started.all).toContain(`six 1.15.0 is used instead of the image's ${ofTheImage}`);
-    expect(started.all).toContain("docker exec container1 gpubox-packages reset");
+    expect(started.all).toContain("docker exec container1 gpubox-packages reset six");
     expect(started.all.match(/is used instead of/g), "the other notebook has none").toHaveLength(1);
     expect(await version(), "in the next container").toBe("1.15.0");
+    // One that JupyterLab does not go with keeps nobody out.
+    await execute(url, "%pip install -q 'jupyter-events<0.9'");
+    await docker("restart", "container1");
+    await expect.poll(() => status(url, "/lab").catch(() => 0), { timeout: 60_000, interval: 500 }).toBe(200);
+    const { all: log } = await docker("logs", "container1");
+    expect(log).toMatch(
+      /starts without them: .* requires jupyter-events.*\n.*gpubox-packages reset jupyter-events/,
+    );
+    expect(await version(), "kernels have them").toBe("1.15.0");
     const reset = await docker("exec", "container1", "gpubox-packages", "reset");
     expect(reset.exitCode, reset.all).toBe(0);
     expect(await version()).toBe(ofTheImage);
+    await docker("restart", "container1");
+    await expect.poll(() => status(url, "/lab").catch(() => 0), { timeout: 60_000, interval: 500 }).toBe(200);
   });
 
   it("adds the packages of the configuration in a layer of their own, and goes on when one cannot be had", async () => {

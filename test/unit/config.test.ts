@@ -249,6 +249,11 @@ describe("refusals", () => {
       "gpubox:image.apt[0]: must be the name of a Debian package",
     ],
     [
+      "a Debian package to remove",
+      { image: { apt: ["python3-"] } },
+      "gpubox:image.apt[0]: must be the name of a Debian package",
+    ],
+    [
       "an option for apt",
       { image: { apt: ["-oDPkg::Pre-Invoke::=reboot"] } },
       "gpubox:image.apt[0]: must be the name of a Debian package",

@@ -30,12 +30,12 @@ const SAMPLES: [program: string, said: string, mended: RegExp][] = [
   [
     "our own installer in a build, of a package that is not there",
     "error: No solution found when resolving dependencies\n  cause: Because nosuch was not found in the package registry\ngpubox: the packages of `image.packages` or `image.requirements` cannot be installed beside the image's own: the reason is above",
-    /^gpubox:image: packages that `packages` or `requirements` names .* notebooks that run go on/,
+    /^gpubox:image: packages that `packages` or `requirements` names .*: Because nosuch was not found in the package registry\. .* notebooks that run go on/,
   ],
   [
     "the same, of a Debian package",
     "E: Unable to locate package nosuch\ngpubox: the packages of `image.apt` cannot be installed: Debian's reason is above",
-    /^gpubox:image: packages that `apt` names/,
+    /^gpubox:image: packages that `apt` names .*: Unable to locate package nosuch\./,
   ],
   [
     "dockerd 20.10, of an image of a registry that wants a login",

@@ -39,6 +39,9 @@ describe("a requirement", () => {
     ["timm @ file:///home/ada/timm", "cannot be a file or a folder"],
     ["git+https://ada:secret@example.org/timm.git", "must not hold credentials"],
     ["timm @ https://token@example.org/timm.whl", "must not hold credentials"],
+    ["timm @ https://example.org/timm.whl?X-Amz-Signature=ab", "must not hold credentials"],
+    ["timm @ ../timm", "cannot be a file or a folder"],
+    ["timm-1.0.tar.gz", "cannot be a file or a folder"],
   ])("is refused: %s", (line, problem) => {
     // A marker is uv's to judge; nothing of a line is run.
     if (problem === undefined) expect(requirementProblem(line)).toBeUndefined();
@@ -71,12 +74,28 @@ describe("a requirements file", () => {
     ]);
   });
 
+  it("does not go on after a comment, and counts the lines that are written", () => {
+    expect(read("# see C:\\models\\\nsix\nidna")).toEqual(["six", "idna"]);
+    expect(() => read("six \\\n  --hash=sha256:0 \\\n  --hash=sha256:1\n\n/foo")).toThrow(
+      "line 5: cannot be a file",
+    );
+  });
+
+  it("has everything that is wrong with it told at once", () => {
+    expect(() => read("-e .\nsix\n./foo.whl\nhttps://ada:secret@example.org/x.whl")).toThrow(
+      /line 1: .*\n.*line 3: .*\n.*line 4: must not hold credentials/,
+    );
+  });
+
   it.each([
     ["-r others.txt", "line 1: cannot take in another file"],
     ["timm\n-c limits.txt", "line 2: cannot take in another file"],
     ["timm\n\n-e .", "line 3: cannot be editable"],
     ["--target /", "line 1: must be a requirement"],
     ["--index-url https://ada:secret@example.org/simple", "line 1: must not hold credentials"],
+    ["--extra-index-url https://example.org/simple?token=secret", "line 1: must not hold credentials"],
+    ["--find-links /srv/wheels", "line 1: cannot be a file or a folder"],
+    ["name: course\nchannels:\n  - fastai\ndependencies:\n  - fastai", "is an environment of conda's"],
     [Buffer.from("timm\n", "utf16le"), "is no text in UTF-8"],
     ["x".repeat(100_001), "is longer than 100000 characters"],
   ])("is refused with %j", (content, problem) => {
