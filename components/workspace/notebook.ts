@@ -136,6 +136,8 @@ export class Notebook extends pulumi.ComponentResource {
                   VOLUME: home.name,
                   HOME_IN: HOME,
                   IMAGE: image.id,
+                  RUNS_AS: host.runsAs.apply(({ user }) => user),
+                  USERNS: host.runsAs.apply(({ usernsMode }) => usernsMode ?? ""),
                   OWNER: host.owner,
                   STACK: stack,
                 },

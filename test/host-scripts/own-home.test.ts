@@ -6,6 +6,7 @@ import {
   lacks,
   missingPrograms,
   pathWith,
+  pretend,
   removeFolder,
   runScript,
   temporaryPath,
@@ -21,10 +22,12 @@ const PARAMETERS = {
   VOLUME: "home",
   HOME_IN: "/home/jupyter",
   IMAGE: "sha256:1",
+  RUNS_AS: `${process.getuid?.()}:${process.getgid?.()}`,
   OWNER: "me",
   STACK: "gpubox/dev",
 };
 
+let runs = 0;
 describe.each(["dash", "bash --posix"])("own-home.sh by %s", (command) => {
   const shell = command.split(" ");
   const skip = lacks(missingPrograms(`${shell[0]} tar`), "own-home.sh");
@@ -32,8 +35,9 @@ describe.each(["dash", "bash --posix"])("own-home.sh by %s", (command) => {
   const copied = join(scratch, `copied-${shell[0]}.tar`);
 
   /** Runs it with a docker that writes its calls down, and what is copied. */
-  async function own(fails = "", environment: Record<string, string> = {}) {
-    const path = pathWith(join(scratch, `${shell[0]}`), "tar");
+  async function own(fails = "", environment: Record<string, string> = {}, programs = {}) {
+    const path = pathWith(join(scratch, `${shell[0]}-${++runs}`), "tar");
+    for (const [name, text] of Object.entries<string>(programs)) pretend(path, name, text);
     for (const file of [calls, copied]) rmSync(file, { force: true });
     const body = [
       `echo "$*" >>'${calls}'`,
@@ -63,6 +67,22 @@ describe.each(["dash", "bash --posix"])("own-home.sh by %s", (command) => {
     );
   });
 
+  it.skipIf(skip).each([
+    ["a rootless daemon", { RUNS_AS: "0:0" }, "--user root"],
+    ["one that remaps ids", { RUNS_AS: "4321:4321", USERNS: "host" }, "--user ada --userns host"],
+    ["one that remaps ids, nameless", { RUNS_AS: "4321:4321", USERNS: "host" }, "--user 4321 --userns host"],
+  ])("has %s make the folder the container's user's", async (which, environment, options) => {
+    // As somebody else than who runs the tests.
+    const id = `case $* in -un) ${which.endsWith("nameless") ? "exit 1" : "echo ada"} ;; *) echo 4321 ;; esac`;
+    const run = await own("", environment, { id });
+    expect(run).toMatchObject({ code: 0, stderr: "" });
+    expect(run.calls).toEqual([
+      `create --network none ${options} --label gpubox.owner=me --label gpubox.stack=gpubox/dev --volume home:/home/jupyter sha256:1 none`,
+      "cp -a - C1:/home",
+      "rm --force C1",
+    ]);
+  });
+
   it.skipIf(skip).each(["create", "cp"])(
     "says what went wrong with docker %s, and leaves nothing",
     async (step) => {
@@ -73,12 +93,18 @@ describe.each(["dash", "bash --posix"])("own-home.sh by %s", (command) => {
     },
   );
 
-  it.skipIf(skip).each<Record<string, string>>([{ VOLUME: "--privileged" }, { HOME_IN: "/" }, { OWNER: "" }])(
-    "refuses %j",
-    async (wrong) => {
-      const run = await own("", wrong);
-      expect(run).toMatchObject({ code: 2, calls: [] });
-      expect(run.stderr).toContain(Object.keys(wrong)[0]);
-    },
-  );
+  it
+    .skipIf(skip)
+    .each<Record<string, string>>([
+      { VOLUME: "--privileged" },
+      { HOME_IN: "/" },
+      { OWNER: "" },
+      { RUNS_AS: "--privileged" },
+      { RUNS_AS: "0" },
+      { USERNS: "keep-id" },
+    ])("refuses %j", async (wrong) => {
+    const run = await own("", wrong);
+    expect(run).toMatchObject({ code: 2, calls: [] });
+    expect(run.stderr).toContain(Object.keys(wrong)[0]);
+  });
 });

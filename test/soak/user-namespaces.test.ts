@@ -72,6 +72,25 @@ describeWithDaemon("a daemon with user namespaces", () => {
       const drift = await person.npm("preview", "--refresh", "--expect-no-changes");
       expect(drift.exitCode, drift.all).toBe(0);
 
+      // An image that knows of no home folder in that place.
+      const { client } = daemon;
+      const bare = await client.createContainer({
+        Image: "gpubox-dev",
+        User: "0:0",
+        Entrypoint: ["rm", "-r", "/home/jupyter"],
+        Cmd: [],
+        WorkingDir: "/",
+      });
+      await bare.start();
+      expect(await bare.wait()).toMatchObject({ StatusCode: 0 });
+      await bare.commit({ repo: "example.org/bare", tag: "1" });
+      await bare.remove();
+      const image = { pull: "example.org/bare:1", entrypoint: ["start-notebook.sh"] };
+      person.configure({ image, notebooks: [{ name: "pulled", gpus: "none" }] });
+      const pulled = await person.npm("start", "--yes");
+      expect(pulled.exitCode, pulled.all).toBe(0);
+      expect(pulled.all).not.toContain("/home/jupyter cannot be written");
+
       const down = await person.npm("destroy", "--yes");
       expect(down.exitCode, down.all).toBe(0);
       expect(existsSync(join(person.root, "code", "x"))).toBe(true);

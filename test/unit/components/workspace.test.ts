@@ -319,7 +319,8 @@ describe("the image", () => {
   });
 
   it("that is pulled has the notebook's home, which is made the person's before it is used", async () => {
-    const { resources } = await recordStack({ image: "x" });
+    const runsAs: RunsAs = { user: "1000:1001", groups: [] };
+    const { resources } = await recordStack({ image: "x" }, undefined, "local", { runsAs });
     const container = only(resources, CONTAINER);
     expect(container.inputs.envs).toContain("HOME=/home/jupyter");
     expect(container.inputs.volumes).toEqual([
@@ -330,10 +331,22 @@ describe("the image", () => {
       VOLUME: "gpubox-dev-container1-home",
       HOME_IN: "/home/jupyter",
       IMAGE: "sha256:pulled",
+      RUNS_AS: "1000:1001",
+      USERNS: "",
       OWNER: "local-owner-c0ffee",
       STACK: "gpubox/dev",
     });
     expect(container.dependsOn).toContain("container1-home-owner");
+    for (const apart of [
+      { user: "0:0", groups: [] },
+      { ...runsAs, usernsMode: "host" },
+    ] satisfies RunsAs[]) {
+      const kept = await recordStack({ image: "x" }, undefined, "local", { runsAs: apart });
+      expect(only(kept.resources, COMMAND, "container1-home-owner").inputs.environment).toMatchObject({
+        RUNS_AS: apart.user,
+        USERNS: "usernsMode" in apart ? "host" : "",
+      });
+    }
     const own = await recordStack({ image: { pull: "x", user: "image" } });
     expect(only(own.resources, CONTAINER).inputs.envs.join()).not.toContain("HOME=");
     expect(own.resources.map(({ name }) => name).filter((name) => name.includes("home"))).toEqual([]);
