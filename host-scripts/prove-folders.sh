@@ -14,7 +14,7 @@ topic="folders of ${CONTAINER-}"
 . ./common.sh
 
 case ${CONTAINER-} in
-  '' | -*) fail 2 "container: '${CONTAINER-}' is not a name" ;;
+  '' | -* | *[!A-Za-z0-9_.-]*) fail 2 "container: '${CONTAINER-}' is not a name" ;;
 esac
 case ${TIMEOUT-} in
   '' | *[!0-9]*) fail 2 "timeout: '${TIMEOUT-}' is not a number of seconds" ;;
@@ -30,31 +30,50 @@ if ! have docker; then
   exit 0
 fi
 
-# What the container's shell is handed, whichever it is. The code of a notebook can make links in these folders: a file that is made
-# by "set -C" is a new one, whatever has its name, and its name is known to nobody. It is gone before it is written to, so that
-# nothing stays behind; what a kill left in the moment before goes the next time.
+unguessable() { od -An -N16 -tx1 /dev/urandom | tr -d ' \n'; }
+
+# Every folder, one a line; both sides know them by their numbers.
+folders() { printf '%s\n%s\n' "$FOLDERS" "${VOLUMES-}" | sed '/^$/d'; }
+
+# What the container's shell is handed, whichever it is, and what comes back begins with a word that it is told: whatever else is
+# printed there is somebody else's. The code of a notebook can put programs where the container's PATH leads first, and links into
+# these folders: a file that is made by "set -C" is a new one, whatever has its name, and its name is known to nobody. It is gone
+# before it is written to, so that nothing stays behind; what a kill left in the moment before goes the next time.
+word=$(unguessable)
 program() {
+  printf 'word=%s name=%s\n' "$word" "$(unguessable)"
   cat <<'SH'
+PATH=/usr/sbin:/usr/bin:/sbin:/bin
 unwritable() {
-  printf 'NO %s\nIS %s\nWHY %s\n' "$1" "$(ls -ldn "$1/" 2>/dev/null || ls -ldn "$1" 2>/dev/null)" "${2##*: }"
+  why=${3##*: }
+  echo "$word IS $1 $(ls -ldn "$2/" 2>/dev/null || ls -ldn "$2" 2>/dev/null)"
+  echo "$word NO $1 ${why:-unknown error}"
 }
 prove() {
-  if [ ! -d "$1" ]; then
-    [ -w "$1" ] || unwritable "$1" 'Permission denied'
+  if [ ! -d "$2" ]; then
+    if [ -w "$2" ]; then echo "$word YES $1"; else unwritable "$1" "$2" 'Permission denied'; fi
     return
   fi
-  rm -f "$1"/.gpubox-proof-* 2>/dev/null
-  file=$1/.gpubox-proof-$name
-  said=$( (set -C; { rm -f "$file" && printf %4096s proof >&3; } 3>"$file") 2>&1) || unwritable "$1" "$said"
+  rm -f "$2"/.gpubox-proof-* 2>/dev/null
+  file=$2/.gpubox-proof-$name
+  if said=$( (set -C; { rm -f "$file" && printf %4096s proof >&3; } 3>"$file") 2>&1); then
+    echo "$word YES $1"
+  else
+    unwritable "$1" "$2" "$said"
+  fi
 }
 all() {
+for program in rm ls id; do
+  if ! command -v "$program" >/dev/null; then echo "$word LACKS $program"; return; fi
+done
 SH
-  printf 'name=%s\n' "$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')"
-  printf '%s\n%s\n' "$FOLDERS" "${VOLUMES-}" | while IFS= read -r folder; do
-    if [ -n "$folder" ]; then printf 'prove %s\n' "$(quoted "$folder")"; fi
+  number=0
+  folders | while IFS= read -r folder; do
+    number=$((number + 1))
+    printf 'prove %s %s\n' "$number" "$(quoted "$folder")"
   done
   cat <<'SH'
-echo "WHO $(id -u) $(id -G)"
+echo "$word WHO $(id -u) $(id -G)"
 }
 all
 SH
@@ -63,28 +82,43 @@ SH
 # A disk that does not answer would be waited for. What comes back has no end, perhaps.
 printed=$({
   status=0
-  program | briefly "$TIMEOUT" docker exec -i "$CONTAINER" sh 2>&1 || status=$?
+  program | briefly "$TIMEOUT" docker exec -i "$CONTAINER" /bin/sh 2>&1 || status=$?
   printf '\n%s' "$status" 2>/dev/null
 } | beginning 65536)
 status=${printed##*
 }
 printed=${printed%
 *}
-who=$(printf '%s\n' "$printed" | sed -n 's/^WHO //p' | tail -n 1)
+# answers WHAT: what the program said of it. Code in a notebook that watches our shell, or that is root there and has replaced it, knows
+# the word as well: no more than numbers of this gets into a command, and no text of it into a line of ours.
+answers() { printf '%s\n' "$printed" | sed -n "s/^$word $1 //p"; }
+show_printed() { printf '%s\n' "$printed" | sed "/^$word /d; /^\$/d" | tail -n 5 | show_lines; }
+
 if [ "$status" = 124 ]; then
   fail 1 "writing to $(printf '%s' "$FOLDERS" | tr '\n' ' ') did not end within $TIMEOUT s" \
     "  a disk of another machine that does not answer, perhaps:  df"
 fi
+lacking=$(answers LACKS)
+case $status:$printed in
+  12[67]:*'executable file'*'not found'* | 12[67]:*[Nn]'o such file or directory'*) lacking='sh' ;;
+esac
+case $lacking in
+  sh | rm | ls | id)
+    say "not tried, as the image has no $lacking in /bin to do it with"
+    printf 'not tried\n'
+    exit 0
+    ;;
+esac
+who=$(answers WHO)
 if [ -z "$who" ]; then
-  case $printed in
-    *'executable file not found'* | *'no such file or directory'*)
-      say "not tried, as the image has no shell to do it with"
-      printf 'not tried\n'
-      exit 0
-      ;;
-  esac
-  fail 1 "could not look into the container: $(printf '%s\n' "$printed" | sed '/^$/d' | tail -n 1)" "  try it:  docker exec $CONTAINER sh -c id"
+  say "could not look into the container; what came back:"
+  show_printed
+  fail 1 "  try it:  docker exec $CONTAINER /bin/sh -c id"
 fi
+uid=${who%% *} groups=${who#* }
+case $uid:$groups in
+  :* | *: | *[!0-9:\ ]* | *:*:*) uid='' ;;
+esac
 
 # What the daemon has to say of the container, by a template of Docker's.
 ask() { briefly 10 docker inspect --type container --format "$1" "$CONTAINER" 2>/dev/null || :; }
@@ -96,11 +130,10 @@ origin() {
   type=${found%%	*} source=${found#*	}
 }
 
-# owned LS-LINE: its mode and whose it is.
+# owned: of what ls -ldn prints, its mode and whose it is.
 owned() {
-  # shellcheck disable=SC2086 # its words
-  set -- $1
-  printf '%s of %s:%s' "${1-?}" "${3-?}" "${4-?}"
+  awk '$1 ~ /^[bcdlps-][rwxsStT-]+[.+@]?$/ && $3 $4 ~ /^[0-9]+$/ { printf "%s of %s:%s", $1, $3, $4; known = 1 }
+    END { if (!known) printf "nobody knows whose" }'
 }
 
 # isolated OPTION: whether the daemon keeps containers apart in this way.
@@ -114,15 +147,27 @@ isolated() {
 # explain FOLDER LS-LINE REASON: why it cannot be written, and what mends it.
 explain() {
   folder=$1
-  uid=${who%% *}
   origin "$folder"
-  say "$folder cannot be written from $CONTAINER: $3"
-  say "  it runs as uid $uid in the groups ${who#* }; there $folder is $(owned "$2")"
+  case $3 in
+    'Permission denied' | 'Read-only file system' | 'No space left on device' | 'Disk quota exceeded')
+      say "$folder cannot be written from $CONTAINER: $3"
+      ;;
+    *)
+      say "$folder cannot be written from $CONTAINER:"
+      printf '%s\n' "$3" | show_lines
+      ;;
+  esac
+  if [ -z "$uid" ]; then
+    say "  and who it runs as is not to be learned there:"
+    printf '%s\n' "$who" | show_lines
+    return
+  fi
+  say "  it runs as uid $uid in the groups $groups; there $folder is $(printf '%s\n' "$2" | owned)"
   place=$source
   if [ "$type" = volume ]; then
     place=$(briefly 10 docker volume inspect --format '{{.Mountpoint}}' "$source" 2>/dev/null || printf '%s' "$source")
   elif outside=$(ls -ldn "$source" 2>/dev/null); then
-    say "  on the host it is $source, $(owned "$outside"), and you are uid $(id -u) in the groups $(id -G)"
+    say "  on the host it is $source, $(printf '%s\n' "$outside" | owned), and you are uid $(id -u) in the groups $(id -G)"
   fi
   say "  $(mend "$3")"
 }
@@ -141,7 +186,7 @@ mend() {
     *'o space'* | *'/O error'* | *'rite error'*) echo "its disk is full:  df -h $at && df -i $at" ;;
     *)
       if [ "$type" = volume ]; then
-        echo "another user's notebook made what is in it, perhaps; to have it:  docker run --rm --user 0${mode:+ --userns $mode} --entrypoint chown -v $source:$folder $(ask '{{.Image}}') -R $(printf '%s' "$who" | awk '{ print $1 ":" $2 }') $folder"
+        echo "another user's notebook made what is in it, perhaps; to have it:  docker run --rm --user 0${mode:+ --userns $(quoted "$mode")} --entrypoint chown -v $(quoted "$source:$folder") $(quoted "$(ask '{{.Image}}')") -R $uid:${groups%% *} $(quoted "$folder")"
       elif isolated rootless && [ "$uid" = 0 ]; then
         echo "the Docker daemon is rootless: in a notebook you are root, and have none of your groups; to have the folder:  $take_over"
       elif isolated rootless; then
@@ -161,21 +206,23 @@ mend() {
   esac
 }
 
-needed() { printf '%s\n' "$FOLDERS" | grep -qxF -e "$1"; }
-
 failed=''
 note=''
-while IFS= read -r line; do
-  case $line in
-    'NO '*) folder=${line#NO } inside='' ;;
-    'IS '*) inside=${line#IS } ;;
-    'WHY '*)
-      if needed "$folder"; then failed="$failed $folder"; else note=yes; fi
-      explain "$folder" "$inside" "${line#WHY }"
-      ;;
-  esac
+number=0
+count=$(printf '%s\n' "$FOLDERS" | sed '/^$/d' | wc -l)
+while IFS= read -r folder; do
+  number=$((number + 1))
+  why=$(answers "NO $number")
+  if [ -z "$why" ] && [ "$(answers YES | grep -cx "$number")" -gt 0 ]; then continue; fi
+  if [ "$number" -le "$count" ]; then failed=yes; else note=yes; fi
+  if [ -n "$why" ]; then
+    explain "$folder" "$(answers "IS $number")" "$why"
+  else
+    say "whether $folder can be written from $CONTAINER did not come back; what did:"
+    show_printed
+  fi
 done <<END
-$printed
+$(folders)
 END
 if [ -n "$failed" ]; then
   fail 1 "not ready, as what is done in a notebook could not be saved; once it is mended, run the same again"

@@ -14,7 +14,7 @@ topic="GPU of ${CONTAINER-}"
 . ./common.sh
 
 case ${CONTAINER-} in
-  '' | -*) fail 2 "container: '${CONTAINER-}' is not a name" ;;
+  '' | -* | *[!A-Za-z0-9_.-]*) fail 2 "container: '${CONTAINER-}' is not a name" ;;
 esac
 case ${TIMEOUT-} in
   '' | *[!0-9]*) fail 2 "timeout: '${TIMEOUT-}' is not a number of seconds" ;;
@@ -90,9 +90,20 @@ except Exception as error:
 PYTHON
 }
 
-# The seed's image keeps its Python where a login shell finds it.
+# The seed's image keeps its Python where a login shell finds it. Other folders that a notebook can put programs into come last. They
+# could do no more than claim that the GPU computes, and so can a PyTorch that the notebook installed, which is the one to be proven.
 # shellcheck disable=SC2016 # for the container's shell
-find_python='for bin in /opt/conda ~/anaconda3 ~/miniconda3 /root/anaconda3; do
+find_python='first= last= rest=$PATH:
+while [ -n "$rest" ]; do
+  at=${rest%%:*} rest=${rest#*:}
+  case $at in
+    "${HOME:-/}"/* | /code/* | /data/*) last=$last:$at ;;
+    /*) first=$first:$at ;;
+  esac
+done
+PATH=$first$last
+PATH=${PATH#:}
+for bin in /opt/conda ~/anaconda3 ~/miniconda3 /root/anaconda3; do
   for at in "$bin/bin" "$bin/envs/fastai/bin"; do if [ -x "$at/python" ]; then PATH=$at:$PATH; fi; done
 done
 for python in python3 python; do if command -v "$python" >/dev/null 2>&1; then exec "$python" -; fi; done
@@ -102,7 +113,7 @@ have docker || fail 1 "needs the docker command to look into the container" "  f
 # What is printed there has no end, perhaps. Where it has one, the exit status is in the last line.
 printed=$({
   status=0
-  program | briefly "$TIMEOUT" docker exec -i "$CONTAINER" sh -c "$find_python" 2>&1 || status=$?
+  program | briefly "$TIMEOUT" docker exec -i "$CONTAINER" /bin/sh -c "$find_python" 2>&1 || status=$?
   printf '\n%s' "$status" 2>/dev/null
 } | beginning 65536)
 status=${printed##*
@@ -133,5 +144,5 @@ case $why in
 esac
 say "$ACCELERATOR was asked for and does not compute: $why"
 say "driver ${driver:-unknown}"
-printf '%s\n' "$printed" | sed -n 's/^VERSIONS //p' | while read -r line; do say "$line"; done
+printf '%s\n' "$printed" | sed -n 's/^VERSIONS //p' | show_lines
 fail 1 "$mend"

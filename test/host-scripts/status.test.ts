@@ -48,8 +48,8 @@ async function look(programs: Record<string, string>, more: Record<string, strin
 }
 
 /** One container that runs, and none else. */
-const docker = () => `case "$*" in
-  "exec container1"*) shift 2; JUPYTER_TOKEN=secret JUPYTER_PORT=${(jupyter.address() as { port: number }).port} exec "$@" ;;
+const docker = (planted = "") => `case "$*" in
+  "exec container1 /bin/sh"*) shift 2; ${planted} JUPYTER_TOKEN=secret JUPYTER_PORT=${(jupyter.address() as { port: number }).port} exec "$@" ;;
   inspect*container1) echo '"state":"running","health":"healthy","started":"2026-01-01T00:00:00Z","image":"sha256:1"' ;;
   "image inspect"*) echo 1000 ;;
   *) echo "Error: No such container: $*" >&2; exit 1 ;;
@@ -80,6 +80,14 @@ describe("status.sh", () => {
     expect(usage?.data).toBeLessThan(1000);
     expect(tokens).toEqual(["token secret"]);
     expect(stdout).not.toContain("secret");
+  });
+
+  it("asks Jupyter by the image's curl, not by one that a notebook put where PATH leads", async () => {
+    const planted = join(folder, "planted");
+    mkdirSync(planted);
+    for (const name of ["sh", "curl"]) pretend(planted, name, "echo '[]'");
+    const { stdout } = await look({ docker: docker(`PATH=${planted}:$PATH`) });
+    expect(readUsage(stdout)?.containers[0]?.kernels).toHaveLength(1);
   });
 
   it("says null of what it cannot find out, and waits for nothing for long", async () => {
