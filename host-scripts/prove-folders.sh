@@ -115,13 +115,21 @@ if [ -z "$who" ]; then
   show_printed
   fail 1 "  try it:  docker exec $CONTAINER /bin/sh -c id"
 fi
-uid=${who%% *} groups=${who#* }
-case $uid:$groups in
-  :* | *: | *[!0-9:\ ]* | *:*:*) uid='' ;;
-esac
-
 # What the daemon has to say of the container, by a template of Docker's.
 ask() { briefly 10 docker inspect --type container --format "$1" "$CONTAINER" 2>/dev/null || :; }
+
+# identify: sets $uid and $groups, of which commands are made: numbers, and no other user than the daemon started.
+identify() {
+  uid=${who%% *} groups=${who#* }
+  case $uid:$groups in
+    :* | *: | *[!0-9:\ ]* | *:*:*) return 1 ;;
+  esac
+  started=$(ask '{{.Config.User}}')
+  case ${started%%:*} in
+    '' | *[!0-9]* | "$uid") ;;
+    *) return 1 ;;
+  esac
+}
 
 # origin FOLDER: what it is on the host. Sets $type (bind or volume) and $source (its path, or the volume's name).
 origin() {
@@ -157,7 +165,7 @@ explain() {
       printf '%s\n' "$3" | show_lines
       ;;
   esac
-  if [ -z "$uid" ]; then
+  if ! identify; then
     say "  and who it runs as is not to be learned there:"
     printf '%s\n' "$who" | show_lines
     return

@@ -36,6 +36,7 @@ interface Pretended {
   /** What the daemon says of itself, and of how it made the container. */
   security?: string;
   usernsMode?: string;
+  user?: string;
   /** Of the mounts. */
   type?: "bind" | "volume";
   volumes?: string[];
@@ -67,7 +68,15 @@ async function prove(folders: string[], options: Pretended = {}) {
   const { before = uid === undefined ? `setpriv --reuid=${UID} --regid=${UID} --clear-groups` : "" } =
     options;
   const { security = "[name=seccomp,profile=default]", usernsMode = "" } = options;
-  const { type = "bind", volumes = [], timeout = "20", programs = {}, image = {}, planted = "" } = options;
+  const {
+    type = "bind",
+    volumes = [],
+    timeout = "20",
+    programs = {},
+    image = {},
+    planted = "",
+    user = "",
+  } = options;
   const bin = pathWith(
     join(folder, `bin${++runs}`),
     "timeout setpriv unshare mount id grep dash bash busybox",
@@ -82,6 +91,7 @@ async function prove(folders: string[], options: Pretended = {}) {
     `*Mounts*) printf '${mounts.join("")}' ;;`,
     `*SecurityOptions*) echo '${security}' ;;`,
     `*UsernsMode*) echo '${usernsMode}' ;;`,
+    `*Config.User*) echo '${user}' ;;`,
     "*.Image*) echo sha256:abc ;;",
     "*Mountpoint*) echo /var/lib/docker/volumes/home/_data ;;",
     "*) exit 9 ;;",
@@ -270,6 +280,14 @@ describe.skipIf(notRoot)("prove-folders.sh", () => {
       expect(run.code).toBe(1);
       expect(run.stderr).toContain("who it runs as is not to be learned there:\n  ");
       expect(ours(run.stderr).join("\n")).not.toMatch(/evil|setfacl|chown|docker run/);
+    });
+
+    it("lets no other user into its folders than the daemon started", async () => {
+      const planted = knowing("NO 1 Permission denied\\nWHO 7 7\\n");
+      const suggested = async (user: string) => (await prove([newFolder()], { planted, user })).stderr;
+      expect(await suggested("1000:1000")).not.toContain("setfacl");
+      for (const user of ["", "7:7", "7", "jovyan"])
+        expect(await suggested(user)).toContain("setfacl -R -m u:7:");
     });
 
     it("shows a reason and a mode of its own as not ours, and hears of no further folder", async () => {
