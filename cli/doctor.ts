@@ -1,16 +1,18 @@
 /** Everything that a stack depends on, looked at before anything is made. */
 import { RunError } from "@pulumi/pulumi";
 import { type Check, check } from "../components/host/check.ts";
+import { explainSilence, readStatus } from "../components/host/condition.ts";
 import { reachSshMachine } from "../components/host/inspect-ssh.ts";
 import { factsOf } from "../components/host/inspection.ts";
 import { lookAtLocalMachine } from "../components/host/local.ts";
 import { withAdopted } from "../components/host/owner.ts";
-import { furtherFolders, type HostNeeds, hostChecks } from "../components/host/preflight.ts";
+import { furtherFolders, type HostFacts, type HostNeeds, hostChecks } from "../components/host/preflight.ts";
 import { hostNeeds } from "../components/workspace/needs.ts";
 import type { Config } from "../config.ts";
 import { readAdopted } from "./adopted.ts";
 import type { Context } from "./context.ts";
 import { credentialChecks } from "./credential-helpers.ts";
+import { type NotebookHost, whySilent } from "./host-scripts.ts";
 import { findStrays, list, strayText } from "./on-daemon.ts";
 import { findProgram } from "./path.ts";
 import { Problem } from "./say.ts";
@@ -24,6 +26,8 @@ import { findPlaces, readStateFile } from "./state-file.ts";
 
 /** Longest look at a machine elsewhere, in milliseconds. */
 const PATIENCE = 9_000;
+/** How long a notebook that was just started may take to answer, in seconds. */
+const ANSWER_PATIENCE = 8;
 /** Longest wait for a daemon's first word, in milliseconds. */
 const PING_PATIENCE = 3_000;
 
@@ -57,7 +61,8 @@ async function hostOf(context: Context, stack: string, config: Config): Promise<
     try {
       const folders = { root, further: furtherFolders(needs) };
       const inspection = await reachSshMachine(connection, folders, shortName(stack), PATIENCE);
-      return [check("SSH", about), ...hostChecks(needs, factsOf(inspection, needs))];
+      const checks = await checksOfHost(context, stack, needs, factsOf(inspection, needs), { connection });
+      return [check("SSH", about), ...checks];
     } catch (error) {
       if (!(error instanceof RunError)) throw error;
       return [check("SSH", { ...about, found: "no machine to use" }, error.message)];
@@ -66,6 +71,27 @@ async function hostOf(context: Context, stack: string, config: Config): Promise<
   // Loads what speaks to AWS.
   const { awsChecks } = await import("./doctor-aws.ts");
   return await awsChecks(host);
+}
+
+/** The checks of a host. A notebook that was just started is asked whether it answers: one that stops again and again runs in between. */
+async function checksOfHost(
+  context: Context,
+  stack: string,
+  needs: HostNeeds,
+  facts: HostFacts,
+  machine: NotebookHost,
+): Promise<Check[]> {
+  const looks = hostChecks(needs, facts).map(async (each) => {
+    const notebook = needs.notebooks.find(({ name }) => each.check === `notebook ${name}`);
+    const { status = "" } = facts.containers.find(({ name }) => name === notebook?.name) ?? {};
+    if (!notebook || !readStatus(status).starting) return each;
+    const { name } = notebook;
+    const why = await whySilent(context, notebook, ANSWER_PATIENCE, machine);
+    if (why === undefined) return each;
+    const found = { found: "no answer yet", needed: "up or stopped" };
+    return check(each.check, found, explainSilence(name, why, npmCommand("logs", stack, name)), "warn");
+  });
+  return await Promise.all(looks);
 }
 
 /** A check for each thing that is the stack's, and that its state does not know. */
@@ -99,8 +125,11 @@ async function localChecks(
   if (ping === "ok") {
     try {
       const { facts } = await lookAtLocalMachine(needs, root, address.host);
-      const checks = [clientCheck(context), ...hostChecks(needs, facts)];
-      return [...checks, ...(await strayChecks(context, stack, address.host))];
+      const [checks, strays] = await Promise.all([
+        checksOfHost(context, stack, needs, facts, { daemon: address.host }),
+        strayChecks(context, stack, address.host),
+      ]);
+      return [clientCheck(context), ...checks, ...strays];
     } catch (error) {
       return [check("Docker", noDaemon(address.host), daemonProblem(address.host, error, stack).message)];
     }

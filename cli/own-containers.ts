@@ -1,9 +1,9 @@
 /** The containers of a stack, as they are on its Docker daemon, and bringing back those that do not run. */
 import type Docker from "dockerode";
-import { type Condition, explain, readStatus } from "../components/host/condition.ts";
+import { explain, explainSilence, readStatus, type Said } from "../components/host/condition.ts";
 import { type NotebookHost, type NotebookOnHost, whySilent } from "./host-scripts.ts";
 import { nameOf } from "./on-daemon.ts";
-import { Problem, say, step } from "./say.ts";
+import { Problem, say, step, TICK } from "./say.ts";
 import { hasDaemon, type Session } from "./session.ts";
 import { askDocker, daemonsWord, dockerClient } from "./setup/daemon.ts";
 import { npmCommand } from "./setup/stack.ts";
@@ -11,13 +11,10 @@ import { readState, type State } from "./state.ts";
 import { CONTAINER, type ContainerInputs } from "./state-file.ts";
 
 /** A container of a stack that is there. */
-export interface OwnContainer extends NotebookOnHost {
+export interface OwnContainer extends NotebookOnHost, Said {
   id: string;
   /** Of its entry in the state. */
   urn: string;
-  condition: Condition;
-  /** Whether Docker's own check of it fails. */
-  unhealthy: boolean;
 }
 
 /** A container that does not do what it is there for. */
@@ -103,30 +100,45 @@ export function argsForBroken(broken: Broken[]): string[] {
 
 /**
  * Sees to it that in the end every notebook runs and answers: a preview may have announced a replacement that the run itself found
- * needless, and one that runs may have hung for long.
+ * needless, one that runs may have hung for long, and one that stops again and again runs in between.
  *
  * @throws Problem naming those that do not
  */
 export async function requireAnswers(session: Session): Promise<void> {
   if (!hasDaemon(session)) return;
   const listed = await listContainers(session);
-  const said = listed.map(({ Status }) => readStatus(Status));
   // The state need not be in a file, and then takes the engine to read.
-  if (said.every(({ condition, unhealthy }) => condition === "up" && !unhealthy)) return;
+  if (listed.every(({ Status }) => isWell(readStatus(Status)))) return;
+  const { context, stack } = session;
   const own = ownContainers(listed, await readState(session));
   const broken = await startAgain(
     session,
     own.filter(({ condition }) => condition !== "up"),
   );
+  const start = npmCommand("start", stack);
   const lines = broken.map(
-    ({ name, why }) =>
-      `${name} cannot be started (${why}): \`${npmCommand("start", session.stack)}\` again makes it anew`,
+    ({ name, why }) => `${name} cannot be started (${why}): \`${start}\` again makes it anew`,
   );
   const machine = await whereItIs(session);
-  for (const container of own.filter(({ unhealthy }) => unhealthy)) {
-    const why = await whySilent(session.context, container, PATIENCE.look, machine);
-    if (why !== undefined)
-      lines.push(`${explain(container.name, container, npmCommand("start", session.stack))} (${why})`);
-  }
+  const look = async (container: OwnContainer) => {
+    const { name, starting } = container;
+    const looking = whySilent(context, container, starting ? PATIENCE.start : PATIENCE.look, machine);
+    const why = await notInSilence(`${name}: waiting until it answers`, looking);
+    if (why === undefined) return [];
+    return starting
+      ? [explainSilence(name, why, npmCommand("logs", stack, name))]
+      : [`${explain(name, container, start)} (${why})`];
+  };
+  const doubtful = own.filter((each) => each.condition === "up" && !isWell(each));
+  lines.push(...(await Promise.all(doubtful.map(look))).flat());
   if (lines.length > 0) throw new Problem(lines.join("\n"));
+}
+
+/** Whether Docker's own check has passed, so that there is nothing to ask. */
+const isWell = ({ condition, unhealthy, starting }: Said) => condition === "up" && !unhealthy && !starting;
+
+/** Says now and then what is waited for; nothing where it is there at once. */
+async function notInSilence<T>(what: string, coming: Promise<T>): Promise<T> {
+  const ticker = setInterval(() => say(what), TICK.log);
+  return await coming.finally(() => clearInterval(ticker));
 }

@@ -68,8 +68,12 @@ without_tokens() {
 }
 
 give_up_on_container() {
-  say "the last lines of its log:"
-  docker_briefly logs --tail 20 "$CONTAINER" 2>&1 | tail -c 65536 | without_tokens | sed 's/^/| /' | show_lines
+  # One that never ran has none.
+  log=$(docker_briefly logs --tail 20 "$CONTAINER" 2>&1 | tail -c 65536 | without_tokens | sed 's/^/| /' | legible)
+  if [ -n "$log" ]; then
+    say "the last lines of its log:"
+    printf '%s\n' "$log" | show_lines
+  fi
   # Some daemons never learn that it was the kernel, whose signal (137) is all that there is to go by.
   if [ "$killed" = true ] || { [ "$code" = 137 ] && [ "$limit" -gt 0 ]; }; then
     give_up_for_memory "container $CONTAINER was killed for want of memory"

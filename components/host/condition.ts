@@ -14,24 +14,37 @@ export interface Said {
   condition: Condition;
   /** Whether its check fails: it runs, and does not answer. */
   unhealthy: boolean;
+  /** Whether its check has not passed yet since it was last started: it comes up, or stops again soon, and again. */
+  starting: boolean;
 }
 
 /** Reads the sentence by which `docker ps` tells of a container: `Up 3 minutes (unhealthy)`, `Restarting (1) 5 seconds ago`. */
 export function readStatus(status: string): Said {
   const [word = ""] = /^\w+/.exec(status) ?? [];
   const state = /\(Paused\)$/.test(status) ? "paused" : (STATES[word] ?? word.toLowerCase());
-  return { condition: conditionOf(state), unhealthy: status.endsWith("(unhealthy)") };
+  return {
+    condition: conditionOf(state),
+    unhealthy: status.endsWith("(unhealthy)"),
+    starting: /\((health: )?starting\)$/.test(status),
+  };
 }
 
 /** Docker's words for states, by those that its sentences begin with, where these differ. */
 const STATES: Record<string, string> = { Up: "running", Removal: "removing" };
+
+/** What a new container mends in neither case: what a person installed is in the home volume. */
+const PERHAPS = "a package of yours perhaps, or the configuration";
 
 /**
  * What is to be known of a notebook in this condition, and what mends it; undefined where it runs, or was simply stopped.
  *
  * @param start the command that brings its stack up
  */
-export function explain(name: string, { condition, unhealthy }: Said, start: string): string | undefined {
+export function explain(
+  name: string,
+  { condition, unhealthy }: Pick<Said, "condition" | "unhealthy">,
+  start: string,
+): string | undefined {
   switch (condition) {
     case "up":
       return unhealthy
@@ -44,8 +57,18 @@ export function explain(name: string, { condition, unhealthy }: Said, start: str
     case "created":
       return `${name} was made and has not run yet: \`${start}\` starts it`;
     case "restarting":
-      return `${name} stops again and again: \`docker logs ${name}\` shows why; \`${start}\` makes it anew`;
+      return `${name} stops again and again: \`docker logs ${name}\` shows why, ${PERHAPS}; \`${start}\` makes it anew`;
     default:
       return `${name} is ${condition}, as Docker calls one that it could not remove: \`${start}\` makes it anew`;
   }
+}
+
+/**
+ * What is to be known of a notebook that was started and does not answer.
+ *
+ * @param why it does not
+ * @param logs the command that follows its log
+ */
+export function explainSilence(name: string, why: string, logs: string): string {
+  return `${name} was started and does not answer (${why}): \`docker logs ${name}\`, or \`${logs}\`, shows what is in its way, ${PERHAPS}`;
 }

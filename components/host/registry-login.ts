@@ -1,10 +1,11 @@
 /** The login at a registry with which an image is pulled: the person's own, as `docker login` on this machine left it. */
-import { spawn } from "node:child_process";
+import { type ExecFileException, execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import type { ImageConfig } from "../../config.ts";
+import { inLine } from "../legible.ts";
 
 /** The part of Docker's config.json that is read here. */
 export interface DockerConfig {
@@ -38,6 +39,10 @@ const HUB_ADDRESS = "registry-1.docker.io";
 
 /** Longest wait for a helper, in milliseconds: some ask a cloud. */
 const PATIENCE = 30_000;
+/** Longest answer of a helper, in bytes: some passwords are tokens of several thousand. */
+const LONGEST_ANSWER = 1 << 20;
+/** How much is shown of what a helper complains of, in letters. */
+const LONGEST_COMPLAINT = 200;
 
 /** The registry of an image, by Docker's rule: the first part is one where it looks like a host. */
 export function registryOf(reference: string): string {
@@ -103,27 +108,26 @@ export async function registryLogin(
     problem: `gpubox:image: ${image.pull} is pulled without your login at ${registry}: ${why}`,
   });
   const { username, password } = inFile(entry(config.auths, registry)?.value) ?? {};
-  if (username && password) return { auth: { address, username, password } };
+  if (isText(username) && isText(password)) return { auth: { address, username, password } };
   if (helper === undefined) return problem(`\`docker login ${loginName(registry)}\` left no password`);
-  try {
-    const server =
-      entry(config.auths, registry)?.key ?? (registry === DOCKER_HUB ? (HUB_KEYS[0] as string) : registry);
-    const { Username, Secret } = JSON.parse(await ask(helper, server, env));
-    if (Username === "<token>" || !Username || !Secret) {
-      return problem(
-        `docker-credential-${helper} has a token in place of a password; ${pullYourself(image.pull)}`,
-      );
-    }
-    return { auth: { address, username: Username, password: Secret } };
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return problem(missingHelper(helper));
-    const said = (error as Error).message;
-    // In these words every helper says that it has none.
-    if (/credentials not found/i.test(said))
-      return problem(`docker-credential-${helper} has none: \`docker login ${loginName(registry)}\``);
-    return problem(`docker-credential-${helper} did not give it (${said})`);
+  const server =
+    entry(config.auths, registry)?.key ?? (registry === DOCKER_HUB ? (HUB_KEYS[0] as string) : registry);
+  const answer = await ask(helper, server, env);
+  if (answer === "missing") return problem(missingHelper(helper));
+  if (answer === "none")
+    return problem(`docker-credential-${helper} has none: \`docker login ${loginName(registry)}\``);
+  const { Username, Secret, why = "its answer has no user name and password" } = answer;
+  if (!isText(Username) || !isText(Secret))
+    return problem(`docker-credential-${helper} did not give it (${why})`);
+  if (Username === "<token>") {
+    return problem(
+      `docker-credential-${helper} has a token in place of a password; ${pullYourself(image.pull)}`,
+    );
   }
+  return { auth: { address, username: Username, password: Secret } };
 }
+
+const isText = (value: unknown): value is string => typeof value === "string" && value !== "";
 
 const pullYourself = (reference: string) =>
   `\`docker pull ${reference}\` on the host, and it is not asked for again`;
@@ -133,32 +137,42 @@ const loginName = (registry: string) => (registry === DOCKER_HUB ? "" : registry
 
 /** The login that stands in the file itself. */
 function inFile(auth: { auth?: string; username?: string; password?: string } | undefined) {
-  if (!auth?.auth) return auth;
+  if (!isText(auth?.auth)) return auth;
   const [username = "", password = ""] = Buffer.from(auth.auth, "base64").toString().split(/:(.*)/s);
   return { username, password };
 }
 
-/** What a helper has for a server. @throws Error with what it said in place of that */
-function ask(helper: string, server: string, env: Env): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(`docker-credential-${helper}`, ["get"], {
-      env: env as NodeJS.ProcessEnv,
-      stdio: ["pipe", "pipe", "pipe"],
-      timeout: PATIENCE,
+/** What a helper has for a server, or why it did not give it. */
+type Answer = "missing" | "none" | { Username?: unknown; Secret?: unknown; why?: string };
+
+/** Asks a helper. What it prints may have the password in it, or a part of one, so nothing of that is ever shown. */
+function ask(helper: string, server: string, env: Env): Promise<Answer> {
+  return new Promise((resolve) => {
+    const options = { env: env as NodeJS.ProcessEnv, timeout: PATIENCE, maxBuffer: LONGEST_ANSWER };
+    const child = execFile(`docker-credential-${helper}`, ["get"], options, (error, said, complained) => {
+      resolve(error ? whyNot(error, said, complained) : parse(said));
     });
-    let said = "";
-    let complained = "";
-    child.stdout.on("data", (text) => {
-      said += text;
-    });
-    child.stderr.on("data", (text) => {
-      complained += text;
-    });
-    child.on("error", reject);
-    child.on("close", (code) => {
-      if (code === 0) resolve(said);
-      else reject(new Error((said || complained || `exit status ${code}`).trim().split("\n")[0]));
-    });
-    child.stdin.on("error", () => {}).end(server);
+    child.stdin?.on("error", () => {}).end(server);
   });
+}
+
+function parse(said: string): Answer {
+  try {
+    const { Username, Secret } = Object(JSON.parse(said));
+    return { Username, Secret };
+  } catch {
+    return { why: "its answer is no JSON" };
+  }
+}
+
+function whyNot({ code, killed, signal }: ExecFileException, said: string, complained: string): Answer {
+  if (code === "ENOENT") return "missing";
+  // In these words every helper says that it has none, most of them on stdout.
+  if (/credentials not found/i.test(said + complained)) return "none";
+  if (code === "ERR_CHILD_PROCESS_STDIO_MAXBUFFER") return { why: "its answer is too long" };
+  if (killed) return { why: `no answer within ${PATIENCE / 1000} s` };
+  const [line = ""] = complained.trim().split("\n");
+  const shortened = line.length > LONGEST_COMPLAINT ? `${line.slice(0, LONGEST_COMPLAINT)}...` : line;
+  const ending = typeof code === "number" ? `exit status ${code}` : (code ?? `ended by ${signal}`);
+  return { why: inLine(shortened) || ending };
 }

@@ -156,6 +156,7 @@ case $1 in
     ;;
   stats) echo "\${MEMORY_USED-12.50%}" ;;
   logs)
+    if [ -n "\${SILENT-}" ]; then exit 0; fi
     [ "$*" = "logs --tail 20 container1" ] || exit 9
     echo "Serving at http://127.0.0.1:8888/lab?token=canary" >&2
     echo "GET /login?next=%2Flab%3Ftoken%3Dcanary&token%3dcanary HTTP/1.1"
@@ -191,6 +192,7 @@ describe.concurrent("wait-for-notebook.sh beside a container that does not run",
     const run = await wait(server, {}, { path: dockerSaying(name, ...looks) });
     expect(run).toMatchObject({ code: 1, stdout: "" });
     expect(run.stderr).toContain(`container container1 ${message}, so ${server.url("/")} will not answer`);
+    expect(run.stderr).toMatch(/^notebook container1: the last lines of its log:\n {2}\| Serving/);
     expect(run.stderr).toContain("  | OSError: no space left");
     expect(run.stderr).toContain("token=...");
     expect(run.stderr).not.toContain("canary");
@@ -270,6 +272,13 @@ describe.concurrent("wait-for-notebook.sh beside a container that does not run",
     expect(run.stderr).toContain(
       "its number of processes is not limited: Error response from daemon: no such control",
     );
+  });
+
+  it("announces no log where there is none", async ({ server, expect }) => {
+    const run = await wait(server, { SILENT: "1" }, { path: dockerSaying("mute", "exited 128 0") });
+    expect(run).toMatchObject({ code: 1, stdout: "" });
+    expect(run.stderr).toMatch(/^notebook container1: container container1 has stopped with exit code 128/);
+    expect(run.stderr).not.toContain("its log:");
   });
 
   it("gives up on one that is not there", async ({ server, expect }) => {

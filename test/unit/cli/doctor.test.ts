@@ -1,5 +1,6 @@
 /** The checks before anything is made: each fails for what it is there for, and for nothing else. */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer as createHttpServer } from "node:http";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -300,6 +301,58 @@ describe("npm run doctor", () => {
       problem: expect.stringContaining("address: lab"),
     });
   });
+
+  it("tells of a notebook that runs at the moment, as it is started again and again", async () => {
+    stack("loop", "{kind: local}");
+    const state = join(root, ".gpubox", "state", ".pulumi", "stacks", "gpubox");
+    mkdirSync(state, { recursive: true });
+    const made = {
+      urn: "urn::1",
+      type: "docker:index/container:Container",
+      id: "1",
+      inputs: { name: "container1" },
+    };
+    const checkpoint = { latest: { resources: [made] } };
+    writeFileSync(join(state, "loop.json"), JSON.stringify({ version: 3, checkpoint }));
+    const bin = join(root, "looping");
+    mkdirSync(bin);
+    const docker = `case $1 in inspect) echo x >>'${bin}/looks'; echo "running 0 $(wc -l <'${bin}/looks') false 0";; esac`;
+    writeFileSync(join(bin, "docker"), `#!/bin/sh\n${docker}\n`, { mode: 0o755 });
+    const socket = join(bin, "docker.sock");
+    const container = (Status: string) => ({
+      Id: "1",
+      Names: ["/container1"],
+      Labels: { "gpubox.stack": "gpubox/loop", "gpubox.notebook": "container1" },
+      Ports: [],
+      Mounts: [],
+      Status,
+    });
+    const told = async (status: string) => {
+      const answers: Record<string, unknown> = {
+        "/containers/json?all=true": [container(status)],
+        "/info": { ID: "daemon", Architecture: "x86_64", ServerVersion: "28.5.1", MemTotal: 16e9 },
+        "/networks": [],
+        "/volumes": { Volumes: [] },
+        "/_ping": "OK",
+      };
+      const daemon = createHttpServer(({ url = "" }, response) => {
+        response.setHeader("content-type", "application/json").end(JSON.stringify(answers[url] ?? {}));
+      }).listen(socket);
+      const env = { DOCKER_HOST: `unix://${socket}`, PATH: `${bin}:${process.env.PATH}` };
+      const checks = await findChecks(context(env), "loop");
+      daemon.close();
+      return checks.filter(({ check }) => check === "notebook container1");
+    };
+    expect(await told("Up 3 minutes (healthy)")).toMatchObject([{ status: "ok", found: "up" }]);
+    expect(await told("Up 3 seconds (health: starting)")).toMatchObject([
+      {
+        status: "warn",
+        problem: expect.stringMatching(
+          /^container1 was started and does not answer \(container container1 stops and is started again and again, .*`npm run logs -- container1 -s loop`.*a package of yours/,
+        ),
+      },
+    ]);
+  }, 30_000);
 
   it.concurrent("takes no longer than ten seconds over a daemon that says nothing", async () => {
     stack("dev", "{kind: local}");

@@ -21,6 +21,18 @@ describe("what a container is at", () => {
     else expect(explained).toBeUndefined();
   });
 
+  it.each([
+    ["Up 1 second (health: starting)", true],
+    ["Up 1 second (starting)", true],
+    ["Up 3 minutes", false],
+    ["Up 3 minutes (healthy)", false],
+    ["Up 3 minutes (unhealthy)", false],
+    ["Up 3 minutes (Paused)", false],
+    ["Restarting (1) 4 seconds ago", false],
+  ])("%s: whether it comes up still, %s", (status, starting) => {
+    expect(readStatus(status).starting).toBe(starting);
+  });
+
   it("has Docker's own words, but for two", () => {
     expect(
       ["running", "exited", "paused", "restarting", "created", "dead", "removing"].map(conditionOf),

@@ -18,6 +18,15 @@ beforeAll(() => {
   helper("token", `echo '{"Username":"<token>","Secret":"x"}'`);
   helper("empty", "echo 'credentials not found in native keychain'; exit 1");
   helper("broken", "echo 'no session: aws sso login' >&2; exit 1");
+  helper("words", `echo '{"Username":"ada","Secret":canary}'`);
+  helper("null", "echo null");
+  helper("list", `echo '["ada","canary"]'`);
+  helper("number", `echo '{"Username":"ada","Secret":7}'`);
+  helper("nameless", `echo '{"Secret":"canary"}'`);
+  helper("leaking", `echo '{"Username":"ada","Secret":"canary"}'; exit 3`);
+  helper("coloured", `printf '\\033[31mlocked%01000d\\nmore' 0 >&2; exit 1`);
+  helper("killed", "kill -9 $$");
+  helper("endless", "yes canary");
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -77,12 +86,34 @@ describe("the login that an image is pulled with", () => {
     ],
     ["empty", /docker-credential-empty has none: `docker login quay\.io`/],
     ["broken", /docker-credential-broken did not give it \(no session: aws sso login\)/],
+    ["words", /docker-credential-words did not give it \(its answer is no JSON\)$/],
+    ...["null", "list", "number", "nameless"].map((name): [string, RegExp] => [
+      name,
+      new RegExp(`docker-credential-${name} did not give it \\(its answer has no user name and password\\)$`),
+    ]),
+    ["leaking", /docker-credential-leaking did not give it \(exit status 3\)$/],
+    ["coloured", /docker-credential-coloured did not give it \(\?\[31mlocked0{100,200}\.\.\.\)$/],
+    ["killed", /docker-credential-killed did not give it \(ended by SIGKILL\)$/],
+    ["endless", /docker-credential-endless did not give it \(its answer is too long\)$/],
     ["token", /has a token in place of a password; `docker pull quay\.io\/a\/b` on the host/],
-  ])("that the helper %s cannot give is said, with what mends it", async (helper, said) => {
+  ] as [
+    string,
+    RegExp,
+  ][])("that the helper %s cannot give is said, with what mends it", async (helper, said) => {
     const { auth: none, problem } = await login("quay.io/a/b", { credHelpers: { "quay.io": helper } });
     expect(none).toBeUndefined();
     expect(problem).toMatch(/^gpubox:image: quay\.io\/a\/b is pulled without your login at quay\.io: /);
     expect(problem).toMatch(said);
+    expect(problem).not.toContain("canary");
+  });
+
+  it.each<[string, object]>([
+    ["no text", { auth: 7 }],
+    ["a name alone", { auth: Buffer.from("ada").toString("base64") }],
+    ["a password that is no text", { username: "ada", password: ["canary"] }],
+  ])("that the file has %s is said", async (_, value) => {
+    const { problem } = await login("quay.io/a/b", { auths: { "quay.io": value } });
+    expect(problem).toMatch(/: `docker login quay\.io` left no password$/);
   });
 
   it("reaches the provider as a secret, and a stack without one sees no change", async () => {
