@@ -83,17 +83,27 @@ export function explain(said: string, about: About): string[] {
 }
 
 const event = z.object({
-  diagnosticEvent: z.object({ message: z.string(), severity: z.string() }).optional(),
+  diagnosticEvent: z
+    .object({ urn: z.string().optional(), message: z.string(), severity: z.string() })
+    .optional(),
 });
 
-/** The errors in what the engine did, one JSON object a line; a killed one has not ended its last line. */
+/** A build's steps print why one fails, and the official plugin's error has no more than its exit status. */
+const BUILD = /\$docker:index\/image:Image::/;
+
+/**
+ * The errors in what the engine did, and before them what builds printed, one JSON object a line; a killed one has not ended its
+ * last line. Nothing where there is no error.
+ */
 export function errorsOf(events: string): string {
-  return events
-    .split("\n")
-    .flatMap((line) => {
-      const { diagnosticEvent } = event.safeParse(parse(line)).data ?? {};
-      return diagnosticEvent?.severity === "error" ? [diagnosticEvent.message] : [];
-    })
+  const said = events.split("\n").flatMap((line) => {
+    const { diagnosticEvent } = event.safeParse(parse(line)).data ?? {};
+    return diagnosticEvent ? [diagnosticEvent] : [];
+  });
+  if (!said.some(({ severity }) => severity === "error")) return "";
+  return said
+    .filter(({ severity, urn = "" }) => severity === "error" || BUILD.test(urn))
+    .map(({ message }) => message)
     .join("\n");
 }
 

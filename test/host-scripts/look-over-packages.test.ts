@@ -230,7 +230,7 @@ describe("other habits", () => {
   });
 
   it("uv is pip outside an environment, and itself inside one", async () => {
-    const bin = pathWith(join(folder, String(++runs)), "tr");
+    const bin = pathWith(join(folder, String(++runs)), "tr readlink");
     const program = (name: string) =>
       writeFileSync(join(bin, name), `#!/bin/sh\necho ${name} "$@"\n`, { mode: 0o755 });
     program("python3");

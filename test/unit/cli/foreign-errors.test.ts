@@ -110,4 +110,22 @@ describe("what the engine did", () => {
     expect(errorsOf(events)).toBe("Minimum memory limit allowed is 6MB\nupdate failed");
     expect(errorsOf("")).toBe("");
   });
+
+  it("is searched for what a build printed before it failed, which the official plugin's error does not have", () => {
+    const urn = "urn:pulumi:dev::gpubox::a$b$docker:index/image:Image::image-build";
+    const of = (severity: string, message: string) =>
+      JSON.stringify({ diagnosticEvent: { severity, message, urn } });
+    const printed = [
+      of("info", "cause: no nosuch"),
+      of("info", "gpubox: the packages of `image.packages` are not there"),
+    ];
+    const error = of(
+      "error",
+      "executor failed running [/bin/sh -c sh /tmp/install-packages.sh added]: exit code: 1",
+    );
+    expect(explain(errorsOf([...printed, error].join("\n")), about)).toEqual([
+      expect.stringContaining("as they are asked for: no nosuch."),
+    ]);
+    expect(errorsOf(printed.join("\n")), "a build that went well").toBe("");
+  });
 });
