@@ -28,8 +28,13 @@ if ! have docker; then
   printf 'not looked over: there is no docker command here\n'
   exit 0
 fi
+# Where nothing was installed there is nothing to start Python for.
+# shellcheck disable=SC2016 # for the container's shell
+look='for folder in "$HOME"/.local/lib/*/site-packages/*; do
+  [ ! -e "$folder" ] || exec /opt/gpubox/bin/gpubox-packages --once
+done'
 # What is printed there may have no end.
-found=$({ briefly "$TIMEOUT" docker exec "$CONTAINER" /opt/gpubox/bin/gpubox-packages --once 2>/dev/null || :; } | beginning 65536 | legible)
+found=$({ briefly "$TIMEOUT" docker exec "$CONTAINER" /bin/sh -c "$look" 2>/dev/null || :; } | beginning 65536 | legible)
 if [ -z "$found" ]; then
   printf 'nothing new\n'
   exit 0

@@ -24,7 +24,7 @@ describe("look-over-packages.sh", () => {
   /** Asks a container whose `gpubox-packages --once` is this shell line. */
   async function lookOver(line: string, more: Record<string, string> = {}) {
     const bin = pathWith(join(folder, String(++runs)), "timeout");
-    const docker = `#!/bin/sh\n[ "$*" = 'exec container1 /opt/gpubox/bin/gpubox-packages --once' ] || exit 9\n${line}\n`;
+    const docker = `#!/bin/sh\n[ "$1 $2 $3 $4" = 'exec container1 /bin/sh -c' ] || exit 9\n${line}\n`;
     writeFileSync(join(bin, "docker"), docker, { mode: 0o755 });
     const environment = { CONTAINER: "container1", COMMAND: "docker exec container1", TIMEOUT: "5", ...more };
     return await runScript("look-over-packages.sh", environment, { path: bin });
