@@ -54,6 +54,18 @@ json_string() {
 
 control_character() { [ "$(printf '%s' "$1" | tr -d '[:cntrl:]')" != "$1" ]; }
 
+# Parameters that several scripts take: CONTAINER, a name as Docker takes it, and TIMEOUT, in seconds.
+check_container() {
+  case ${CONTAINER-} in
+    '' | -* | *[!A-Za-z0-9_.-]*) fail 2 "container: '${CONTAINER-}' is not a name" ;;
+  esac
+}
+check_timeout() {
+  case ${TIMEOUT-} in
+    '' | *[!0-9]*) fail 2 "timeout: '${TIMEOUT-}' is not a number of seconds" ;;
+  esac
+}
+
 absolute_root() {
   case ${ROOT-} in
     '~' | '~'/*)

@@ -13,13 +13,8 @@ topic="packages of ${CONTAINER-}"
 # shellcheck source=host-scripts/common.sh
 . ./common.sh
 
-case ${CONTAINER-} in
-  '' | -*) fail 2 "container: '${CONTAINER-}' is not a name" ;;
-esac
-
-case ${TIMEOUT-} in
-  '' | *[!0-9]*) fail 2 "timeout: '${TIMEOUT-}' is not a number of seconds" ;;
-esac
+check_container
+check_timeout
 
 # How many lines are shown.
 shown=12

@@ -14,9 +14,7 @@ topic="volume ${VOLUME-}"
 # shellcheck source=host-scripts/common.sh
 . ./common.sh
 
-case ${TIMEOUT-} in
-  '' | *[!0-9]*) fail 2 "timeout: '${TIMEOUT-}' is not a number of seconds" ;;
-esac
+check_timeout
 case ${VOLUME-} in
   *[!a-z0-9-]*) fail 2 "volume: '$VOLUME' is not the id of a volume" ;;
   vol-?*) ;;

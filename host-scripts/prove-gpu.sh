@@ -13,12 +13,8 @@ topic="GPU of ${CONTAINER-}"
 # shellcheck source=host-scripts/common.sh
 . ./common.sh
 
-case ${CONTAINER-} in
-  '' | -* | *[!A-Za-z0-9_.-]*) fail 2 "container: '${CONTAINER-}' is not a name" ;;
-esac
-case ${TIMEOUT-} in
-  '' | *[!0-9]*) fail 2 "timeout: '${TIMEOUT-}' is not a number of seconds" ;;
-esac
+check_container
+check_timeout
 if [ "${ACCELERATOR-}" = CPU ]; then
   printf '%s runs on the CPU: there is no GPU to prove\n' "$CONTAINER"
   exit 0

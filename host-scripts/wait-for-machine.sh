@@ -11,9 +11,7 @@ topic=machine
 # shellcheck source=host-scripts/common.sh
 . ./common.sh
 
-case ${TIMEOUT-} in
-  '' | *[!0-9]*) fail 2 "timeout: '${TIMEOUT-}' is not a number of seconds" ;;
-esac
+check_timeout
 case ${SENTINEL-} in
   /*) ;;
   *) fail 2 "sentinel: '${SENTINEL-}' is not an absolute path" ;;

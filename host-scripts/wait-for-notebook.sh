@@ -18,12 +18,8 @@ case ${URL-} in
   http://?* | https://?*) api=${URL%/}/api ;;
   *) fail 2 "url: '${URL-}' is not an http url" ;;
 esac
-case ${CONTAINER-} in
-  '' | -*) fail 2 "container: '${CONTAINER-}' is not a name" ;;
-esac
-case ${TIMEOUT-} in
-  '' | *[!0-9]*) fail 2 "timeout: '${TIMEOUT-}' is not a number of seconds" ;;
-esac
+check_container
+check_timeout
 
 # Never by way of a proxy: the server is on this machine.
 if have curl; then

@@ -11,9 +11,7 @@ topic="ssh to ${ADDRESS-}"
 # shellcheck source=host-scripts/common.sh
 . ./common.sh
 
-case ${TIMEOUT-} in
-  '' | *[!0-9]*) fail 2 "timeout: '${TIMEOUT-}' is not a number of seconds" ;;
-esac
+check_timeout
 if [ -z "${CONNECT-}" ]; then fail 2 "connect: no command is given"; fi
 
 started=$(date +%s)
