@@ -344,24 +344,22 @@ describe("code.sh, killed at each of its moments", () => {
   const checkoutIsUnderWay = () => existsSync(join(state(), "work", ".git", "reader", "index.lock"));
 
   it("converges from a first clone", async () => {
-    const late = await lessonsKills(host, commits).firstClone([
+    await lessonsKills(host, commits).firstClone([
       { at: cloneIsMade, what: "all" },
       { at: fetching, what: "all" },
       { at: fetching, what: "shell" },
       { at: cloneIsFilled, what: "shell" },
       { at: cloneIsFilled, what: "all" },
     ]);
-    expect(late).toBeLessThan(2);
   });
 
   it("converges between two commits, and keeps what is not its own", async () => {
-    const late = await lessonsKills(host, commits).betweenCommits([
+    await lessonsKills(host, commits).betweenCommits([
       { at: fetching, what: "all" },
       { at: moving, what: "shell" },
       { at: checkoutIsUnderWay, what: "all" },
       { at: checkoutIsUnderWay, what: "shell" },
     ]);
-    expect(late).toBeLessThan(2);
   });
 
   it("goes on from a checkout that stopped half-way, and leaves what was edited meanwhile", async () => {

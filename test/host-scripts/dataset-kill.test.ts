@@ -54,13 +54,11 @@ describe.each<{ tools: string; hash: string; kills: [Kill["at"], Kill["what"]][]
   const skip = lacks(missingPrograms(tools), "dataset.sh");
 
   it.skipIf(skip)(`converges, and leaves nothing behind: with ${hash || "no hash"}`, async () => {
-    const late = await expectConvergence(host, {
+    await expectConvergence(host, {
       path: pathWith(join(host.scratch, tools), tools),
       known: hash !== "",
       kills: kills.map(([at, what]) => ({ at, what })),
     });
-    // The last moments are short.
-    expect(late).toBeLessThan(3);
   });
 });
 

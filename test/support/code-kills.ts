@@ -3,10 +3,9 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import { bytes, type CodeHost, type makeCourse, type makeLessons } from "./code-host.ts";
 import { removeFolder } from "./host-script.ts";
-import { type Kill, killed, killsText } from "./killed-script.ts";
+import { attempts, type Kill, killed, killsText } from "./killed-script.ts";
 
-/** Each of these gives how many of the kills came too late. */
-export type Campaign = (kills: readonly Kill[]) => Promise<number>;
+export type Campaign = (kills: readonly Kill[]) => Promise<void>;
 
 const NOTEBOOK = "my notebook.ipynb";
 
@@ -19,34 +18,31 @@ export function lessonsKills(host: CodeHost, lessons: ReturnType<typeof makeLess
   const firstClone: Campaign = async (kills) => {
     const after = `killed: ${killsText(kills)}`;
     const wanted = { URL: host.url("lessons"), REF: lessons.second };
-    let late = 0;
-    for (const kill of kills) {
-      if (!(await killed(host.start(wanted), kill))) late++;
+    for (const attempt of attempts(kills)) {
+      attempt.hit = await killed(host.start(wanted), attempt.kill);
       if (existsSync(at("course"))) expect(status(), after).toBe("");
+      if (!attempt.hit) removeFolder(at("course"));
     }
     expect(await host.checkOut(wanted), after).toMatchObject({ code: 0, stdout: `${at("course")}\n` });
     expect(head()).toBe(lessons.second);
     expect(status()).toBe("");
     await host.checkOut(wanted);
     expect(readdirSync(at()).sort()).toEqual([".gpubox", "course"]);
-    return late;
   };
 
   const betweenCommits: Campaign = async (kills) => {
     const URL = `file://${lessons.bare}`;
     await host.checkOut({ URL, REF: lessons.first });
     writeFileSync(at("course", NOTEBOOK), "mine");
-    let late = 0;
     let REF = lessons.first;
-    for (const kill of kills) {
+    for (const attempt of attempts(kills)) {
       REF = REF === lessons.first ? lessons.second : lessons.first;
-      if (!(await killed(host.start({ URL, REF }), kill))) late++;
+      attempt.hit = await killed(host.start({ URL, REF }), attempt.kill);
       expect(await host.checkOut({ URL, REF }), `killed: ${killsText(kills)}`).toMatchObject({ code: 0 });
       expect(head()).toBe(REF);
       expect(status()).toBe(`?? "${NOTEBOOK}"`);
     }
     expect(readFileSync(at("course", NOTEBOOK), "utf8")).toBe("mine");
-    return late;
   };
 
   return { firstClone, betweenCommits };
@@ -71,30 +67,30 @@ export function courseKills(host: CodeHost, course: ReturnType<typeof makeCourse
   };
 
   const firstClone: Campaign = async (kills) => {
-    let late = 0;
-    for (const kill of kills) {
-      if (!(await killed(host.start(wanted("v1")), kill))) late++;
+    for (const attempt of attempts(kills)) {
+      attempt.hit = await killed(host.start(wanted("v1")), attempt.kill);
       if (existsSync(at())) expectAll(1);
+      if (!attempt.hit) removeFolder(at());
     }
     expect(await host.checkOut(wanted("v1")), `killed: ${killsText(kills)}`).toMatchObject({ code: 0 });
     expectAll(1);
-    return late;
   };
 
-  /** Every `anew`-th kill comes while submodules and files are fetched for the first time. */
-  const betweenCommits = async (kills: readonly Kill[], anew: number): Promise<number> => {
+  /** The first and every `anew`-th kill come while submodules and files are fetched for the first time. */
+  const betweenCommits = async (kills: readonly Kill[], anew: number): Promise<void> => {
     await host.checkOut(plain("v1"));
     writeFileSync(at(NOTEBOOK), "mine");
-    let late = 0;
-    for (const [index, kill] of kills.entries()) {
-      const second = index % 2 === 1;
+    let tried = 0;
+    for (const attempt of attempts(kills)) {
+      tried += 1;
+      const second = tried % 2 === 0;
       const REF = second ? course.second : "v1";
-      if ((index + 1) % anew === 0) {
+      if (attempt.number === 1 || attempt.number % anew === 0) {
         removeFolder(at());
         await host.checkOut(plain(REF));
         writeFileSync(at(NOTEBOOK), "mine");
       }
-      if (!(await killed(host.start(wanted(REF)), kill))) late++;
+      attempt.hit = await killed(host.start(wanted(REF)), attempt.kill);
       const run = await host.checkOut(wanted(REF));
       expect(run, `killed: ${killsText(kills)}\n${run.stderr}`).toMatchObject({
         code: 0,
@@ -105,7 +101,6 @@ export function courseKills(host: CodeHost, course: ReturnType<typeof makeCourse
       expectAll(second ? 2 : 1);
       writeFileSync(at(NOTEBOOK), "mine");
     }
-    return late;
   };
 
   return { expectAll, firstClone, betweenCommits };

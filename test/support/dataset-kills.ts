@@ -4,7 +4,7 @@ import { expect } from "vitest";
 import { zip } from "./archives.ts";
 import type { datasetHost } from "./dataset-host.ts";
 import { removeFolder } from "./host-script.ts";
-import { type Kill, killed, killsText } from "./killed-script.ts";
+import { attempts, type Kill, killed, killsText } from "./killed-script.ts";
 
 /** The programs of a host that downloads in several places at once, and of one that does not. */
 export const KILLED_HOSTS = ["aria2c curl python3 flock", "curl bsdtar perl"];
@@ -33,29 +33,24 @@ function processesOf(root: string): string[] {
     });
 }
 
-/**
- * Puts `many` in place on a host with this PATH, killed on the way, and holds what is there against what may be.
- *
- * @returns how many of the kills came too late
- */
+/** Puts `many` in place on a host with this PATH, killed on the way, and holds what is there against what may be. */
 export async function expectConvergence(
   host: ReturnType<typeof datasetHost>,
   { path, known, kills }: { path: string; known: boolean; kills: Kill[] },
-): Promise<number> {
+): Promise<void> {
   const { at, dataIn } = host;
   const after = `killed: ${killsText(kills)}`;
   const wanted = known ? { bytes: many } : {};
   host.server.serve("/set.zip", many, { rate: 1_500_000, etag: '"1"' });
-  let late = 0;
   // One that is complete is begun again: with what the killed runs left, it is quicker each time. What a run leaves that is
   // killed once its set is in place, the next one removes that has something to do.
   const beginAgain = () => {
     if (existsSync(at("set"))) removeFolder(at("set"));
   };
-  for (const kill of kills) {
+  for (const attempt of attempts(kills)) {
     host.server.forget();
     beginAgain();
-    if (!(await killed(host.start(wanted, { path }), kill))) late++;
+    attempt.hit = await killed(host.start(wanted, { path }), attempt.kill);
     // Either nothing is in place, or all of it.
     if (existsSync(at("set"))) expect(dataIn("set"), after).toEqual(whole);
   }
@@ -68,5 +63,4 @@ export async function expectConvergence(
   await expect.poll(() => processesOf(host.root), { timeout: 10_000 }).toEqual([]);
   const left = known ? ["lock"] : ["lock", "seen"];
   expect(readdirSync(at(".gpubox", "set")).sort(), after).toEqual(left);
-  return late;
 }

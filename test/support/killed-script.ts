@@ -24,6 +24,32 @@ export async function killed(running: RunningScript, { at, what }: Kill): Promis
   return hit;
 }
 
+export interface Attempt {
+  readonly kill: Kill;
+  /** Which of the kills it is, from 1 on. */
+  readonly number: number;
+  /** Whether the run was still going on when it was killed: for whoever tries it to say. */
+  hit: boolean;
+}
+
+/** How often a moment is waited for. What lasts for milliseconds is missed now and then on a busy machine. */
+const TRIES = 20;
+
+/**
+ * Kills to try, one after the other. One at a moment that shows comes again until it hit a run; one at a random moment comes
+ * once.
+ *
+ * @throws where no run was hit at a moment
+ */
+export function* attempts(kills: readonly Kill[]): Generator<Attempt> {
+  for (const [index, kill] of kills.entries()) {
+    const tries = typeof kill.at === "number" ? 1 : TRIES;
+    const attempt = { kill, number: index + 1, hit: false };
+    for (let n = 0; n < tries && !attempt.hit; n += 1) yield attempt;
+    if (tries > 1 && !attempt.hit) throw new Error(`none of ${tries} runs was hit: ${killsText([kill])}`);
+  }
+}
+
 /** So many kills at random moments up to `longest` milliseconds. */
 export function randomKills(count: number, longest: number, random: () => number): Kill[] {
   return Array.from({ length: count }, () => ({

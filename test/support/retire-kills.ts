@@ -3,8 +3,8 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { filesBelow, runScript, startScript } from "./host-script.ts";
-import { type Kill, killed, killsText } from "./killed-script.ts";
+import { filesBelow, removeFolder, runScript, startScript } from "./host-script.ts";
+import { attempts, type Kill, killed, killsText } from "./killed-script.ts";
 
 const MORE = 2000;
 
@@ -12,12 +12,8 @@ const MORE = 2000;
 export const countFiles = (folder: string) =>
   existsSync(folder) ? readdirSync(folder, { recursive: true }).length : 0;
 
-/**
- * Removes a data set that is in place, killed on the way.
- *
- * @returns how many of the kills came too late
- */
-export async function expectRemoval(root: string, folder: string, kills: readonly Kill[]): Promise<number> {
+/** Removes a data set that is in place, killed on the way. */
+export async function expectRemoval(root: string, folder: string, kills: readonly Kill[]): Promise<void> {
   const set = join(root, "data", folder);
   const marker = join(set, ".gpubox.json");
   const parameters = { ROOT: root, KIND: "data", FOLDER: folder, PURGE: "1" };
@@ -25,13 +21,15 @@ export async function expectRemoval(root: string, folder: string, kills: readonl
   // As if they had come with it.
   execFileSync("touch", [marker]);
   const whole = Object.keys(filesBelow(set)).length;
-  let late = 0;
-  for (const kill of kills) {
-    if (!(await killed(startScript("retire.sh", parameters), kill))) late++;
+  const copy = `${root}.copy`;
+  execFileSync("cp", ["-a", set, copy]);
+  for (const attempt of attempts(kills)) {
+    if (!existsSync(set)) execFileSync("cp", ["-a", copy, set]);
+    attempt.hit = await killed(startScript("retire.sh", parameters), attempt.kill);
     // What is left is never taken for a whole data set.
     if (existsSync(marker)) expect(Object.keys(filesBelow(set)), killsText(kills)).toHaveLength(whole);
   }
+  removeFolder(copy);
   expect((await runScript("retire.sh", parameters)).code, killsText(kills)).toBe(0);
   expect(readdirSync(join(root, "data"))).toEqual([".gpubox"]);
-  return late;
 }
