@@ -151,8 +151,11 @@ export function makeCourse({ git, scratch, repositories, server }: CodeHost) {
   const deepest = deep.commit({ "deep.txt": "deep" });
   const part = repository("part");
   part.setSubmodule("deep", "../deep.git", deepest);
-  const partFirst = part.commit({ "part.txt": bytes(1) });
-  const partSecond = part.commit({ "part.txt": bytes(2), "more.txt": bytes(2) });
+  // As many as make a checkout of it last.
+  const chapters = (seed: number) =>
+    Object.fromEntries(Array.from({ length: 80 }, (_, n) => [`chapter-${n}.txt`, bytes(seed)]));
+  const partFirst = part.commit({ "part.txt": bytes(1), ...chapters(1) });
+  const partSecond = part.commit({ "part.txt": bytes(2), "more.txt": bytes(2), ...chapters(2) });
   part.commit({ "part.txt": "the newest, which nobody asked for" });
 
   const course = repository("course");
