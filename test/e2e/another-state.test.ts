@@ -27,7 +27,7 @@ describeWithDaemon("a stack that is up", () => {
   const restoreOlder = async () => {
     succeeds(await person.sh("rm -rf ~/older && cp -a ~/.gpubox ~/older"));
     change();
-    succeeds(await person.npm("start"));
+    succeeds(await person.npm("start", "--yes"));
     succeeds(await person.sh("rm -rf ~/.gpubox && cp -a ~/older ~/.gpubox"));
   };
 
@@ -42,7 +42,7 @@ describeWithDaemon("a stack that is up", () => {
     other = await startDaemon({ group: String(UID), folder, args });
     person = await createPerson({ daemon, uid: UID });
     change();
-    succeeds(await person.npm("start"));
+    succeeds(await person.npm("start", "--yes"));
     succeeds(await person.sh("docker exec container1 sh -c 'echo mine >~/canary'"));
   });
   afterAll(async () => {
@@ -104,7 +104,7 @@ describeWithDaemon("a stack that is up", () => {
     const [, command = ""] = /`(docker rename [^`]+)`/.exec(all) ?? [];
     succeeds(await person.sh(command));
     expect(all).not.toContain("docker rm");
-    succeeds(await person.npm("start"));
+    succeeds(await person.npm("start", "--yes"));
   });
 
   it("is stopped, whatever kind of host its file names by now", async () => {
@@ -112,7 +112,7 @@ describeWithDaemon("a stack that is up", () => {
     succeeds(await person.npm("stop"));
     expect((await daemon.client.getContainer("container1").inspect()).State.Running).toBe(false);
     change();
-    succeeds(await person.npm("start"));
+    succeeds(await person.npm("start", "--yes"));
   });
 
   it("names what else is on its network, before anything of it is removed", async () => {
@@ -148,7 +148,7 @@ describeWithDaemon("a stack that is up", () => {
     writeFileSync(file, salted);
     // By its whole name, under which no file can be looked up: the engine knows.
     succeeds(await person.npm("adopt", "-s", "organization/gpubox/dev", "--yes"));
-    succeeds(await person.npm("start"));
+    succeeds(await person.npm("start", "--yes"));
     expect((await person.sh("docker exec container1 sh -c 'cat ~/canary'")).stdout).toBe("mine");
     expect((await person.npm("start")).stdout).toMatch(/^unchanged/m);
   });

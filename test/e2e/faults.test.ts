@@ -173,7 +173,7 @@ describeWithDaemon("faults", () => {
       expect(await containers()).toEqual(["container1", "renamed"]);
       expect((await daemon.client.getContainer("renamed").inspect()).State.Running).toBe(true);
       stack.configure();
-      await stack.succeeds("--yes");
+      await stack.succeeds();
       expect(await containers()).toEqual(["container1"]);
       expect((await stack.container.inspect()).Id).toBe(Id);
       expect(((await daemon.client.listVolumes()).Volumes ?? []).map(({ Name }) => Name)).toEqual([
@@ -205,7 +205,7 @@ describeWithDaemon("faults", () => {
       await stack.succeeds();
       expect(await ports()).toEqual(["8889", "8888"]);
       stack.configure();
-      await stack.succeeds("--yes");
+      await stack.succeeds();
       expect(await containers()).toEqual(["container1"]);
     });
 

@@ -41,7 +41,7 @@ describeWithDaemon("a stack of a name that another state has too", () => {
     // As a version without owners made it.
     unlabelled(ada.project);
     configure(ada, ["lesson1"]);
-    succeeds(await ada.npm("start"));
+    succeeds(await ada.npm("start", "--yes"));
     expect(await labels(VOLUME)).toEqual({ "gpubox.stack": "gpubox/dev", "gpubox.notebook": "lesson1" });
     expect(await exec("lesson1", "echo mine >~/canary && cat ~/canary")).toBe("mine");
   });
@@ -91,7 +91,7 @@ describeWithDaemon("a stack of a name that another state has too", () => {
       expect(await isRunning("lesson1")).toBe(true);
     }
     configure(bob, ["other", "another"], "bob");
-    succeeds(await bob.npm("start", "-s", "bob"));
+    succeeds(await bob.npm("start", "-s", "bob", "--yes"));
     succeeds(await bob.npm("stop", "-s", "bob", "another"));
     expect(await Promise.all(["lesson1", "other", "another"].map(isRunning))).toEqual([true, true, false]);
     const { "gpubox.made-by": madeBy } = await labels("gpubox-bob-other-home");
@@ -138,14 +138,14 @@ describeWithDaemon("a stack of a name that another state has too", () => {
       expect((await labels(name)) ?? {}).toEqual(labelled);
     }
     await restore({});
-    succeeds(await bob.npm("start", "-s", "bob"));
+    succeeds(await bob.npm("start", "-s", "bob", "--yes"));
     // By the engine alone as well.
     const left = await bob.shell("pulumi destroy -s bob --yes --skip-preview --non-interactive");
     expect(left.exitCode, left.all).toBe(0);
     expect(left.all).toContain(`docker volume rm ${name}`);
     await labels(name);
     await daemon.client.getVolume(name).remove();
-    succeeds(await bob.npm("start", "-s", "bob"));
+    succeeds(await bob.npm("start", "-s", "bob", "--yes"));
   });
 
   it("leaves a volume that is another's by now, whatever its name", async () => {
@@ -164,11 +164,11 @@ describeWithDaemon("a stack of a name that another state has too", () => {
 
   it("keeps its volumes when it is renamed", async () => {
     succeeds(await ada.shell("pulumi stack rename -s dev renamed"));
-    succeeds(await ada.npm("start", "-s", "renamed"));
+    succeeds(await ada.npm("start", "-s", "renamed", "--yes"));
     expect(await exec("lesson1", "cat ~/canary")).toBe("mine");
     succeeds(await ada.npm("stop", "-s", "renamed"));
     expect(await isRunning("lesson1")).toBe(false);
-    succeeds(await ada.npm("start", "-s", "renamed"));
+    succeeds(await ada.npm("start", "-s", "renamed", "--yes"));
   });
 
   it("is taken over where its state is lost, with what is in its volumes", async () => {
@@ -191,7 +191,7 @@ describeWithDaemon("a stack of a name that another state has too", () => {
     const before = readFileSync(file, "utf8");
     succeeds(await ada.npm("adopt", "--yes"));
     expect(readFileSync(file, "utf8")).toBe(before);
-    succeeds(await ada.npm("start"));
+    succeeds(await ada.npm("start", "--yes"));
     expect(await exec("lesson1", "cat ~/canary")).toBe("mine");
     expect((await ada.npm("start")).stdout).toMatch(/^unchanged/m);
     // Whoever has the same file has not taken over anything.

@@ -296,7 +296,7 @@ describeWithDaemon("a stack on a machine reached by SSH", () => {
     succeeds(outcome);
     expect(outcome.all).toContain("the connection is lost; trying again");
     configure({ hostKey: machine.hostKey }, { notebooks });
-    succeeds(await person.npm("start"));
+    succeeds(await person.npm("start", "--yes"));
   });
 
   it("gives up within a minute on a machine that went away, and can be destroyed without it", async () => {
@@ -321,7 +321,7 @@ describeWithDaemon("a stack on a machine reached by SSH", () => {
   });
 
   it("destroyed, leaves code and data, and what another has under the same name", async () => {
-    succeeds(await person.npm("start"));
+    succeeds(await person.npm("start", "--yes"));
     const stranger = await machine.daemon.client.createContainer({
       name: "container9",
       Image: "debian:bookworm-slim",

@@ -73,9 +73,9 @@ export class FaultyStack {
     return all.map(({ Names }) => Names[0]?.slice(1)).sort();
   }
 
-  /** `npm start` ends well, and the notebook answers. */
+  /** `npm start`, which need not look ahead for what to ask, ends well, and the notebook answers. */
   async succeeds(...args: string[]): Promise<Outcome> {
-    const outcome = await this.person.npm("start", ...args);
+    const outcome = await this.person.npm("start", "--yes", ...args);
     expect(outcome.exitCode, outcome.all).toBe(0);
     this.url = (await this.person.npm("url")).stdout;
     expect(await status(this.url, "/api/contents")).toBe(200);
