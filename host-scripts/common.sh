@@ -46,6 +46,21 @@ briefly() { if have timeout; then timeout "$@"; else shift && "$@"; fi; }
 # beginning BYTES: of standard input, which may have no end.
 beginning() { head -c "$1" | tr -d '\000'; }
 
+# enter_container ARGUMENT...: runs /bin/sh with these arguments in CONTAINER for TIMEOUT seconds at most, on what the script's own
+# `program` prints. Sets $printed, which is anybody's, and $status: 124 where it did not end in time, and anything where what it printed
+# had no end, as then the status, which is its last line, is cut off.
+enter_container() {
+  printed=$({
+    status=0
+    program | briefly "$TIMEOUT" docker exec -i "$CONTAINER" /bin/sh "$@" 2>&1 || status=$?
+    printf '\n%s' "$status" 2>/dev/null
+  } | beginning 65536)
+  status=${printed##*
+}
+  printed=${printed%
+*}
+}
+
 # Standard input as a JSON string.
 json_string() {
   tr '\t\r' '  ' | tr -d '\000-\011\013-\037\177' | sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' |
@@ -54,12 +69,10 @@ json_string() {
 
 control_character() { [ "$(printf '%s' "$1" | tr -d '[:cntrl:]')" != "$1" ]; }
 
-# Parameters that several scripts take: CONTAINER, a name as Docker takes it, and TIMEOUT, in seconds.
-check_container() {
-  case ${CONTAINER-} in
-    '' | -* | *[!A-Za-z0-9_.-]*) fail 2 "container: '${CONTAINER-}' is not a name" ;;
-  esac
-}
+# Parameters that several scripts take: CONTAINER and VOLUME, names as Docker takes them, and TIMEOUT, in seconds.
+is_name() { case $1 in '' | -* | *[!A-Za-z0-9_.-]*) return 1 ;; esac }
+check_container() { is_name "${CONTAINER-}" || fail 2 "container: '${CONTAINER-}' is not a name"; }
+check_volume() { is_name "${VOLUME-}" || fail 2 "VOLUME: '${VOLUME-}' is not a name"; }
 check_timeout() {
   case ${TIMEOUT-} in
     '' | *[!0-9]*) fail 2 "timeout: '${TIMEOUT-}' is not a number of seconds" ;;

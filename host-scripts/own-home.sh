@@ -16,9 +16,7 @@ topic="volume ${VOLUME-}"
 # shellcheck source=host-scripts/common.sh
 . ./common.sh
 
-case ${VOLUME-} in
-  '' | -* | *[!A-Za-z0-9_.-]*) fail 2 "VOLUME: '${VOLUME-}' is not a name" ;;
-esac
+check_volume
 case ${HOME_IN-} in
   /*/?*) ;;
   *) fail 2 "HOME_IN: '${HOME_IN-}' is no folder in another" ;;

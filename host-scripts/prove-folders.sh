@@ -75,16 +75,9 @@ all
 SH
 }
 
-# A disk that does not answer would be waited for. What comes back has no end, perhaps.
-printed=$({
-  status=0
-  program | briefly "$TIMEOUT" docker exec -i "$CONTAINER" /bin/sh 2>&1 || status=$?
-  printf '\n%s' "$status" 2>/dev/null
-} | beginning 65536)
-status=${printed##*
-}
-printed=${printed%
-*}
+# A disk that does not answer would be waited for.
+# shellcheck disable=SC2119 # what is run is on its standard input
+enter_container
 # answers WHAT: what the program said of it. Code in a notebook that watches our shell, or that is root there and has replaced it, knows
 # the word as well: no more than numbers of this gets into a command, and no text of it into a line of ours.
 answers() { printf '%s\n' "$printed" | sed -n "s/^$word $1 //p"; }

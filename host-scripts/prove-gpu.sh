@@ -106,16 +106,7 @@ for python in python3 python; do if command -v "$python" >/dev/null 2>&1; then e
 exec nvidia-smi --query-gpu=name --format=csv,noheader | sed "s/^/PROVEN nvidia-smi in the container shows a /"'
 
 have docker || fail 1 "needs the docker command to look into the container" "  for instance:  sudo apt-get install docker-cli"
-# What is printed there has no end, perhaps. Where it has one, the exit status is in the last line.
-printed=$({
-  status=0
-  program | briefly "$TIMEOUT" docker exec -i "$CONTAINER" /bin/sh -c "$find_python" 2>&1 || status=$?
-  printf '\n%s' "$status" 2>/dev/null
-} | beginning 65536)
-status=${printed##*
-}
-printed=${printed%
-*}
+enter_container -c "$find_python"
 proven=$(printf '%s\n' "$printed" | sed -n 's/^PROVEN //p')
 if [ "$status" = 0 ] && [ -n "$proven" ]; then
   printf '%s\n' "$proven" | awk '{ printf "%s%s", sep, $0; sep = "; " }' | legible

@@ -16,9 +16,7 @@ topic="volume ${VOLUME-}"
 # shellcheck source=host-scripts/daemon.sh
 . ./daemon.sh
 
-case ${VOLUME-} in
-  '' | -* | *[!A-Za-z0-9_.-]*) fail 2 "VOLUME: '${VOLUME-}' is not a name" ;;
-esac
+check_volume
 if [ -z "${OWNER-}" ] || [ -z "${DAEMON-}" ]; then fail 2 "OWNER and DAEMON must be set"; fi
 
 require_daemon "it was left"

@@ -15,7 +15,8 @@ absolute_root
 
 or_null() { if [ -n "$1" ]; then printf '%s' "$1"; else printf null; fi; }
 
-# Inside the container, where the token is, by programs of the image's before any that a notebook put where PATH leads; curl reads it from its standard input, so that no list of processes shows it.
+# Inside the container, where the token is, by programs of the image's before any that a notebook put where PATH leads; curl reads it
+# from its standard input, so that no list of processes shows it.
 # shellcheck disable=SC2016 # for the container's shell
 ask_jupyter='PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
 printf "header = \"Authorization: token %s\"\n" "$JUPYTER_TOKEN" |
@@ -25,9 +26,7 @@ printf "header = \"Authorization: token %s\"\n" "$JUPYTER_TOKEN" |
 kernels() { briefly 5 docker exec "$1" /bin/sh -c "$ask_jupyter" 2>/dev/null | beginning 1000000 | json_string; }
 
 container() {
-  case $1 in
-    -* | *[!A-Za-z0-9_.-]*) fail 2 "containers: '$1' is not a name" ;;
-  esac
+  is_name "$1" || fail 2 "containers: '$1' is not a name"
   state=$(briefly 5 docker inspect --type container --format \
     '"state":"{{.State.Status}}","health":"{{if .State.Health}}{{.State.Health.Status}}{{end}}","started":"{{.State.StartedAt}}","image":"{{.Image}}"' \
     "$1" 2>&1) || case $state in
