@@ -3,7 +3,7 @@
  * one table. docs/troubleshooting.md has a row for each.
  */
 import { z } from "zod";
-import { missingHelper, registryOf } from "../components/host/registry-login.ts";
+import { dockerLogin, missingHelper, registryOf } from "../components/host/registry-login.ts";
 import { npmLine } from "../components/host/shell.ts";
 import { socketProblem } from "../components/host/ssh-command.ts";
 
@@ -39,7 +39,7 @@ const TABLE: ForeignError[] = [
     said: /pulling image (\S+?): .*(?:pull access denied|unauthorized|no basic auth credentials|authentication required|denied: )/,
     explain: ([, image]) => {
       const registry = registryOf(image as string);
-      return `the registry ${registry} does not give ${image} to whoever asks: where it is right, log in on this machine with \`docker login${registry === "docker.io" ? "" : ` ${registry}`}\`, as somebody who may read it; your login here is used wherever the stack lands`;
+      return `the registry ${registry} does not give ${image} to whoever asks: where it is right, log in on this machine with \`${dockerLogin(registry)}\`, as somebody who may read it; your login here is used wherever the stack lands`;
     },
   },
   {

@@ -83,6 +83,11 @@ export function hasLogin(registry: string, { auths, credHelpers }: DockerConfig)
   return entry(auths, registry) !== undefined || entry(credHelpers, registry) !== undefined;
 }
 
+/** The command that logs in at a registry. */
+export function dockerLogin(registry: string): string {
+  return registry === DOCKER_HUB ? "docker login" : `docker login ${registry}`;
+}
+
 /** What to do about a program that Docker asks for the passwords of registries, and that is not there. */
 export function missingHelper(helper: string): string {
   return `the credential helper docker-credential-${helper}, which Docker's config.json (in ~/.docker, or DOCKER_CONFIG) names, is not on PATH: install it, or take its name out of \`credsStore\` or \`credHelpers\` there`;
@@ -109,13 +114,12 @@ export async function registryLogin(
   });
   const { username, password } = inFile(entry(config.auths, registry)?.value) ?? {};
   if (isText(username) && isText(password)) return { auth: { address, username, password } };
-  if (helper === undefined) return problem(`\`docker login ${loginName(registry)}\` left no password`);
+  if (helper === undefined) return problem(`\`${dockerLogin(registry)}\` left no password`);
   const server =
     entry(config.auths, registry)?.key ?? (registry === DOCKER_HUB ? (HUB_KEYS[0] as string) : registry);
   const answer = await ask(helper, server, env);
   if (answer === "missing") return problem(missingHelper(helper));
-  if (answer === "none")
-    return problem(`docker-credential-${helper} has none: \`docker login ${loginName(registry)}\``);
+  if (answer === "none") return problem(`docker-credential-${helper} has none: \`${dockerLogin(registry)}\``);
   const { Username, Secret, why = "its answer has no user name and password" } = answer;
   if (!isText(Username) || !isText(Secret))
     return problem(`docker-credential-${helper} did not give it (${why})`);
@@ -131,9 +135,6 @@ const isText = (value: unknown): value is string => typeof value === "string" &&
 
 const pullYourself = (reference: string) =>
   `\`docker pull ${reference}\` on the host, and it is not asked for again`;
-
-/** What `docker login` takes; nothing for Docker Hub. */
-const loginName = (registry: string) => (registry === DOCKER_HUB ? "" : registry);
 
 /** The login that stands in the file itself. */
 function inFile(auth: { auth?: string; username?: string; password?: string } | undefined) {
