@@ -5,6 +5,7 @@ import { explainSilence, readStatus } from "../components/host/condition.ts";
 import { reachSshMachine } from "../components/host/inspect-ssh.ts";
 import { factsOf } from "../components/host/inspection.ts";
 import { lookAtLocalMachine } from "../components/host/local.ts";
+import { notebookCheck } from "../components/host/notebook-checks.ts";
 import { withAdopted } from "../components/host/owner.ts";
 import { furtherFolders, type HostFacts, type HostNeeds, hostChecks } from "../components/host/preflight.ts";
 import { hostNeeds } from "../components/workspace/needs.ts";
@@ -82,7 +83,7 @@ async function checksOfHost(
   machine: NotebookHost,
 ): Promise<Check[]> {
   const looks = hostChecks(needs, facts).map(async (each) => {
-    const notebook = needs.notebooks.find(({ name }) => each.check === `notebook ${name}`);
+    const notebook = needs.notebooks.find(({ name }) => each.check === notebookCheck(name));
     const { status = "" } = facts.containers.find(({ name }) => name === notebook?.name) ?? {};
     if (!notebook || !readStatus(status).starting) return each;
     const { name } = notebook;

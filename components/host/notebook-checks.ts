@@ -5,6 +5,9 @@ import { isOwn, stackName } from "./owner.ts";
 import type { HostFacts, HostNeeds } from "./preflight.ts";
 import { npmLine } from "./shell.ts";
 
+/** What the check of a notebook is called. */
+export const notebookCheck = (name: string) => `notebook ${name}`;
+
 /** A check for each notebook whose container is there; `npm start` brings back all of them, so none fails. */
 export function notebookChecks(needs: HostNeeds, { containers }: HostFacts): Check[] {
   return needs.notebooks.flatMap(({ name }) => {
@@ -14,7 +17,7 @@ export function notebookChecks(needs: HostNeeds, { containers }: HostFacts): Che
     const found = said.unhealthy ? `${said.condition} (unhealthy)` : said.condition;
     return [
       check(
-        `notebook ${name}`,
+        notebookCheck(name),
         { found, needed: "up or stopped" },
         explain(name, said, npmLine("start", "-s", stackName(needs.stack))),
         "warn",
