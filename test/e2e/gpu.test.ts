@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type Daemon, startDaemon } from "../support/daemon.ts";
+import { pretend } from "../support/host-script.ts";
 import { createPerson, type Person } from "../support/person.ts";
 import { describeWithDaemon } from "../support/requirements.ts";
 
@@ -26,8 +27,7 @@ describeWithDaemon("GPU requests", () => {
   beforeAll(async () => {
     chmodSync(programs, 0o755);
     mkdirSync(join(programs, "bin"));
-    const program = (name: string, body: string) =>
-      writeFileSync(join(programs, "bin", name), `#!/bin/sh\n${body}\n`, { mode: 0o755 });
+    const program = (name: string, body: string) => pretend(join(programs, "bin"), name, body);
     program(
       "nvidia-smi",
       `case "$1" in -L) printf '${SLICES}' ;; *mig.mode*) printf '${DETAILS}' ;; *) printf '${GPUS}' ;; esac`,

@@ -12,14 +12,14 @@ import {
   missingPrograms,
   removeFolder,
   runScript,
-  temporaryPath,
 } from "../support/host-script.ts";
 import { gitHandler, type LoopbackServer, startLoopbackServer } from "../support/loopback-server.ts";
+import { ownFolder } from "../support/own-folder.ts";
 import { freePort, greets } from "../support/ports.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
-const scratch = temporaryPath();
+const scratch = ownFolder();
 const home = join(scratch, "home");
 const bare = join(scratch, "repositories", "course.git");
 let server: LoopbackServer;
@@ -27,7 +27,7 @@ let root = "";
 let roots = 0;
 
 beforeAll(async () => {
-  mkdirSync(home, { recursive: true });
+  mkdirSync(home);
   const git = gitAs(home);
   const upstream = join(scratch, "upstream");
   mkdirSync(upstream);
@@ -40,10 +40,7 @@ beforeAll(async () => {
     behindLogin("me", "canary", gitHandler("/private/", join(scratch, "repositories"))),
   );
 });
-afterAll(async () => {
-  await server.close();
-  removeFolder(scratch);
-});
+afterAll(() => server.close());
 beforeEach(() => {
   roots += 1;
   root = join(scratch, `root ${roots}`);

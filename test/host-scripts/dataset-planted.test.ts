@@ -14,7 +14,14 @@ import { gzipSync } from "node:zlib";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { type ArchiveEntry, tar, zip } from "../support/archives.ts";
 import { datasetHost, PICTURES, sha256, UNPACKED } from "../support/dataset-host.ts";
-import { findProgram, lacks, missingPrograms, pathWith, removeFolder } from "../support/host-script.ts";
+import {
+  findProgram,
+  lacks,
+  missingPrograms,
+  pathWith,
+  pretend,
+  removeFolder,
+} from "../support/host-script.ts";
 
 // Two busy cores start a process in some ten milliseconds, and a run starts a hundred.
 vi.setConfig({ testTimeout: 60_000 });
@@ -39,7 +46,7 @@ const real = (name: string) => `'${findProgram(name)}'`;
 /** Puts a program of the test's own before the host's: it may do what a notebook does at that very moment. */
 const program = (name: string, text: string) => {
   rmSync(join(bin, name), { force: true });
-  writeFileSync(join(bin, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+  pretend(bin, name, text);
 };
 const having = (tools: string) => ({ path: pathWith(bin, `curl cp flock ln ${tools}`) });
 

@@ -1,15 +1,13 @@
 /** The health check of a notebook's container, as Docker runs it: by the image's shell, with the notebook's environment. */
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { constants } from "../../components/workspace/container.ts";
-import { lacks, missingPrograms, pathWith, removeFolder, temporaryPath } from "../support/host-script.ts";
+import { lacks, missingPrograms, pathWith } from "../support/host-script.ts";
 import { startLoopbackServer } from "../support/loopback-server.ts";
+import { ownFolder } from "../support/own-folder.ts";
 
-const scratch = temporaryPath();
-beforeAll(() => mkdirSync(scratch, { recursive: true }));
-afterAll(() => removeFolder(scratch));
+const scratch = ownFolder();
 
 const NOBODY = "http://127.0.0.1:1";
 const PROXIES = { http_proxy: NOBODY, HTTP_PROXY: NOBODY, all_proxy: NOBODY, ALL_PROXY: NOBODY };

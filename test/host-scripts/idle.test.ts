@@ -5,21 +5,14 @@ import { createServer as createHttpServer } from "node:http";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
-import {
-  lacks,
-  missingPrograms,
-  pathWith,
-  pretend,
-  removeFolder,
-  runScript,
-  temporaryPath,
-} from "../support/host-script.ts";
+import { lacks, missingPrograms, pathWith, pretend, runScript } from "../support/host-script.ts";
+import { ownFolder } from "../support/own-folder.ts";
 import { freePort } from "../support/ports.ts";
 import { pythonPackages } from "../support/python.ts";
 
 const CHECK = new URL("../../host-scripts/idle-check.py", import.meta.url).pathname;
 const TOKEN = "5ec2e7-t0ken";
-const folder = temporaryPath();
+const folder = ownFolder();
 const requirements = new URL("../../docker/requirements-lab.txt", import.meta.url);
 
 /** A line of the image's own lock file, so that the API is the one that the notebooks have. */
@@ -49,7 +42,6 @@ const skipped = lacks(missingPrograms("python3 pip3"), "the idle stop is a Pytho
 
 describe.skipIf(skipped)("idle-check.py", () => {
   beforeAll(async () => {
-    mkdirSync(folder, { recursive: true });
     const packages = await pythonPackages("jupyter", `${locked("jupyter-server")}\n${locked("ipykernel")}\n`);
     port = await freePort();
     jupyter = spawn(
@@ -69,10 +61,7 @@ describe.skipIf(skipped)("idle-check.py", () => {
     );
     await until(async () => Array.isArray(await api("kernels")));
   }, 300_000);
-  afterAll(() => {
-    jupyter?.kill("SIGKILL");
-    removeFolder(folder);
-  });
+  afterAll(() => void jupyter?.kill("SIGKILL"));
 
   let at: string;
   let runs = 0;
@@ -265,10 +254,8 @@ describe("install-idle-stop.sh", () => {
       ...change,
     });
   const installed = (path: string) => readFileSync(join(folder, "root", path), "utf8");
-  afterAll(() => removeFolder(folder));
 
   it("puts the program and its timer there", async () => {
-    mkdirSync(folder, { recursive: true });
     const { code, stdout } = await install();
     expect({ code, stdout }).toEqual({ code: 0, stdout: "stops after 60 minutes without use\n" });
     expect(installed("usr/local/lib/gpubox/idle-check.py")).toBe("print('hello')\n");

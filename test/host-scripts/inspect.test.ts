@@ -2,24 +2,15 @@ import { once } from "node:events";
 import { chmodSync, chownSync, mkdirSync, readdirSync, statSync, symlinkSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { NVIDIA_DETAIL_ARGS, NVIDIA_SMI_ARGS } from "../../components/host/gpus.ts";
 import { dockerProblem, factsOf, type Inspection, machineOf } from "../../components/host/inspection.ts";
-import {
-  lacks,
-  missingPrograms,
-  pathWith,
-  pretend,
-  removeFolder,
-  runScript,
-  temporaryPath,
-} from "../support/host-script.ts";
+import { lacks, missingPrograms, pathWith, pretend, runScript } from "../support/host-script.ts";
+import { ownFolder } from "../support/own-folder.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
 
-const scratch = temporaryPath();
-beforeAll(() => mkdirSync(scratch, { recursive: true }));
-afterAll(() => removeFolder(scratch));
+const scratch = ownFolder();
 
 const INFO = { ID: "D1", Architecture: "x86_64", DockerRootDir: "/", Runtimes: { nvidia: {} } };
 const CONTAINER =

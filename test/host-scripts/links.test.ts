@@ -15,7 +15,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import type { HostScript } from "../../components/host/host.ts";
 import { sha256 } from "../support/dataset-host.ts";
 import { gitAs } from "../support/git-server.ts";
@@ -26,14 +26,13 @@ import {
   missingPrograms,
   pathWith,
   pretend,
-  removeFolder,
   runScript,
-  temporaryPath,
 } from "../support/host-script.ts";
+import { ownFolder } from "../support/own-folder.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
-const scratch = temporaryPath();
+const scratch = ownFolder();
 const home = join(scratch, "home");
 const upstream = join(scratch, "upstream");
 const archive = join(scratch, "pets.tar.gz");
@@ -64,7 +63,6 @@ beforeAll(() => {
   execFileSync("tar", ["-czf", archive, "-C", source, "."]);
   hash = sha256(readFileSync(archive));
 });
-afterAll(() => removeFolder(scratch));
 beforeEach(() => {
   tests += 1;
   root = join(scratch, `root [${tests}] *`);
@@ -79,7 +77,6 @@ beforeEach(() => {
 
 /** Puts a program of the test's own before the host's: it may do what a notebook does at that very moment. */
 const program = (name: string, text: string) => {
-  rmSync(join(bin, name), { force: true });
   pretend(bin, name, text);
 };
 /** The program itself, as a word of a shell. */

@@ -6,14 +6,8 @@ import { dirname, join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { reachSshMachine, runOnMachine } from "../../components/host/inspect-ssh.ts";
 import type { SshConnection } from "../../components/host/ssh-command.ts";
-import {
-  findProgram,
-  lacks,
-  missingPrograms,
-  pathWith,
-  removeFolder,
-  temporaryPath,
-} from "../support/host-script.ts";
+import { findProgram, lacks, missingPrograms, pathWith, removeFolder } from "../support/host-script.ts";
+import { ownFolder } from "../support/own-folder.ts";
 import { freePort, greets } from "../support/ports.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
@@ -35,7 +29,7 @@ const skip = lacks(
 );
 
 describe.skipIf(skip)("a login shell over ssh", () => {
-  const scratch = temporaryPath();
+  const scratch = ownFolder();
   const home = (shell: Shell) => join(scratch, shell);
   let sshd: ChildProcess;
   let port = 0;
@@ -54,7 +48,6 @@ describe.skipIf(skip)("a login shell over ssh", () => {
   const reach = (shell: Shell) => reachSshMachine(connection(shell), { root: "~/docker_mount" }, "lab");
 
   beforeAll(async () => {
-    mkdirSync(scratch);
     chmodSync(scratch, 0o755);
     for (const name of ["host", "key"]) {
       execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "", "-f", join(scratch, name)]);
@@ -101,7 +94,6 @@ describe.skipIf(skip)("a login shell over ssh", () => {
     const ended = once(sshd, "exit");
     sshd.kill("SIGKILL");
     await ended;
-    removeFolder(scratch);
   });
   beforeEach(() => {
     // The sockets of shared connections are below it; its path has to be short.

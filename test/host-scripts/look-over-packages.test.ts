@@ -3,20 +3,12 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { execa } from "execa";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import {
-  lacks,
-  missingPrograms,
-  pathWith,
-  removeFolder,
-  runScript,
-  temporaryPath,
-} from "../support/host-script.ts";
+import { describe, expect, it } from "vitest";
+import { lacks, missingPrograms, pathWith, pretend, runScript } from "../support/host-script.ts";
+import { ownFolder } from "../support/own-folder.ts";
 import { pythonPackages } from "../support/python.ts";
 
-const folder = temporaryPath();
-beforeAll(() => mkdirSync(folder, { recursive: true }));
-afterAll(() => removeFolder(folder));
+const folder = ownFolder();
 
 let runs = 0;
 
@@ -24,8 +16,7 @@ describe("look-over-packages.sh", () => {
   /** Asks a container whose `gpubox-packages --once` is this shell line. */
   async function lookOver(line: string, more: Record<string, string> = {}) {
     const bin = pathWith(join(folder, String(++runs)), "timeout");
-    const docker = `#!/bin/sh\n[ "$1 $2 $3 $4" = 'exec container1 /bin/sh -c' ] || exit 9\n${line}\n`;
-    writeFileSync(join(bin, "docker"), docker, { mode: 0o755 });
+    pretend(bin, "docker", `[ "$1 $2 $3 $4" = 'exec container1 /bin/sh -c' ] || exit 9\n${line}`);
     const environment = { CONTAINER: "container1", COMMAND: "docker exec container1", TIMEOUT: "5", ...more };
     return await runScript("look-over-packages.sh", environment, { path: bin });
   }
@@ -231,8 +222,7 @@ describe("other habits", () => {
 
   it("uv is pip outside an environment, and itself inside one", async () => {
     const bin = pathWith(join(folder, String(++runs)), "tr readlink");
-    const program = (name: string) =>
-      writeFileSync(join(bin, name), `#!/bin/sh\necho ${name} "$@"\n`, { mode: 0o755 });
+    const program = (name: string) => pretend(bin, name, `echo ${name} "$@"`);
     program("python3");
     const uv = async (...args: string[]) => (await run("uv", args, bin)).stdout;
     expect(await uv("pip", "install", "--system", "-U", "six")).toBe("python3 -m pip install -U six");

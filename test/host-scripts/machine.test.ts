@@ -2,21 +2,11 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import {
-  lacks,
-  missingPrograms,
-  pathWith,
-  pretend,
-  removeFolder,
-  runScript,
-  startScript,
-  temporaryPath,
-} from "../support/host-script.ts";
+import { beforeEach, describe, expect, it } from "vitest";
+import { lacks, missingPrograms, pathWith, pretend, runScript, startScript } from "../support/host-script.ts";
+import { ownFolder } from "../support/own-folder.ts";
 
-const folder = temporaryPath();
-beforeAll(() => mkdirSync(folder, { recursive: true }));
-afterAll(() => removeFolder(folder));
+const folder = ownFolder();
 
 let at: string;
 let runs = 0;
@@ -30,8 +20,6 @@ function path(fakes: Record<string, string>, names = ""): string {
   rmSync(join(at, "bin"), { recursive: true, force: true });
   const bin = pathWith(join(at, "bin"), names);
   for (const [name, text] of Object.entries(fakes)) {
-    // In the place of the real one, not through the link to it.
-    rmSync(join(bin, name), { force: true });
     pretend(bin, name, text);
   }
   return bin;

@@ -1,22 +1,13 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import {
-  lacks,
-  missingPrograms,
-  pathWith,
-  pretend,
-  removeFolder,
-  runScript,
-  temporaryPath,
-} from "../support/host-script.ts";
+import { describe, expect, it, vi } from "vitest";
+import { lacks, missingPrograms, pathWith, pretend, runScript } from "../support/host-script.ts";
+import { ownFolder } from "../support/own-folder.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
 
-const scratch = temporaryPath();
-beforeAll(() => mkdirSync(scratch, { recursive: true }));
-afterAll(() => removeFolder(scratch));
+const scratch = ownFolder();
 
 const PARAMETERS = {
   VOLUME: "home",
@@ -43,7 +34,7 @@ describe.each(["dash", "bash --posix"])("own-home.sh by %s", (command) => {
       `echo "$*" >>'${calls}'`,
       `case $1 in ${fails || "none"}) echo "Error: no room" >&2; exit 1 ;; create) echo C1 ;; cp) cat >'${copied}' ;; esac`,
     ];
-    writeFileSync(join(path, "docker"), `#!/bin/sh\n${body.join("\n")}\n`, { mode: 0o755 });
+    pretend(path, "docker", body.join("\n"));
     const run = await runScript(
       "own-home.sh",
       { ...PARAMETERS, TMPDIR: scratch, ...environment },

@@ -10,21 +10,20 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
-import { lacks, removeFolder, runScript, type ScriptOptions, temporaryPath } from "../support/host-script.ts";
+import { beforeEach, describe, expect, it, vi } from "vitest";
+import { lacks, runScript, type ScriptOptions } from "../support/host-script.ts";
+import { ownFolder } from "../support/own-folder.ts";
 
 vi.setConfig({ testTimeout: 30_000 });
 
-const scratch = temporaryPath();
+const scratch = ownFolder();
 let home = "";
 let homes = 0;
-beforeAll(() => mkdirSync(scratch));
 beforeEach(() => {
   homes += 1;
   home = join(scratch, `home ${homes}`);
   mkdirSync(home);
 });
-afterAll(() => removeFolder(scratch));
 
 const prepare = (root: string, options?: ScriptOptions) =>
   runScript("prepare.sh", { ROOT: root, HOME: home }, options);

@@ -10,20 +10,11 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import {
-  lacks,
-  missingPrograms,
-  pathWith,
-  pretend,
-  removeFolder,
-  runScript,
-  temporaryPath,
-} from "../support/host-script.ts";
+import { describe, expect, it } from "vitest";
+import { lacks, missingPrograms, pathWith, pretend, runScript } from "../support/host-script.ts";
+import { ownFolder } from "../support/own-folder.ts";
 
-const folder = temporaryPath();
-beforeAll(() => mkdirSync(folder, { recursive: true }));
-afterAll(() => removeFolder(folder));
+const folder = ownFolder();
 
 /** Who runs in the container, in these tests. */
 const UID = 4321;
@@ -64,11 +55,13 @@ function newFolder(name = "code"): string {
 
 /** Tries folders, which the container has where this machine has them. */
 async function prove(folders: string[], options: Pretended = {}) {
-  const { inside, uid, shell = "sh" } = options;
-  const { before = uid === undefined ? `setpriv --reuid=${UID} --regid=${UID} --clear-groups` : "" } =
-    options;
-  const { security = "[name=seccomp,profile=default]", usernsMode = "" } = options;
   const {
+    inside,
+    uid,
+    shell = "sh",
+    before = uid === undefined ? `setpriv --reuid=${UID} --regid=${UID} --clear-groups` : "",
+    security = "[name=seccomp,profile=default]",
+    usernsMode = "",
     type = "bind",
     volumes = [],
     timeout = "20",

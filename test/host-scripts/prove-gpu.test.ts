@@ -1,12 +1,11 @@
 /** The proof that a GPU computes, on machines without one: PyTorch and Docker are pretended, the shell and Python are real. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { pathWith, pretend, removeFolder, runScript, temporaryPath } from "../support/host-script.ts";
+import { describe, expect, it } from "vitest";
+import { pathWith, pretend, runScript } from "../support/host-script.ts";
+import { ownFolder } from "../support/own-folder.ts";
 
-const folder = temporaryPath();
-beforeAll(() => mkdirSync(folder, { recursive: true }));
-afterAll(() => removeFolder(folder));
+const folder = ownFolder();
 
 const TORCH = `
 __version__ = "2.15.0"

@@ -1,20 +1,12 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import {
-  lacks,
-  missingPrograms,
-  pathWith,
-  removeFolder,
-  runScript,
-  temporaryPath,
-} from "../support/host-script.ts";
+import { describe, expect, it, vi } from "vitest";
+import { lacks, missingPrograms, pathWith, pretend, runScript } from "../support/host-script.ts";
+import { ownFolder } from "../support/own-folder.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
 
-const scratch = temporaryPath();
-beforeAll(() => mkdirSync(scratch, { recursive: true }));
-afterAll(() => removeFolder(scratch));
+const scratch = ownFolder();
 
 const INFO = "info*) echo D1 ;;";
 
@@ -28,7 +20,7 @@ describe.each(["dash", "bash --posix"])("remove-volume.sh by %s", (command) => {
     const path = pathWith(join(scratch, `${shell[0]}`), "");
     rmSync(calls, { force: true });
     const body = `echo "$*" >>'${calls}'\ncase $* in\n${answers}\nesac`;
-    writeFileSync(join(path, "docker"), `#!/bin/sh\n${body}\n`, { mode: 0o755 });
+    pretend(path, "docker", body);
     const parameters = { VOLUME: "home", OWNER: "me", DAEMON: "D1", ...environment };
     const run = await runScript("remove-volume.sh", parameters, { path, shell });
     const made = existsSync(calls) ? readFileSync(calls, "utf8").trim().split("\n") : [];

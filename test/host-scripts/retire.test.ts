@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { gitAs } from "../support/git-server.ts";
 import {
   filesBelow,
@@ -21,13 +21,13 @@ import {
   runScript,
   type ScriptOptions,
   startScript,
-  temporaryPath,
 } from "../support/host-script.ts";
+import { ownFolder } from "../support/own-folder.ts";
 import { countFiles, expectRemoval } from "../support/retire-kills.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
-const scratch = temporaryPath();
+const scratch = ownFolder();
 const home = join(scratch, "home");
 const git = gitAs(home);
 const upstream = join(scratch, "upstream");
@@ -37,8 +37,7 @@ let root = "";
 let roots = 0;
 
 beforeAll(() => {
-  mkdirSync(home, { recursive: true });
-  mkdirSync(upstream);
+  for (const folder of [home, upstream]) mkdirSync(folder);
   git(upstream, "init", "--quiet", "--initial-branch", "main");
   writeFileSync(join(upstream, "lesson.txt"), "one");
   writeFileSync(join(upstream, ".gitignore"), "models/\n");
@@ -48,7 +47,6 @@ beforeAll(() => {
   writeFileSync(join(upstream, "lesson.txt"), "two");
   git(upstream, "commit", "--quiet", "-am", "two");
 });
-afterAll(() => removeFolder(scratch));
 beforeEach(() => {
   roots += 1;
   // Characters that a shell or a pattern could take for its own.

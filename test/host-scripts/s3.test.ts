@@ -1,13 +1,12 @@
 /** Data from S3. The AWS command line is pretended: what it is asked for is written down, and a folder stands for the bucket. */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { filesBelow, pathWith, removeFolder, runScript, temporaryPath } from "../support/host-script.ts";
+import { beforeEach, describe, expect, it } from "vitest";
+import { filesBelow, pathWith, runScript } from "../support/host-script.ts";
+import { ownFolder } from "../support/own-folder.ts";
 
 const URL = "s3://pets/v1";
-const folder = temporaryPath();
-beforeAll(() => mkdirSync(folder, { recursive: true }));
-afterAll(() => removeFolder(folder));
+const folder = ownFolder();
 
 let at: string;
 let runs = 0;

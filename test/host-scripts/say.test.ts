@@ -2,13 +2,12 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { ROOT } from "../../cli/context.ts";
-import { findProgram, missingPrograms, removeFolder, temporaryPath } from "../support/host-script.ts";
+import { findProgram, missingPrograms } from "../support/host-script.ts";
+import { ownFolder } from "../support/own-folder.ts";
 
-const scratch = temporaryPath();
-beforeAll(() => mkdirSync(scratch, { recursive: true }));
-afterAll(() => removeFolder(scratch));
+const scratch = ownFolder();
 
 const awks = ["mawk", "gawk", "original-awk", "busybox"].filter((awk) => missingPrograms(awk).length === 0);
 

@@ -1,14 +1,15 @@
 /** What a stack's notebooks are at. Docker, the driver and Jupyter are pretended; the shell and curl are real. */
 
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readUsage } from "../../cli/usage.ts";
-import { pathWith, pretend, removeFolder, runScript, temporaryPath } from "../support/host-script.ts";
+import { pathWith, pretend, runScript } from "../support/host-script.ts";
+import { ownFolder } from "../support/own-folder.ts";
 
-const folder = temporaryPath();
+const folder = ownFolder();
 const tokens: (string | undefined)[] = [];
 const KERNELS = '[{"execution_state": "idle", "last_activity": "2026-01-01T00:00:00Z"}]';
 let answer = KERNELS;
@@ -30,17 +31,12 @@ beforeAll(async () => {
   writeFileSync(join(folder, "root", "data", "file"), "x".repeat(100_000));
   await new Promise<void>((resolve) => jupyter.listen(0, "127.0.0.1", resolve));
 });
-afterAll(() => {
-  jupyter.close();
-  removeFolder(folder);
-});
+afterAll(() => void jupyter.close());
 
 let runs = 0;
 async function look(programs: Record<string, string>, more: Record<string, string> = {}) {
   const bin = pathWith(join(folder, `bin-${++runs}`), "timeout curl");
   for (const [name, text] of Object.entries(programs)) {
-    // What is there is a link to the machine's own program.
-    rmSync(join(bin, name), { force: true });
     pretend(bin, name, text);
   }
   const environment = { ROOT: join(folder, "root"), CONTAINERS: "container1 gone1", ...more };

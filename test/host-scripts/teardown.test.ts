@@ -1,20 +1,12 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import {
-  lacks,
-  missingPrograms,
-  pathWith,
-  removeFolder,
-  runScript,
-  temporaryPath,
-} from "../support/host-script.ts";
+import { describe, expect, it, vi } from "vitest";
+import { lacks, missingPrograms, pathWith, pretend, runScript } from "../support/host-script.ts";
+import { ownFolder } from "../support/own-folder.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
 
-const scratch = temporaryPath();
-beforeAll(() => mkdirSync(scratch, { recursive: true }));
-afterAll(() => removeFolder(scratch));
+const scratch = ownFolder();
 
 const OURS = "--quiet --filter label=gpubox.owner=me";
 
@@ -28,7 +20,7 @@ describe.each(["dash", "bash --posix"])("teardown.sh by %s", (command) => {
     const path = pathWith(join(scratch, `${shell[0]}-${docker}`), "");
     rmSync(calls, { force: true });
     const body = `echo "$*" >>'${calls}'\ncase $* in\n${answers}\nesac`;
-    if (docker) writeFileSync(join(path, "docker"), `#!/bin/sh\n${body}\n`, { mode: 0o755 });
+    if (docker) pretend(path, "docker", body);
     const parameters = { STACK: "gpubox/lab", OWNER: "me", DAEMON: "D1", ...environment };
     const run = await runScript("teardown.sh", parameters, { path, shell });
     return { ...run, calls: existsSync(calls) ? readFileSync(calls, "utf8").trim().split("\n") : [] };

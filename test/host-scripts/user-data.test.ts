@@ -1,16 +1,15 @@
 /** What a new machine is told, read by those who read it there. */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { hostKey } from "../../components/host/aws/host-key.ts";
 import { userData } from "../../components/host/aws/user-data.ts";
-import { lacks, missingPrograms, removeFolder, temporaryPath } from "../support/host-script.ts";
+import { lacks, missingPrograms } from "../support/host-script.ts";
+import { ownFolder } from "../support/own-folder.ts";
 import { pythonPackages } from "../support/python.ts";
 
-const folder = temporaryPath();
-beforeAll(() => mkdirSync(folder, { recursive: true }));
-afterAll(() => removeFolder(folder));
+const folder = ownFolder();
 
 describe.skipIf(lacks(missingPrograms("ssh-keygen"), "ssh-keygen reads the host key"))("the host key", () => {
   it("is one that OpenSSH reads, with that public half", () => {

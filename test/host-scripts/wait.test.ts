@@ -1,22 +1,13 @@
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, test, vi } from "vitest";
-import {
-  lacks,
-  missingPrograms,
-  pathWith,
-  removeFolder,
-  runScript,
-  type ScriptOptions,
-  temporaryPath,
-} from "../support/host-script.ts";
+import { beforeAll, describe, test, vi } from "vitest";
+import { lacks, missingPrograms, pathWith, runScript, type ScriptOptions } from "../support/host-script.ts";
 import { type LoopbackServer, startLoopbackServer } from "../support/loopback-server.ts";
+import { ownFolder } from "../support/own-folder.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
 
-const scratch = temporaryPath();
-beforeAll(() => mkdirSync(scratch, { recursive: true }));
-afterAll(() => removeFolder(scratch));
+const scratch = ownFolder();
 
 // Each test has a server of its own, so that they can do their waiting side by side.
 const it = test.extend<{ server: LoopbackServer }>({

@@ -3,21 +3,15 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach } from "vitest";
 import { gitAs, lfsHandler } from "./git-server.ts";
-import {
-  type RunningScript,
-  removeFolder,
-  type ScriptOptions,
-  type ScriptResult,
-  startScript,
-  temporaryPath,
-} from "./host-script.ts";
+import { type RunningScript, type ScriptOptions, type ScriptResult, startScript } from "./host-script.ts";
 import { gitHandler, type LoopbackServer, startLoopbackServer } from "./loopback-server.ts";
+import { ownFolder } from "./own-folder.ts";
 
 export type CodeHost = ReturnType<typeof codeHost>;
 
 /** The host of one test file; each test has a root of its own. Call it where the file is read: it registers hooks. */
 export function codeHost() {
-  const scratch = temporaryPath();
+  const scratch = ownFolder();
   const home = join(scratch, "home");
   const repositories = join(scratch, "repositories");
   let server: LoopbackServer;
@@ -68,14 +62,11 @@ export function codeHost() {
   };
 
   beforeAll(async () => {
-    for (const folder of [home, repositories]) mkdirSync(folder, { recursive: true });
+    for (const folder of [home, repositories]) mkdirSync(folder);
     server = await startLoopbackServer();
     server.handle("/git/", gitHandler("/git/", repositories));
   });
-  afterAll(async () => {
-    await server?.close();
-    removeFolder(scratch);
-  });
+  afterAll(() => server?.close());
   beforeEach(() => {
     host.newRoot();
     server.forget();

@@ -9,13 +9,12 @@ import {
   missingPrograms,
   pathWith,
   type RunningScript,
-  removeFolder,
   type ScriptOptions,
   type ScriptResult,
   startScript,
-  temporaryPath,
 } from "./host-script.ts";
 import { type LoopbackServer, startLoopbackServer } from "./loopback-server.ts";
+import { ownFolder } from "./own-folder.ts";
 
 export const sha256 = (bytes: Uint8Array | string) => createHash("sha256").update(bytes).digest("hex");
 
@@ -58,7 +57,7 @@ export interface Wanted {
 
 /** The host of one test file; each test has a root of its own. Call it where the file is read: it registers hooks. */
 export function datasetHost() {
-  const scratch = temporaryPath();
+  const scratch = ownFolder();
   let server: LoopbackServer;
   let roots = 0;
 
@@ -98,14 +97,10 @@ export function datasetHost() {
   };
 
   beforeAll(async () => {
-    mkdirSync(scratch);
     pathWith(join(scratch, "usual"), USUAL);
     server = await startLoopbackServer();
   });
-  afterAll(async () => {
-    await server.close();
-    removeFolder(scratch);
-  });
+  afterAll(() => server.close());
   beforeEach(() => {
     roots += 1;
     host.root = join(scratch, `root ${roots}`);

@@ -18,6 +18,7 @@ import {
 } from "../../../components/host/preflight.ts";
 import { hostNeeds } from "../../../components/workspace/needs.ts";
 import { parseConfig } from "../../../config.ts";
+import { pretend } from "../../support/host-script.ts";
 
 const gpus = (details: string, toolkit = true) =>
   gpuInventory({ driver: { csv: "0, GPU-1, NVIDIA L4, 23034\n", details }, toolkit, cdi: false });
@@ -317,7 +318,7 @@ describe("npm run doctor", () => {
     const bin = join(root, "looping");
     mkdirSync(bin);
     const docker = `case $1 in inspect) echo x >>'${bin}/looks'; echo "running 0 $(wc -l <'${bin}/looks') false 0";; esac`;
-    writeFileSync(join(bin, "docker"), `#!/bin/sh\n${docker}\n`, { mode: 0o755 });
+    pretend(bin, "docker", docker);
     const socket = join(bin, "docker.sock");
     const container = (Status: string) => ({
       Id: "1",

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type DockerConfig, registryLogin } from "../../../../components/host/registry-login.ts";
 import { parseConfig } from "../../../../config.ts";
+import { pretend } from "../../../support/host-script.ts";
 import { only } from "../../../support/recorder.ts";
 import { recordStack } from "../../../support/stack.ts";
 
@@ -12,8 +13,7 @@ const bin = join(folder, "bin");
 
 beforeAll(() => {
   mkdirSync(bin);
-  const helper = (name: string, body: string) =>
-    writeFileSync(join(bin, `docker-credential-${name}`), `#!/bin/sh\n${body}\n`, { mode: 0o755 });
+  const helper = (name: string, body: string) => pretend(bin, `docker-credential-${name}`, body);
   helper("echo", `read server; printf '{"Username":"ada","Secret":"%s"}' "$1 $server"`);
   helper("token", `echo '{"Username":"<token>","Secret":"x"}'`);
   helper("empty", "echo 'credentials not found in native keychain'; exit 1");
