@@ -7,10 +7,13 @@ import {
   AllocateAddressCommand,
   AssociateAddressCommand,
   AttachVolumeCommand,
+  CancelSpotInstanceRequestsCommand,
   CreateVolumeCommand,
   DeleteVolumeCommand,
   DescribeInstancesCommand,
+  DescribeSpotInstanceRequestsCommand,
   ImportKeyPairCommand,
+  ModifyVolumeCommand,
   RunInstancesCommand,
   StartInstancesCommand,
   StopInstancesCommand,
@@ -162,6 +165,40 @@ describeWithDaemon("a machine of the tests' cloud", () => {
     await expect(machines.run(instance, "true")).rejects.toThrow("not running");
     await cloud.ec2.send(new StartInstancesCommand({ InstanceIds: [instance] }));
     expect(await ssh("cat /data/file /root-file && findmnt -no FSTYPE /data")).toBe("kept\non-root\next4");
+  });
+
+  it("sees at once that its volume has grown", async () => {
+    expect(await ssh("sudo blockdev --getsize64 /dev/nvme1n1")).toBe(String(2 ** 30));
+    await cloud.ec2.send(new ModifyVolumeCommand({ VolumeId: volume, Size: 2 }));
+    expect(await ssh("sudo blockdev --getsize64 /dev/nvme1n1")).toBe(String(2 * 2 ** 30));
+    await ssh("sudo resize2fs /dev/nvme1n1");
+    // It has grown by now, or does before the machine is there again.
+    await cloud.ec2.send(new StopInstancesCommand({ InstanceIds: [instance] }));
+    await cloud.ec2.send(new StartInstancesCommand({ InstanceIds: [instance] }));
+    expect(Number(await ssh("df --output=size -B1 /data | tail -1"))).toBeGreaterThan(1.5 * 2 ** 30);
+    expect(await ssh("cat /data/file")).toBe("kept");
+  });
+
+  it("is stopped by EC2 where that interrupts it, and comes up again when EC2 starts it", async () => {
+    const { Instances } = await cloud.ec2.send(
+      new RunInstancesCommand({
+        ...{ MinCount: 1, MaxCount: 1, ImageId: AMI, InstanceType: "g6.xlarge" },
+        InstanceMarketOptions: {
+          MarketType: "spot",
+          SpotOptions: { SpotInstanceType: "persistent", InstanceInterruptionBehavior: "stop" },
+        },
+      }),
+    );
+    const spot = Instances?.[0]?.InstanceId ?? "";
+    expect(await machines.run(spot, "hostname")).toMatch(/^ip-/);
+    await cloud.spot.interrupt(spot);
+    await expect(machines.run(spot, "true")).rejects.toThrow("not running");
+    await cloud.spot.resume(spot);
+    expect(await machines.run(spot, "hostname")).toMatch(/^ip-/);
+    const { SpotInstanceRequests } = await cloud.ec2.send(new DescribeSpotInstanceRequestsCommand({}));
+    const SpotInstanceRequestIds = [SpotInstanceRequests?.[0]?.SpotInstanceRequestId ?? ""];
+    await cloud.ec2.send(new CancelSpotInstanceRequestsCommand({ SpotInstanceRequestIds }));
+    await cloud.ec2.send(new TerminateInstancesCommand({ InstanceIds: [spot] }));
   });
 
   it("that shuts itself down is stopped, and can be started again", async () => {

@@ -1,7 +1,7 @@
 /**
  * A cloud for the tests: AWS's interface on the loopback. What moto knows it answers; what moto lacks (parameters,
- * quotas, no capacity) is answered here in AWS's own words; and what a call changes becomes real before it is answered,
- * when there are machines behind it.
+ * quotas, prices, spot, no capacity) is answered here in AWS's own words; and what a call changes becomes real before it is
+ * answered, when there are machines behind it.
  */
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
@@ -13,14 +13,25 @@ import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import {
+  AttachInternetGatewayCommand,
+  CreateInternetGatewayCommand,
+  CreateRouteCommand,
   DescribeAddressesCommand,
   DescribeInstancesCommand,
+  DescribeRouteTablesCommand,
+  DescribeVolumesCommand,
   DisassociateAddressCommand,
   EC2Client,
+  StartInstancesCommand,
+  StopInstancesCommand,
 } from "@aws-sdk/client-ec2";
 import { IAMClient } from "@aws-sdk/client-iam";
 import { type Moto, startMoto } from "./moto.ts";
-import { SpotRequests } from "./spot.ts";
+import { productsOf } from "./price-list.ts";
+import { filtersIn, SpotRequests } from "./spot.ts";
+
+/** Moto's account. */
+const ACCOUNT = "123456789012";
 
 /** The region that there is. */
 export const REGION = "us-east-1";
@@ -31,7 +42,19 @@ export const AMI_PARAMETER =
 export const AMI = "ami-0123456789abcdef0";
 
 /** Quota codes of EC2, in vCPUs a region. */
-export const QUOTAS = { onDemandG: "L-DB2E81BA", spotG: "L-3819A6DF", onDemandP: "L-417A185B" };
+export const QUOTAS = {
+  onDemandG: "L-DB2E81BA",
+  spotG: "L-3819A6DF",
+  onDemandP: "L-417A185B",
+  spotP: "L-7212CCBC",
+};
+
+/** An error of AWS's. */
+export interface Failure {
+  status: number;
+  code: string;
+  message: string;
+}
 
 /** A quota as Service Quotas has it. */
 export interface Quota {
@@ -68,8 +91,29 @@ export interface Cloud {
   quotas: Map<string, Quota>;
   /** Where there is no capacity: "g6.xlarge us-east-1a". */
   noCapacity: Set<string>;
+  /** Calls that fail, by their name: "RunInstances". */
+  failures: Map<string, Failure>;
+  /** US dollars an hour on demand, by type; while there are none, nobody may ask for prices. */
+  prices: Map<string, number>;
+  /** How long a snapshot stays pending. */
+  snapshots: { seconds: number };
+  /** The account of whoever asks. Things are moto's one account's all the same. */
+  account: { id: string };
+  /** What EC2 does to spot instances by itself. */
+  spot: {
+    /** Stops one, as there is no capacity any more. */
+    interrupt(instance: string): Promise<void>;
+    /** Starts it again, as there is. */
+    resume(instance: string): Promise<void>;
+    /** How long a request is behind when its instance was stopped: nobody can start it meanwhile. */
+    lag: { seconds: number };
+    /** Takes down that an instance has shut itself down; it may be any. */
+    wentOff(instance: string): void;
+  };
   /** Every call so far: "RunInstances". */
   calls: string[];
+  /** Those that the person made, as a policy names them: "ec2:RunInstances". The clients above are somebody else's. */
+  actions: Set<string>;
   /** Puts machines behind it. */
   follow(follower: Follower): void;
   end(): Promise<void>;
@@ -87,14 +131,23 @@ export async function startCloud(): Promise<Cloud> {
       [QUOTAS.onDemandG, { name: "Running On-Demand G and VT instances", value: 64 }],
       [QUOTAS.spotG, { name: "All G and VT Spot Instance Requests", value: 64 }],
       [QUOTAS.onDemandP, { name: "Running On-Demand P instances", value: 64 }],
+      [QUOTAS.spotP, { name: "All P4, P3 and P2 Spot Instance Requests", value: 64 }],
     ]),
     noCapacity: new Set<string>(),
+    failures: new Map<string, Failure>(),
+    prices: new Map<string, number>(),
+    snapshots: { seconds: 0 },
+    account: { id: ACCOUNT },
     calls: [] as string[],
+    actions: new Set<string>(),
   };
+  const requests = new SpotRequests();
   let follower: Follower | undefined;
-  const credentials = { accessKeyId: "testing", secretAccessKey: "testing" };
-  const client = new EC2Client({ region: REGION, endpoint: moto.url, credentials });
-  const server = await serve(moto, client, state, () => follower);
+  const credentials = { accessKeyId: PERSON, secretAccessKey: "testing" };
+  const observer = { ...credentials, accessKeyId: "observer" };
+  const client = new EC2Client({ region: REGION, endpoint: moto.url, credentials: observer });
+  await connectToInternet(client);
+  const server = await serve(moto, client, state, requests, () => follower);
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   return {
     ...state,
@@ -110,9 +163,23 @@ export async function startCloud(): Promise<Cloud> {
       AWS_SHARED_CREDENTIALS_FILE: "/dev/null",
     },
     plugin: fileURLToPath(new URL("../aws/plugin", import.meta.url)),
-    ec2: new EC2Client({ region: REGION, endpoint: url, credentials }),
-    iam: new IAMClient({ region: REGION, endpoint: url, credentials }),
+    ec2: new EC2Client({ region: REGION, endpoint: url, credentials: observer }),
+    iam: new IAMClient({ region: REGION, endpoint: url, credentials: observer }),
     moto: client,
+    spot: {
+      async interrupt(instance) {
+        requests.interrupted(instance);
+        await client.send(new StopInstancesCommand({ InstanceIds: [instance] }));
+        await follower?.reconcile();
+      },
+      async resume(instance) {
+        requests.resumed(instance);
+        await client.send(new StartInstancesCommand({ InstanceIds: [instance] }));
+        await follower?.reconcile();
+      },
+      lag: requests.lag,
+      wentOff: (instance) => void requests.follow("StopInstances", [instance]),
+    },
     motoUrl: moto.url,
     follow: (machines) => {
       follower = machines;
@@ -124,6 +191,21 @@ export async function startCloud(): Promise<Cloud> {
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** The access key of the person; the tests have another. */
+const PERSON = "testing";
+
+/** Gives the default VPC the gateway and the route that AWS's has. */
+async function connectToInternet(moto: EC2Client): Promise<void> {
+  const { RouteTables = [] } = await moto.send(new DescribeRouteTablesCommand({}));
+  for (const { RouteTableId, VpcId } of RouteTables) {
+    const { InternetGateway } = await moto.send(new CreateInternetGatewayCommand({}));
+    const GatewayId = InternetGateway?.InternetGatewayId;
+    await moto.send(new AttachInternetGatewayCommand({ VpcId, InternetGatewayId: GatewayId }));
+    const route = { RouteTableId, DestinationCidrBlock: "0.0.0.0/0", GatewayId };
+    await moto.send(new CreateRouteCommand(route));
+  }
 }
 
 /** As moto's MOTO_AMIS_PATH wants it. */
@@ -145,12 +227,27 @@ const deepLearningImage = {
   virtualization_type: "hvm",
 };
 
-type State = Pick<Cloud, "parameters" | "quotas" | "noCapacity" | "calls">;
+type State = Pick<
+  Cloud,
+  | "parameters"
+  | "quotas"
+  | "noCapacity"
+  | "failures"
+  | "prices"
+  | "snapshots"
+  | "account"
+  | "calls"
+  | "actions"
+>;
 
 /** One call, in either of the two ways in which AWS's services are spoken to. */
 interface Call {
   action: string;
   parameters: Record<string, string>;
+  /** As it is signed for: "ec2". */
+  service: string;
+  /** Access key of who asks. */
+  who: string;
 }
 
 interface Answer {
@@ -161,24 +258,29 @@ interface Answer {
 
 /** Calls after which something is to become real. */
 const CHANGES =
-  /^(RunInstances|(Start|Stop|Terminate)Instances|(Attach|Detach)Volume|DeleteVolume|(Associate|Disassociate|Release)Address)$/;
+  /^(RunInstances|(Start|Stop|Terminate)Instances|(Attach|Detach|Delete|Modify)Volume|(Associate|Disassociate|Release)Address)$/;
 
 async function serve(
   moto: Moto,
   client: EC2Client,
   state: State,
+  spot: SpotRequests,
   machines: () => Follower | undefined,
 ): Promise<Server> {
-  const spot = new SpotRequests();
+  /** When snapshots were begun, by id. */
+  const begun = new Map<string, number>();
   const server = createServer(async (request, response) => {
     try {
       const given = await buffer(request);
       const call = parse(request.headers, given);
       state.calls.push(call.action);
+      if (call.who === PERSON) state.actions.add(`${call.service}:${call.action}`);
       const answer =
+        failure(call, state) ??
         own(call, state) ??
         ownSpot(spot, call) ??
         (await wrongState(client, call)) ??
+        (await smaller(client, call)) ??
         (await pass(call, given));
       const headers = { "content-type": answer.type, "x-amzn-requestid": randomUUID() };
       response.writeHead(answer.status, headers).end(answer.body);
@@ -188,7 +290,7 @@ async function serve(
     }
 
     async function pass(call: Call, given: Buffer): Promise<Answer> {
-      const body = await amended(call, given, machines());
+      const body = await amended(call, given, spot, machines());
       const { host, "content-length": _, connection, ...headers } = request.headers as Record<string, string>;
       const url = `${moto.url}${request.url}`;
       const send = (sent: Buffer) =>
@@ -206,11 +308,20 @@ async function serve(
       if (answer.ok && call.action === "TerminateInstances") await disassociate(client, instancesOf(call));
       if (answer.ok) await spot.follow(call.action, instancesOf(call));
       if (answer.ok && CHANGES.test(call.action)) await machines()?.reconcile();
-      return {
-        status: answer.status,
-        type: answer.headers.get("content-type") ?? "text/xml",
-        body: /^(Run|Describe)Instances$/.test(call.action) ? spot.mark(String(content)) : content,
-      };
+      if (call.action === "CreateSnapshot") begun.set(snapshotIn(String(content)), Date.now());
+      const type = answer.headers.get("content-type") ?? "text/xml";
+      return { status: answer.status, type, body: completed(call, content) };
+    }
+
+    /** An answer of moto's with what it lacks. */
+    function completed({ action }: Call, content: Buffer): string | Buffer {
+      if (/^(Run|Describe)Instances$/.test(action)) return markInstances(spot, String(content));
+      if (/^(Create|Describe)Snapshots?$/.test(action)) {
+        const since = Date.now() - state.snapshots.seconds * 1000;
+        const pending = [...begun].filter(([, at]) => at > since).map(([id]) => id);
+        return markSnapshots(pending, String(content));
+      }
+      return content;
     }
   });
   server.listen(0, "127.0.0.1");
@@ -219,20 +330,84 @@ async function serve(
 }
 
 function parse(headers: IncomingHttpHeaders, body: Buffer): Call {
+  // Credential=KEY/DATE/REGION/SERVICE/aws4_request
+  const [who = "", , , service = ""] =
+    /Credential=([^,\s]+)/.exec(headers.authorization ?? "")?.[1]?.split("/") ?? [];
   const target = headers["x-amz-target"];
-  if (target)
-    return { action: String(target).split(".")[1] ?? "", parameters: JSON.parse(String(body) || "{}") };
+  if (target) {
+    const parameters = JSON.parse(String(body) || "{}");
+    return { action: String(target).split(".")[1] ?? "", parameters, service, who };
+  }
   const parameters = Object.fromEntries(new URLSearchParams(body.toString()));
-  return { action: parameters.Action ?? "", parameters };
+  return { action: parameters.Action ?? "", parameters, service, who };
 }
 
 /** A call as moto has to be told it to do what AWS does. */
-async function amended({ action }: Call, body: Buffer, machines: Follower | undefined): Promise<Buffer> {
+async function amended(
+  { action, parameters }: Call,
+  body: Buffer,
+  spot: SpotRequests,
+  machines: Follower | undefined,
+): Promise<Buffer> {
   // Moto's own public addresses lead nowhere.
   if (action === "AllocateAddress" && machines)
     return Buffer.from(`${body}&Address=${await machines.freeAddress()}`);
   if (action === "AssociateAddress") return Buffer.from(`${body}&AllowReassociation=true`);
+  if (action === "DescribeInstances") return Buffer.from(withoutSpotFilters(parameters, spot));
+  // Moto knows this one by its older form alone, and takes the newer for a list of no security groups.
+  if (action === "ModifyInstanceAttribute") {
+    const older = "Attribute=instanceInitiatedShutdownBehavior&Value=";
+    return Buffer.from(String(body).replace("InstanceInitiatedShutdownBehavior.Value=", older));
+  }
   return body;
+}
+
+/** The filters about spot, of which moto knows nothing, in terms of instances. */
+function withoutSpotFilters(parameters: Record<string, string>, spot: SpotRequests): string {
+  const filters = filtersIn(parameters);
+  const lifecycles = filters.get("instance-lifecycle");
+  const meant = lifecycles ? (lifecycles.includes("spot") ? spot.instances() : []) : undefined;
+  const instances = meant ?? spot.instances(filters.get("spot-instance-request-id") ?? []);
+  const rest = Object.entries(parameters).filter(([name]) => !name.startsWith("Filter."));
+  const known = [...filters].map(([name, values]): [string, string[]] =>
+    /^(instance-lifecycle|spot-instance-request-id)$/.test(name)
+      ? ["instance-id", instances.length > 0 ? instances : ["i-none"]]
+      : [name, values],
+  );
+  const given = known.flatMap(([name, values], index) => [
+    [`Filter.${index + 1}.Name`, name],
+    ...values.map((value, at) => [`Filter.${index + 1}.Value.${at + 1}`, value]),
+  ]);
+  return String(new URLSearchParams([...rest, ...given] as [string, string][]));
+}
+
+/** Instances as moto describes them, with their groups, and what is to be known of spot. */
+function markInstances(spot: SpotRequests, xml: string): string {
+  const mark = (instance: string) => {
+    const groups = /<networkInterfaceSet>.*?(<groupSet>.*?<\/groupSet>)/s.exec(instance)?.[1];
+    const grouped = groups ? instance.replace("<groupSet/>", groups) : instance;
+    return spot.mark(launchedIn(instance), grouped);
+  };
+  // An instance begins with this element, and nothing else does.
+  return xml
+    .split(/(?=<item><architecture>)/)
+    .map(mark)
+    .join("");
+}
+
+/** Snapshots as moto describes them, of which none is pending. */
+function markSnapshots(pending: string[], xml: string): string {
+  const mark = (snapshot: string) =>
+    pending.includes(snapshotIn(snapshot)) ? snapshot.replace(">completed<", ">pending<") : snapshot;
+  return xml
+    .split(/(?=<snapshotId>)/)
+    .map(mark)
+    .join("");
+}
+
+/** The first snapshot that an answer is about. */
+function snapshotIn(xml: string): string {
+  return /<snapshotId>(snap-\w+)</.exec(xml)?.[1] ?? "";
 }
 
 /** Ids of the instances that a call is about. */
@@ -264,7 +439,17 @@ function ownSpot(spot: SpotRequests, call: Call): Answer | undefined {
   const body = spot.answer(call.action, call.parameters);
   if (body) return { status: 200, type: "text/xml;charset=UTF-8", body };
   const refused = spot.refusal(call.action, instancesOf(call));
-  return refused === undefined ? undefined : ec2Error(400, "UnsupportedOperation", refused);
+  return refused && ec2Error(400, refused.code, refused.message);
+}
+
+/** AWS makes no volume smaller; moto does. */
+async function smaller(moto: EC2Client, { action, parameters }: Call): Promise<Answer | undefined> {
+  const { VolumeId = "", Size } = parameters;
+  if (action !== "ModifyVolume" || Size === undefined) return undefined;
+  const { Volumes = [] } = await moto.send(new DescribeVolumesCommand({}));
+  const volume = Volumes.find((each) => each.VolumeId === VolumeId);
+  if (Number(Size) >= (volume?.Size ?? 0)) return undefined;
+  return ec2Error(400, "InvalidParameterValue", "New size cannot be smaller than existing size");
 }
 
 /** An instance that goes lets go of its address; moto's does not. */
@@ -287,6 +472,15 @@ async function wrongState(moto: EC2Client, call: Call): Promise<Answer | undefin
   return gone && ec2Error(400, "IncorrectInstanceState", message);
 }
 
+/** What fails because a test says so. */
+function failure({ action, service }: Call, { failures }: State): Answer | undefined {
+  const failing = failures.get(action);
+  if (!failing) return undefined;
+  const { status, code, message } = failing;
+  if (/^(ssm|servicequotas|pricing)$/.test(service)) return { ...jsonError(code, message), status };
+  return service === "ec2" ? ec2Error(status, code, message) : queryError(status, code, message);
+}
+
 /** What is not left to moto. */
 function own({ action, parameters }: Call, state: State): Answer | undefined {
   if (action === "GetParameter") {
@@ -305,6 +499,20 @@ function own({ action, parameters }: Call, state: State): Answer | undefined {
         "The request failed because the specified quota does not exist.",
       );
     return json({ Quota: quotaAnswer(ServiceCode, QuotaCode, quota, action === "GetServiceQuota") });
+  }
+  if (action === "GetProducts") {
+    const filters = parameters.Filters as unknown as { Field: string; Value: string }[] | undefined;
+    if (state.prices.size > 0) return json(productsOf(state.prices, REGION, filters));
+    return jsonError(
+      "AccessDeniedException",
+      "User: arn:aws:iam::123456789012:user/ada is not authorized to perform: pricing:GetProducts because no identity-based policy allows the pricing:GetProducts action",
+    );
+  }
+  if (action === "GetCallerIdentity" && state.account.id !== ACCOUNT) {
+    const { id } = state.account;
+    const who = `<Arn>arn:aws:iam::${id}:user/ada</Arn><UserId>AIDA</UserId><Account>${id}</Account>`;
+    const body = `<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>${who}</GetCallerIdentityResult></GetCallerIdentityResponse>`;
+    return { status: 200, type: "text/xml", body };
   }
   if (action === "RunInstances") {
     const { InstanceType: type = "", "Placement.AvailabilityZone": zone = "" } = parameters;
@@ -339,10 +547,20 @@ function noCapacity(type: string, zone: string): Answer {
 }
 
 function ec2Error(status: number, code: string, message: string): Answer {
-  const text = message.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
-  const error = `<Error><Code>${code}</Code><Message>${text}</Message></Error>`;
+  const error = `<Error><Code>${code}</Code><Message>${escaped(message)}</Message></Error>`;
   const body = `<?xml version="1.0" encoding="UTF-8"?><Response><Errors>${error}</Errors><RequestID>${randomUUID()}</RequestID></Response>`;
   return { status, type: "text/xml;charset=UTF-8", body };
+}
+
+/** An error of the services that speak as EC2 does, nearly. */
+function queryError(status: number, code: string, message: string): Answer {
+  const error = `<Error><Type>Sender</Type><Code>${code}</Code><Message>${escaped(message)}</Message></Error>`;
+  const body = `<ErrorResponse>${error}<RequestId>${randomUUID()}</RequestId></ErrorResponse>`;
+  return { status, type: "text/xml;charset=UTF-8", body };
+}
+
+function escaped(message: string): string {
+  return message.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 }
 
 function json(value: unknown): Answer {

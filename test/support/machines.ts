@@ -1,7 +1,8 @@
-import { mkdirSync } from "node:fs";
-import { mkdtemp, rm, truncate, writeFile } from "node:fs/promises";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { mkdtemp, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import {
   DescribeAddressesCommand,
   DescribeInstanceAttributeCommand,
@@ -25,6 +26,15 @@ export const INSTANCE_LABEL = "gpubox.test.instance";
 
 const NETWORK = "gpubox-test-internet";
 const SUBNET = "192.168.211";
+
+/** What CapBnd in /proc/self/status has for CAP_SYS_RESOURCE, without which nobody grows a file system that is mounted. */
+const SYS_RESOURCE = 1n << 24n;
+
+/** Whether a machine can be given it. */
+function mayGrow(): boolean {
+  const [, bounds = "0"] = /^CapBnd:\s*(\w+)/m.exec(readFileSync("/proc/self/status", "utf8")) ?? [];
+  return (BigInt(`0x${bounds}`) & SYS_RESOURCE) !== 0n;
+}
 
 /** Machines that follow a cloud. */
 export interface Machines extends Follower {
@@ -151,7 +161,7 @@ class Hypervisor implements Machines {
       const attached = Volumes.filter((volume) => isData(volume, instance));
       await this.#writeVolumes(id, attached);
       if (!isOn.has(id)) await this.#create(instance);
-      if (!isOn.get(id)) await this.#switchOn(id);
+      if (!isOn.get(id)) await this.#switchOn(id, attached);
       await this.#plugVolumes(id, attached);
     }
     await this.#giveAddresses();
@@ -176,6 +186,7 @@ class Hypervisor implements Machines {
       await this.#remove(id);
     } else {
       await this.#cloud.moto.send(new StopInstancesCommand({ InstanceIds: [id] }));
+      this.#cloud.spot.wentOff(id);
     }
   }
 
@@ -184,7 +195,14 @@ class Hypervisor implements Machines {
     await this.#daemon.client.getContainer(id).stop({ t: 30 });
   }
 
-  async #switchOn(id: string): Promise<void> {
+  async #switchOn(id: string, volumes: Volume[]): Promise<void> {
+    for (const [name = "", , minor] of this.#plugs(volumes)) {
+      const asked = join(this.#folder, "instances", id, "to-grow", name);
+      if (!existsSync(asked)) continue;
+      await execa("e2fsck", ["-fp", `/dev/loop${minor}`], { reject: false });
+      await execa("resize2fs", [`/dev/loop${minor}`]);
+      await rm(asked);
+    }
     await this.#daemon.client.getContainer(id).start();
     this.#on.set(id, true);
   }
@@ -201,6 +219,11 @@ class Hypervisor implements Machines {
     const id = instance.InstanceId ?? "";
     const hypervisor = join(this.#folder, "instances", id);
     await this.#writeSeed(instance, join(hypervisor, "seed"));
+    mkdirSync(join(hypervisor, "to-grow"), { recursive: true });
+    const resize2fs = fileURLToPath(new URL("../aws/resize2fs", import.meta.url));
+    const growing = mayGrow()
+      ? []
+      : [`${resize2fs}:/usr/local/sbin/resize2fs:ro`, `${join(hypervisor, "to-grow")}:/media/to-grow`];
     // The images and the build cache that the machine's Docker finds at its first start, as those of an AMI. A folder of ours and no
     // volume: a daemon's own data is a mount by itself, and a file in another mount cannot be linked to.
     const docker = join(this.#folder, "disks", id);
@@ -214,7 +237,10 @@ class Hypervisor implements Machines {
       Hostname: `ip-${(instance.PrivateIpAddress ?? id).replaceAll(".", "-")}`,
       HostConfig: {
         // What systemd and a Docker daemon need, short of everything.
-        CapAdd: ["SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE", "SYS_TIME"],
+        CapAdd: [
+          ...["SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE", "SYS_TIME"],
+          ...(mayGrow() ? ["SYS_RESOURCE"] : []),
+        ],
         SecurityOpt: ["seccomp=unconfined", "apparmor=unconfined"],
         // The types lack it.
         ...{ CgroupnsMode: "host" },
@@ -226,6 +252,7 @@ class Hypervisor implements Machines {
           `${docker}:/var/lib/docker`,
           `${hypervisor}:/media/hypervisor:ro`,
           `${join(hypervisor, "seed")}:/var/lib/cloud/seed/nocloud:ro`,
+          ...growing,
         ],
       },
     });
@@ -255,15 +282,20 @@ class Hypervisor implements Machines {
     await writeFile(join(folder, "meta-data"), stringify(metadata, { lineWidth: 0 }));
   }
 
-  /** A loop device for a data volume; root volumes are the containers' own disks. */
+  /** A loop device for a data volume, of its size; root volumes are the containers' own disks. */
   async #provideVolume(volume: Volume, instances: Instance[]): Promise<void> {
     const { VolumeId = "", Size = 1 } = volume;
-    if (this.#loops.has(VolumeId) || !instances.some((instance) => isData(volume, instance))) return;
+    const loop = this.#loops.get(VolumeId);
+    if (loop === undefined && !instances.some((instance) => isData(volume, instance))) return;
     const file = join(this.#folder, "volumes", VolumeId);
+    const bytes = Size * 2 ** 30;
     await writeFile(file, "", { flag: "a" });
-    await truncate(file, Size * 2 ** 30);
-    const { stdout } = await execa("losetup", ["--find", "--show", file]);
-    this.#loops.set(VolumeId, stdout);
+    const grown = (await stat(file)).size < bytes;
+    if (grown) await truncate(file, bytes);
+    if (loop === undefined)
+      this.#loops.set(VolumeId, (await execa("losetup", ["--find", "--show", file])).stdout);
+    // It is the same device in a machine, which sees the new size at once.
+    else if (grown) await execa("losetup", ["--set-capacity", loop]);
   }
 
   async #dropVolumes(kept: Set<string>): Promise<void> {

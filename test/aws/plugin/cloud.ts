@@ -3,8 +3,10 @@ import { EC2Client } from "@aws-sdk/client-ec2";
 import { IAMClient } from "@aws-sdk/client-iam";
 import { ServiceQuotasClient } from "@aws-sdk/client-service-quotas";
 import { SSMClient } from "@aws-sdk/client-ssm";
+import { GetCallerIdentityCommand, STSClient } from "@aws-sdk/client-sts";
 import { z } from "zod";
 import type { Properties } from "../../../offline/plugins/shared/values.ts";
+import { calling, noted } from "./errors.ts";
 
 const text = z.string().nullish();
 
@@ -42,9 +44,11 @@ export class Cloud {
     this.#endpoint = endpoint;
   }
 
-  /** Takes the provider's arguments. */
-  configure(args: Properties): void {
-    const { region, maxRetries, defaultTags } = args as z.infer<typeof configSchema>;
+  /** Takes the provider's arguments, and asks whose credentials there are. */
+  async configure(args: Properties): Promise<void> {
+    const { region, maxRetries, defaultTags, skipCredentialsValidation } = args as z.infer<
+      typeof configSchema
+    >;
     if (!region) throw new Error("aws: no region: set aws:region or the provider's region");
     this.region = region;
     this.#defaultTags = JSON.parse(defaultTags ?? "{}").tags ?? {};
@@ -53,17 +57,39 @@ export class Cloud {
       endpoint: this.#endpoint,
       // Whatever the person has: these open nothing anywhere.
       credentials: { accessKeyId: "testing", secretAccessKey: "testing" },
-      maxAttempts: 1 + Number(maxRetries ?? 25),
+      // The first try is one of them.
+      maxAttempts: Number(maxRetries ?? 25),
     };
-    this.ec2 = new EC2Client(options);
-    this.iam = new IAMClient(options);
-    this.quotas = new ServiceQuotasClient(options);
-    this.ssm = new SSMClient(options);
+    this.ec2 = noted(new EC2Client(options));
+    this.iam = noted(new IAMClient(options));
+    this.quotas = noted(new ServiceQuotasClient(options));
+    this.ssm = noted(new SSMClient(options));
+    if (skipCredentialsValidation === "true") return;
+    await calling(
+      // In words of the plugin's own: no provider is there yet.
+      "unable to validate AWS credentials.\nDetails: validating provider credentials: retrieving caller identity from STS",
+      noted(new STSClient(options)).send(new GetCallerIdentityCommand({})),
+    );
+  }
+
+  /** The ARN of something of EC2's, in moto's account. */
+  arn(kind: string, id: string): string {
+    return `arn:aws:ec2:${this.region}:123456789012:${kind}/${id}`;
   }
 
   /** A resource's own tags and the provider's. */
   tags(own: unknown): Tags {
     return { ...this.#defaultTags, ...(own as Tags | undefined) };
+  }
+
+  /**
+   * Which of all tags are taken for something's own when it is read: not the provider's, unless they were `repeated` among its own,
+   * and those that the provider had for it once.
+   */
+  ownTags(all: Tags, repeated: Tags = {}): Tags {
+    const own = ([key, value]: [string, string]) =>
+      this.#defaultTags[key] !== value || repeated[key] === value;
+    return Object.fromEntries(Object.entries(all).filter(own));
   }
 }
 

@@ -12,6 +12,8 @@ import {
   GetRoleCommand,
   GetRolePolicyCommand,
   ListAttachedRolePoliciesCommand,
+  ListInstanceProfilesForRoleCommand,
+  ListRolePoliciesCommand,
   PutRolePolicyCommand,
   RemoveRoleFromInstanceProfileCommand,
   TagInstanceProfileCommand,
@@ -50,20 +52,48 @@ export function role(cloud: Cloud): Resource {
         Description: description,
         Tags: tagList(tags),
       });
-      await calling(`creating IAM Role (${name})`, "IAM", "CreateRole", cloud.iam.send(command));
+      await calling(`creating IAM Role (${name})`, cloud.iam.send(command));
       return name;
     },
     async read(RoleName) {
-      const answer = await found(cloud.iam.send(new GetRoleCommand({ RoleName })));
-      return answer?.Role && { arn: answer.Role.Arn, uniqueId: answer.Role.RoleId };
+      const reading = `reading IAM Role (${RoleName})`;
+      const answer = await calling(reading, found(cloud.iam.send(new GetRoleCommand({ RoleName }))));
+      if (!answer?.Role) return undefined;
+      const inline = `reading inline policies for IAM role ${RoleName}, error`;
+      const { PolicyNames = [] } = await calling(
+        inline,
+        cloud.iam.send(new ListRolePoliciesCommand({ RoleName })),
+      );
+      for (const PolicyName of PolicyNames)
+        await calling(inline, found(cloud.iam.send(new GetRolePolicyCommand({ RoleName, PolicyName }))));
+      await calling(
+        `reading IAM Policies attached to Role (${RoleName})`,
+        cloud.iam.send(new ListAttachedRolePoliciesCommand({ RoleName })),
+      );
+      const { Arn, AssumeRolePolicyDocument = "", Description, RoleId } = answer.Role;
+      return {
+        arn: Arn,
+        assumeRolePolicy: decodeURIComponent(AssumeRolePolicyDocument),
+        description: Description,
+        uniqueId: RoleId,
+      };
     },
-    async update(RoleName, { assumeRolePolicy, description = "" }) {
-      const PolicyDocument = assumeRolePolicy;
-      await cloud.iam.send(new UpdateAssumeRolePolicyCommand({ RoleName, PolicyDocument }));
-      await cloud.iam.send(new UpdateRoleDescriptionCommand({ RoleName, Description: description }));
+    async update(RoleName, { assumeRolePolicy, description: Description = "" }, changed) {
+      const updating = `updating IAM Role (${RoleName})`;
+      if (changed.includes("assumeRolePolicy")) {
+        const command = new UpdateAssumeRolePolicyCommand({ RoleName, PolicyDocument: assumeRolePolicy });
+        await calling(`${updating} assume role policy`, cloud.iam.send(command));
+      }
+      if (changed.includes("description")) {
+        const command = new UpdateRoleDescriptionCommand({ RoleName, Description });
+        await calling(`${updating} description`, cloud.iam.send(command));
+      }
     },
     async delete(RoleName) {
-      await found(cloud.iam.send(new DeleteRoleCommand({ RoleName })));
+      const deleting = `deleting IAM Role (${RoleName})`;
+      const question = new ListInstanceProfilesForRoleCommand({ RoleName });
+      await calling(deleting, found(cloud.iam.send(question)));
+      await calling(deleting, found(cloud.iam.send(new DeleteRoleCommand({ RoleName }))));
     },
   });
 }
@@ -78,8 +108,6 @@ export function rolePolicy(cloud: Cloud): Resource {
   const put = ({ name, role, policy }: RolePolicyInputs) =>
     calling(
       `putting IAM Role (${role}) Policy (${name})`,
-      "IAM",
-      "PutRolePolicy",
       cloud.iam.send(new PutRolePolicyCommand({ RoleName: role, PolicyName: name, PolicyDocument: policy })),
     );
   const names = (id: string) => {
@@ -96,14 +124,16 @@ export function rolePolicy(cloud: Cloud): Resource {
       return `${inputs.role}:${inputs.name}`;
     },
     async read(id) {
-      const answer = await found(cloud.iam.send(new GetRolePolicyCommand(names(id))));
+      const command = new GetRolePolicyCommand(names(id));
+      const answer = await calling(`reading IAM Role Policy (${id})`, found(cloud.iam.send(command)));
       return answer && { policy: decodeURIComponent(answer.PolicyDocument ?? "") };
     },
     async update(_, inputs) {
       await put(inputs);
     },
     async delete(id) {
-      await found(cloud.iam.send(new DeleteRolePolicyCommand(names(id))));
+      const command = new DeleteRolePolicyCommand(names(id));
+      await calling(`deleting IAM Role Policy (${id})`, found(cloud.iam.send(command)));
     },
   });
 }
@@ -120,22 +150,21 @@ export function rolePolicyAttachment(cloud: Cloud): Resource {
     replaces: () => true,
     async create({ role, policyArn }) {
       const command = new AttachRolePolicyCommand({ RoleName: role, PolicyArn: policyArn });
-      await calling(
-        `attaching IAM Policy (${policyArn}) to IAM Role (${role})`,
-        "IAM",
-        "AttachRolePolicy",
-        cloud.iam.send(command),
-      );
+      await calling(`attaching IAM Policy (${policyArn}) to IAM Role (${role})`, cloud.iam.send(command));
       return `${role}/${policyArn}`;
     },
-    async read(_, { role, policyArn }) {
+    async read(id, { role, policyArn }) {
       const command = new ListAttachedRolePoliciesCommand({ RoleName: String(role) });
-      const answer = await found(cloud.iam.send(command));
+      const reading = `reading IAM Role Policy Attachment (${id})`;
+      const answer = await calling(reading, found(cloud.iam.send(command)));
       return answer?.AttachedPolicies?.some(({ PolicyArn }) => PolicyArn === policyArn) ? {} : undefined;
     },
     async delete(_, { role, policyArn }) {
       const ids = { RoleName: String(role), PolicyArn: String(policyArn) };
-      await found(cloud.iam.send(new DetachRolePolicyCommand(ids)));
+      await calling(
+        `detaching IAM Policy (${policyArn}) from IAM Role (${role})`,
+        found(cloud.iam.send(new DetachRolePolicyCommand(ids))),
+      );
     },
   });
 }
@@ -162,23 +191,26 @@ export function instanceProfile(cloud: Cloud): Resource {
     },
     async create({ name, role }, tags) {
       const command = new CreateInstanceProfileCommand({ InstanceProfileName: name, Tags: tagList(tags) });
-      await calling(
-        `creating IAM Instance Profile (${name})`,
-        "IAM",
-        "CreateInstanceProfile",
-        cloud.iam.send(command),
-      );
+      await calling(`creating IAM Instance Profile (${name})`, cloud.iam.send(command));
       if (role) await add(name, role);
       return name;
     },
     async read(InstanceProfileName) {
-      const answer = await found(cloud.iam.send(new GetInstanceProfileCommand({ InstanceProfileName })));
+      const command = new GetInstanceProfileCommand({ InstanceProfileName });
+      const reading = `reading IAM Instance Profile (${InstanceProfileName})`;
+      const answer = await calling(reading, found(cloud.iam.send(command)));
       const profile = answer?.InstanceProfile;
+      const RoleName = profile?.Roles?.[0]?.RoleName;
+      if (RoleName)
+        await calling(
+          `reading IAM Role (${RoleName}) attached to IAM Instance Profile (${InstanceProfileName})`,
+          cloud.iam.send(new GetRoleCommand({ RoleName })),
+        );
       return (
         profile && {
           arn: profile.Arn,
           uniqueId: profile.InstanceProfileId,
-          role: profile.Roles?.[0]?.RoleName,
+          role: RoleName,
         }
       );
     },
@@ -188,7 +220,8 @@ export function instanceProfile(cloud: Cloud): Resource {
     },
     async delete(InstanceProfileName, { role }) {
       if (role) await remove(InstanceProfileName, String(role));
-      await found(cloud.iam.send(new DeleteInstanceProfileCommand({ InstanceProfileName })));
+      const command = new DeleteInstanceProfileCommand({ InstanceProfileName });
+      await calling(`deleting IAM Instance Profile (${InstanceProfileName})`, found(cloud.iam.send(command)));
     },
   });
 }

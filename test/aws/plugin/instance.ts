@@ -1,18 +1,30 @@
 /** Key pair and instance. */
 import {
   AssociateIamInstanceProfileCommand,
+  CancelSpotInstanceRequestsCommand,
   CreateTagsCommand,
   DeleteKeyPairCommand,
   DescribeIamInstanceProfileAssociationsCommand,
+  DescribeInstanceAttributeCommand,
+  DescribeInstanceCreditSpecificationsCommand,
   DescribeInstancesCommand,
+  DescribeInstanceTypesCommand,
   DescribeKeyPairsCommand,
+  DescribeSpotInstanceRequestsCommand,
+  DescribeTagsCommand,
+  DescribeVolumesCommand,
+  DescribeVolumesModificationsCommand,
+  DescribeVpcsCommand,
   DisassociateIamInstanceProfileCommand,
   ImportKeyPairCommand,
   type Instance,
+  type InstanceAttributeName,
   type _InstanceType as InstanceType,
   ModifyInstanceAttributeCommand,
   ModifyInstanceMetadataOptionsCommand,
+  ModifyNetworkInterfaceAttributeCommand,
   ModifyVolumeCommand,
+  ReplaceIamInstanceProfileAssociationCommand,
   RunInstancesCommand,
   type RunInstancesCommandInput,
   type ShutdownBehavior,
@@ -26,8 +38,8 @@ import {
 import { z } from "zod";
 import type { Resource } from "../../../offline/plugins/shared/provider.ts";
 import type { Properties } from "../../../offline/plugins/shared/values.ts";
-import { type Cloud, tagList } from "./cloud.ts";
-import { calling, found } from "./errors.ts";
+import { type Cloud, tagList, tagMap } from "./cloud.ts";
+import { calling, found, MISSING } from "./errors.ts";
 import { tagged } from "./network.ts";
 import { awsResource, retagEc2, type Tags } from "./resource.ts";
 
@@ -48,7 +60,7 @@ export function keyPair(cloud: Cloud): Resource {
         PublicKeyMaterial: Buffer.from(publicKey),
         ...tagged("key-pair", tags),
       });
-      await calling(`importing EC2 Key Pair (${keyName})`, "EC2", "ImportKeyPair", cloud.ec2.send(command));
+      await calling(`importing EC2 Key Pair (${keyName})`, cloud.ec2.send(command));
       return keyName;
     },
     async read(name) {
@@ -115,74 +127,99 @@ type InstanceInputs = z.infer<z.ZodObject<typeof inputs>>;
 /** What a new instance is needed for; everything else is changed in place, some of it while it is stopped. */
 const REPLACED =
   /^(ami|availabilityZone|subnetId|keyName|instanceMarketOptions.*|rootBlockDevice\.encrypted)$/;
-const STOPPED = /^(instanceType|userDataBase64)$/;
 
 const patience = { maxWaitTime: 600, minDelay: 1, maxDelay: 3 };
 
 export function instance(cloud: Cloud): Resource {
-  const wait = {
-    running: (id: string) =>
-      waitUntilInstanceRunning({ client: cloud.ec2, ...patience }, { InstanceIds: [id] }),
-    stopped: (id: string) =>
-      waitUntilInstanceStopped({ client: cloud.ec2, ...patience }, { InstanceIds: [id] }),
-  };
   return awsResource<InstanceInputs>(cloud, {
     inputs,
     outputs: [
+      "ami",
       "arn",
       "availabilityZone",
+      "iamInstanceProfile",
+      "instanceInitiatedShutdownBehavior",
+      "instanceLifecycle",
+      "instanceMarketOptions",
       "instanceState",
+      "instanceType",
+      "keyName",
+      "metadataOptions",
       "primaryNetworkInterfaceId",
       "privateDns",
       "privateIp",
       "publicDns",
       "publicIp",
+      "rootBlockDevice",
       "spotInstanceRequestId",
       "subnetId",
+      "userDataBase64",
       "vpcSecurityGroupIds",
     ],
+    removable: /^rootBlockDevice\.tags\b/,
     replaces: (path, { userDataReplaceOnChange }) =>
       REPLACED.test(path) || (userDataReplaceOnChange === true && path === "userDataBase64"),
     retag: retagEc2(cloud),
     async create(inputs, tags) {
-      const command = new RunInstancesCommand(launch(inputs, tags));
-      const answer = await calling("creating EC2 Instance", "EC2", "RunInstances", cloud.ec2.send(command));
-      const id = answer.Instances?.[0]?.InstanceId ?? "";
-      await wait.running(id);
-      const rootTags = cloud.tags(inputs.rootBlockDevice?.tags);
-      const root = rootVolume(await instanceOf(cloud, id));
-      if (root && Object.keys(rootTags).length > 0)
-        await cloud.ec2.send(new CreateTagsCommand({ Resources: [root], Tags: tagList(rootTags) }));
-      return id;
+      const command = new RunInstancesCommand(launch(inputs, tags, cloud.tags({})));
+      const answer = await calling("creating EC2 Instance", cloud.ec2.send(command));
+      return answer.Instances?.[0]?.InstanceId ?? "";
     },
-    async read(id) {
-      const now = await instanceOf(cloud, id);
-      return now && outputsOf(now);
+    async settle(id, { rootBlockDevice, instanceInitiatedShutdownBehavior: Value }) {
+      const waiting = waitUntilInstanceRunning({ client: cloud.ec2, ...patience }, { InstanceIds: [id] });
+      await calling(`waiting for EC2 Instance (${id}) create`, waiting);
+      const root = rootOf(await instanceOf(cloud, id));
+      const Tags = tagList(rootBlockDevice?.tags ?? {});
+      // A failure of this one is for the provider's log alone.
+      if (root && Tags.length > 0)
+        await cloud.ec2.send(new CreateTagsCommand({ Resources: [root], Tags })).catch(() => {});
+      if (Value)
+        await modifyAttribute(cloud, id, "InstanceInitiatedShutdownBehavior", {
+          InstanceInitiatedShutdownBehavior: { Value },
+        });
     },
-    async update(id, inputs, changed) {
-      const stopping = changed.some((path) => STOPPED.test(path));
-      const wasRunning = (await instanceOf(cloud, id))?.State?.Name === "running";
-      if (stopping && wasRunning) {
-        await cloud.ec2.send(new StopInstancesCommand({ InstanceIds: [id] }));
-        await wait.stopped(id);
+    async read(id, state) {
+      const reading = `reading EC2 Instance (${id})`;
+      const now = await calling(reading, instanceOf(cloud, id));
+      if (!now) return undefined;
+      const { lifecycle, ...details } = await described(cloud, now);
+      const { tags, ...root } = (details.root ?? {}) as { tags?: Tags };
+      const before = state.rootBlockDevice as { tags?: Tags } | undefined;
+      const rootTags = cloud.ownTags(tags ?? {}, before?.tags);
+      return {
+        ...outputsOf(now),
+        arn: cloud.arn("instance", id),
+        ...lifecycle,
+        instanceInitiatedShutdownBehavior: details.shutdown,
+        rootBlockDevice: {
+          ...root,
+          tagsAll: tags ?? {},
+          ...(Object.keys(rootTags).length > 0 && { tags: rootTags }),
+        },
+        ...(state.userDataBase64 !== undefined && { userDataBase64: details.userData }),
+        ...(details.credit && { creditSpecification: { cpuCredits: details.credit } }),
+      };
+    },
+    update: (id, inputs, changed, state) => modify(cloud, id, inputs, changed, state),
+    async delete(id, { instanceLifecycle, spotInstanceRequestId }) {
+      if (instanceLifecycle === "spot") {
+        const SpotInstanceRequestIds = [String(spotInstanceRequestId)];
+        await calling(
+          `cancelling EC2 Spot Fleet Request (${spotInstanceRequestId})`,
+          cloud.ec2.send(new CancelSpotInstanceRequestsCommand({ SpotInstanceRequestIds })),
+        );
       }
-      await modify(cloud, id, inputs, new Set(changed.map((path) => path.split(/\W/)[0] as string)));
-      if (stopping && wasRunning) {
-        const command = new StartInstancesCommand({ InstanceIds: [id] });
-        await calling(`starting EC2 Instance (${id})`, "EC2", "StartInstances", cloud.ec2.send(command));
-        await wait.running(id);
-      }
-    },
-    async delete(id) {
-      if (!(await instanceOf(cloud, id))) return;
-      await cloud.ec2.send(new TerminateInstancesCommand({ InstanceIds: [id] }));
-      await waitUntilInstanceTerminated({ client: cloud.ec2, ...patience }, { InstanceIds: [id] });
+      const command = new TerminateInstancesCommand({ InstanceIds: [id] });
+      const answer = await calling(`terminating EC2 Instance (${id})`, found(cloud.ec2.send(command)));
+      if (answer)
+        await waitUntilInstanceTerminated({ client: cloud.ec2, ...patience }, { InstanceIds: [id] });
     },
   });
 }
 
-function launch(inputs: InstanceInputs, tags: Tags): RunInstancesCommandInput {
+function launch(inputs: InstanceInputs, tags: Tags, volumeTags: Tags): RunInstancesCommandInput {
   const { metadataOptions: metadata, rootBlockDevice: root, instanceMarketOptions: market } = inputs;
+  const specifications = [tagged("instance", tags), tagged("volume", volumeTags)];
   return {
     MinCount: 1,
     MaxCount: 1,
@@ -195,6 +232,7 @@ function launch(inputs: InstanceInputs, tags: Tags): RunInstancesCommandInput {
     InstanceInitiatedShutdownBehavior: inputs.instanceInitiatedShutdownBehavior as ShutdownBehavior,
     ...(inputs.availabilityZone && { Placement: { AvailabilityZone: inputs.availabilityZone } }),
     ...(inputs.iamInstanceProfile && { IamInstanceProfile: { Name: inputs.iamInstanceProfile } }),
+    ...(inputs.instanceType.startsWith("t3") && { CreditSpecification: { CpuCredits: "unlimited" } }),
     ...(metadata && {
       MetadataOptions: {
         HttpEndpoint: metadata.httpEndpoint,
@@ -227,56 +265,231 @@ function launch(inputs: InstanceInputs, tags: Tags): RunInstancesCommandInput {
         },
       },
     }),
-    ...tagged("instance", tags),
+    TagSpecifications: specifications.flatMap(({ TagSpecifications = [] }) => TagSpecifications),
   };
 }
 
-async function modify(cloud: Cloud, id: string, inputs: InstanceInputs, changed: Set<string>): Promise<void> {
-  const attribute = (values: object) =>
-    cloud.ec2.send(new ModifyInstanceAttributeCommand({ InstanceId: id, ...values }));
-  if (changed.has("instanceType")) await attribute({ InstanceType: { Value: inputs.instanceType } });
-  if (changed.has("userDataBase64"))
-    await attribute({ UserData: { Value: Buffer.from(inputs.userDataBase64 ?? "", "base64") } });
-  if (changed.has("instanceInitiatedShutdownBehavior")) {
-    const Value = inputs.instanceInitiatedShutdownBehavior ?? "stop";
-    await attribute({ InstanceInitiatedShutdownBehavior: { Value } });
-  }
-  if (changed.has("vpcSecurityGroupIds")) await attribute({ Groups: inputs.vpcSecurityGroupIds });
-  if (changed.has("metadataOptions")) {
-    const { httpEndpoint, httpTokens, httpPutResponseHopLimit } = inputs.metadataOptions ?? {};
-    await cloud.ec2.send(
-      new ModifyInstanceMetadataOptionsCommand({
-        InstanceId: id,
-        HttpEndpoint: httpEndpoint,
-        HttpTokens: httpTokens,
-        HttpPutResponseHopLimit: httpPutResponseHopLimit,
-      }),
-    );
-  }
-  if (changed.has("iamInstanceProfile")) await changeProfile(cloud, id, inputs.iamInstanceProfile);
-  if (changed.has("rootBlockDevice")) await changeRoot(cloud, id, inputs.rootBlockDevice);
+/** What the official plugin asks for beyond the instance itself, whenever it reads one of its own. */
+async function described(cloud: Cloud, now: Instance) {
+  const id = now.InstanceId ?? "";
+  // Whether it came of a launch template, which is told by a tag.
+  const Filters = [
+    { Name: "resource-id", Values: [id] },
+    { Name: "key", Values: ["aws:ec2launchtemplate:id"] },
+  ];
+  await calling(
+    `reading EC2 Instance (${id}) launch template`,
+    cloud.ec2.send(new DescribeTagsCommand({ Filters })),
+  );
+  const shutdown = await attributeOf(cloud, id, "instanceInitiatedShutdownBehavior");
+  const root = (await blockDevices(cloud, now)).find(({ volumeId }) => volumeId === rootOf(now));
+  return {
+    ...(await attributes(cloud, now)),
+    shutdown: shutdown.InstanceInitiatedShutdownBehavior?.Value,
+    root,
+    lifecycle: await lifecycleOf(cloud, now),
+  };
 }
 
-async function changeProfile(cloud: Cloud, id: string, name: string | undefined): Promise<void> {
+/** What it asks for when it looks one up, too. */
+export async function attributes(cloud: Cloud, now: Instance) {
+  const id = now.InstanceId ?? "";
+  const InstanceTypes = [now.InstanceType as InstanceType];
+  const types = await calling(
+    `reading EC2 Instance Type (${now.InstanceType})`,
+    cloud.ec2.send(new DescribeInstanceTypesCommand({ InstanceTypes })),
+  );
+  // Whether its VPC is the default one. A failure is for the provider's log alone.
+  await cloud.ec2.send(new DescribeVpcsCommand({ VpcIds: [now.VpcId ?? ""] })).catch(() => {});
+  await attributeOf(cloud, id, "disableApiStop");
+  await attributeOf(cloud, id, "disableApiTermination");
+  const { UserData } = await attributeOf(cloud, id, "userData");
+  const burstable = types.InstanceTypes?.[0]?.BurstablePerformanceSupported;
+  return { userData: UserData?.Value, credit: burstable ? await creditOf(cloud, id) : undefined };
+}
+
+function attributeOf(cloud: Cloud, InstanceId: string, Attribute: InstanceAttributeName) {
+  const command = new DescribeInstanceAttributeCommand({ InstanceId, Attribute });
+  return calling(`getting attribute (${Attribute})`, cloud.ec2.send(command));
+}
+
+/** Every volume of an instance, as outputs have them, with all of its tags. */
+export async function blockDevices(cloud: Cloud, { InstanceId, BlockDeviceMappings = [] }: Instance) {
+  const VolumeIds = BlockDeviceMappings.flatMap(({ Ebs }) => Ebs?.VolumeId ?? []);
+  if (VolumeIds.length === 0) return [];
+  const { Volumes = [] } = await calling(
+    `reading EC2 Instance (${InstanceId}): reading block devices`,
+    cloud.ec2.send(new DescribeVolumesCommand({ VolumeIds })),
+  );
+  return Volumes.map((volume) => {
+    const mapping = BlockDeviceMappings.find(({ Ebs }) => Ebs?.VolumeId === volume.VolumeId);
+    return {
+      deleteOnTermination: mapping?.Ebs?.DeleteOnTermination,
+      deviceName: mapping?.DeviceName,
+      encrypted: volume.Encrypted,
+      iops: volume.Iops,
+      kmsKeyId: volume.KmsKeyId,
+      tags: tagMap(volume.Tags),
+      throughput: volume.Throughput,
+      volumeId: volume.VolumeId,
+      volumeSize: volume.Size,
+      volumeType: volume.VolumeType,
+    };
+  });
+}
+
+async function creditOf(cloud: Cloud, id: string): Promise<string | undefined> {
+  const { InstanceCreditSpecifications } = await calling(
+    `reading EC2 Instance (${id}) credit specification`,
+    cloud.ec2.send(new DescribeInstanceCreditSpecificationsCommand({ InstanceIds: [id] })),
+  );
+  return InstanceCreditSpecifications?.[0]?.CpuCredits;
+}
+
+/** What makes a spot instance one. */
+async function lifecycleOf(
+  cloud: Cloud,
+  { InstanceLifecycle, SpotInstanceRequestId }: Instance,
+): Promise<Properties> {
+  if (!InstanceLifecycle || !SpotInstanceRequestId)
+    return { instanceLifecycle: "", spotInstanceRequestId: "" };
+  const SpotInstanceRequestIds = [SpotInstanceRequestId];
+  const reading = `reading EC2 Spot Instance Request (${SpotInstanceRequestId})`;
+  const answer = await calling(
+    reading,
+    found(cloud.ec2.send(new DescribeSpotInstanceRequestsCommand({ SpotInstanceRequestIds }))),
+  );
+  const request = answer?.SpotInstanceRequests?.[0];
+  if (!request?.Status) throw new Error(`${reading}: ${MISSING}`);
+  return {
+    instanceLifecycle: InstanceLifecycle,
+    spotInstanceRequestId: SpotInstanceRequestId,
+    instanceMarketOptions: {
+      marketType: "spot",
+      spotOptions: {
+        instanceInterruptionBehavior: request.InstanceInterruptionBehavior,
+        spotInstanceType: request.Type,
+        maxPrice: request.SpotPrice,
+        ...(request.ValidUntil && { validUntil: request.ValidUntil.toISOString() }),
+      },
+    },
+  };
+}
+
+async function modifyAttribute(cloud: Cloud, id: string, name: string, values: object): Promise<void> {
+  const command = new ModifyInstanceAttributeCommand({ InstanceId: id, ...values });
+  await calling(`modifying EC2 Instance (${id}) ${name} attribute`, cloud.ec2.send(command));
+}
+
+async function modify(
+  cloud: Cloud,
+  id: string,
+  inputs: InstanceInputs,
+  changed: string[],
+  state: Properties,
+): Promise<void> {
+  const has = (path: string) =>
+    changed.some((each) => each === path || each.startsWith(`${path}.`) || each.startsWith(`${path}[`));
+  const updating = `updating EC2 Instance (${id})`;
+  if (has("iamInstanceProfile"))
+    await calling(updating, changeProfile(cloud, id, inputs.iamInstanceProfile, state.instanceState));
+  if (has("vpcSecurityGroupIds")) {
+    const now = await instanceOf(cloud, id);
+    const NetworkInterfaceId = now?.NetworkInterfaces?.[0]?.NetworkInterfaceId;
+    const command = new ModifyNetworkInterfaceAttributeCommand({
+      NetworkInterfaceId,
+      Groups: inputs.vpcSecurityGroupIds,
+    });
+    await calling(`${updating}: modifying network interface`, cloud.ec2.send(command));
+  }
+  if (has("instanceType")) {
+    const Value = inputs.instanceType;
+    const change = () => modifyAttribute(cloud, id, `InstanceType (${Value})`, { InstanceType: { Value } });
+    await calling(`${updating} type`, whileStopped(cloud, id, change));
+  }
+  if (has("userDataBase64")) {
+    const Value = Buffer.from(inputs.userDataBase64 ?? "", "base64");
+    const change = () => modifyAttribute(cloud, id, "UserData (base64)", { UserData: { Value } });
+    await calling(`${updating} user data base64`, whileStopped(cloud, id, change));
+  }
+  if (has("instanceInitiatedShutdownBehavior"))
+    await modifyAttribute(cloud, id, "InstanceInitiatedShutdownBehavior", {
+      InstanceInitiatedShutdownBehavior: { Value: inputs.instanceInitiatedShutdownBehavior },
+    });
+  if (has("metadataOptions")) {
+    const { httpEndpoint, httpTokens, httpPutResponseHopLimit } = inputs.metadataOptions ?? {};
+    const command = new ModifyInstanceMetadataOptionsCommand({
+      InstanceId: id,
+      HttpEndpoint: httpEndpoint,
+      HttpTokens: httpTokens,
+      HttpPutResponseHopLimit: httpPutResponseHopLimit,
+    });
+    await calling(`${updating} metadata options`, cloud.ec2.send(command));
+  }
+  if (has("rootBlockDevice")) await changeRoot(cloud, id, inputs.rootBlockDevice ?? {}, has, state);
+}
+
+/** Changes what can be changed of a stopped instance only. Whether it ran before or not, it does so afterwards. */
+async function whileStopped(cloud: Cloud, id: string, change: () => Promise<void>): Promise<void> {
+  const ids = { InstanceIds: [id] };
+  const waiter = { client: cloud.ec2, ...patience };
+  await calling(`stopping EC2 Instance (${id})`, cloud.ec2.send(new StopInstancesCommand(ids)));
+  await calling(`waiting for EC2 Instance (${id}) stop`, waitUntilInstanceStopped(waiter, ids));
+  await change();
+  await calling(`starting EC2 Instance (${id})`, cloud.ec2.send(new StartInstancesCommand(ids)));
+  await calling(`waiting for EC2 Instance (${id}) start`, waitUntilInstanceRunning(waiter, ids));
+}
+
+async function changeProfile(cloud: Cloud, id: string, name: string | undefined, state: unknown) {
   const Filters = [{ Name: "instance-id", Values: [id] }];
   const answer = await cloud.ec2.send(new DescribeIamInstanceProfileAssociationsCommand({ Filters }));
-  for (const { AssociationId } of answer.IamInstanceProfileAssociations ?? [])
-    await cloud.ec2.send(new DisassociateIamInstanceProfileCommand({ AssociationId }));
-  if (!name) return;
+  const AssociationId = answer.IamInstanceProfileAssociations?.[0]?.AssociationId;
   const IamInstanceProfile = { Name: name };
-  await cloud.ec2.send(new AssociateIamInstanceProfileCommand({ InstanceId: id, IamInstanceProfile }));
+  if (AssociationId && name && state === "running") {
+    const replacement = { AssociationId, IamInstanceProfile };
+    await cloud.ec2.send(new ReplaceIamInstanceProfileAssociationCommand(replacement));
+    return;
+  }
+  if (AssociationId) await cloud.ec2.send(new DisassociateIamInstanceProfileCommand({ AssociationId }));
+  if (name)
+    await cloud.ec2.send(new AssociateIamInstanceProfileCommand({ InstanceId: id, IamInstanceProfile }));
 }
 
 async function changeRoot(
   cloud: Cloud,
   id: string,
-  root: InstanceInputs["rootBlockDevice"] = {},
+  root: NonNullable<InstanceInputs["rootBlockDevice"]>,
+  has: (path: string) => boolean,
+  state: Properties,
 ): Promise<void> {
-  const VolumeId = rootVolume(await instanceOf(cloud, id));
-  const { volumeSize: Size, iops: Iops, throughput: Throughput } = root;
-  const VolumeType = root.volumeType as "gp3";
-  await cloud.ec2.send(new ModifyVolumeCommand({ VolumeId, Size, VolumeType, Iops, Throughput }));
-  await retagEc2(cloud)(VolumeId ?? "", cloud.tags(root.tags), []);
+  const before = (state.rootBlockDevice ?? {}) as { volumeId?: string; deviceName?: string; tags?: Tags };
+  const VolumeId = before.volumeId ?? "";
+  const change = {
+    ...(has("rootBlockDevice.volumeSize") && { Size: root.volumeSize }),
+    ...(has("rootBlockDevice.volumeType") && { VolumeType: root.volumeType as "gp3" }),
+    ...(has("rootBlockDevice.iops") && { Iops: root.iops }),
+    ...(has("rootBlockDevice.throughput") && { Throughput: root.throughput }),
+  };
+  if (Object.keys(change).length > 0) {
+    const what = `EC2 Instance (${id}) volume (${VolumeId})`;
+    await calling(`updating ${what}`, cloud.ec2.send(new ModifyVolumeCommand({ VolumeId, ...change })));
+    const command = new DescribeVolumesModificationsCommand({ VolumeIds: [VolumeId] });
+    await calling(`waiting for ${what} update`, cloud.ec2.send(command));
+  }
+  if (has("rootBlockDevice.deleteOnTermination")) {
+    const Ebs = { DeleteOnTermination: root.deleteOnTermination };
+    await modifyAttribute(cloud, id, `BlockDeviceMappings (${before.deviceName})`, {
+      BlockDeviceMappings: [{ DeviceName: before.deviceName, Ebs }],
+    });
+  }
+  if (has("rootBlockDevice.tags")) {
+    const tags = root.tags ?? {};
+    const removed = Object.keys(before.tags ?? {}).filter((key) => !(key in tags));
+    await calling(
+      `updating tags for volume (${VolumeId})`,
+      Promise.resolve(retagEc2(cloud)(VolumeId, tags, removed)),
+    );
+  }
 }
 
 /** The instance; undefined when there is none of the id, or it is terminated. */
@@ -286,24 +499,33 @@ async function instanceOf(cloud: Cloud, id: string): Promise<Instance | undefine
   return now?.State?.Name === "terminated" ? undefined : now;
 }
 
-function rootVolume(now: Instance | undefined): string | undefined {
-  return now?.BlockDeviceMappings?.find(({ DeviceName }) => DeviceName === now.RootDeviceName)?.Ebs?.VolumeId;
+function rootOf({ BlockDeviceMappings = [], RootDeviceName }: Instance = {}): string | undefined {
+  return BlockDeviceMappings.find(({ DeviceName }) => DeviceName === RootDeviceName)?.Ebs?.VolumeId;
 }
 
-/** An instance as the plugin's outputs have it. */
+/** What an instance says of itself, as outputs have it. */
 export function outputsOf(now: Instance): Properties {
+  const { HttpEndpoint, HttpTokens, HttpPutResponseHopLimit } = now.MetadataOptions ?? {};
   return {
     ami: now.ImageId,
     availabilityZone: now.Placement?.AvailabilityZone,
+    // Its name is the last part of its ARN.
+    iamInstanceProfile: now.IamInstanceProfile?.Arn?.split("/").at(-1),
     instanceState: now.State?.Name,
     instanceType: now.InstanceType,
     keyName: now.KeyName,
+    ...(now.MetadataOptions && {
+      metadataOptions: {
+        httpEndpoint: HttpEndpoint,
+        httpTokens: HttpTokens,
+        httpPutResponseHopLimit: HttpPutResponseHopLimit,
+      },
+    }),
     primaryNetworkInterfaceId: now.NetworkInterfaces?.[0]?.NetworkInterfaceId,
     privateDns: now.PrivateDnsName,
     privateIp: now.PrivateIpAddress,
     publicDns: now.PublicDnsName ?? "",
     publicIp: now.PublicIpAddress ?? "",
-    spotInstanceRequestId: now.SpotInstanceRequestId ?? "",
     subnetId: now.SubnetId,
     vpcSecurityGroupIds: now.SecurityGroups?.map(({ GroupId = "" }) => GroupId),
   };

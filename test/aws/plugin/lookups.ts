@@ -4,12 +4,16 @@ import {
   DescribeInstancesCommand,
   DescribeInstanceTypeOfferingsCommand,
   DescribeInstanceTypesCommand,
+  DescribeRouteTablesCommand,
   DescribeSubnetsCommand,
   DescribeVolumesCommand,
+  DescribeVpcAttributeCommand,
   DescribeVpcsCommand,
   type Filter,
   type _InstanceType as InstanceType,
   type LocationType,
+  type Route,
+  type RouteTable,
 } from "@aws-sdk/client-ec2";
 import { GetAWSDefaultServiceQuotaCommand, GetServiceQuotaCommand } from "@aws-sdk/client-service-quotas";
 import { GetParameterCommand } from "@aws-sdk/client-ssm";
@@ -17,8 +21,8 @@ import { z } from "zod";
 import type { PackageFunction } from "../../../offline/plugins/shared/provider.ts";
 import { type Properties, secret } from "../../../offline/plugins/shared/values.ts";
 import { type Cloud, tagMap } from "./cloud.ts";
-import { calling } from "./errors.ts";
-import { outputsOf } from "./instance.ts";
+import { calling, found, listed, listing } from "./errors.ts";
+import { attributes, blockDevices, outputsOf } from "./instance.ts";
 
 const filters = z.array(z.strictObject({ name: z.string(), values: z.array(z.string()) })).optional();
 const text = z.string().optional();
@@ -39,25 +43,50 @@ function lookup<Shape extends z.ZodRawShape>(
   return { schema, call: async (args) => ({ ...args, ...(await call(schema.parse(args) as never)) }) };
 }
 
-/** The only one there is; none or several are an error, as the official plugin has it. */
+/** The only one there is; none or several are an error of Terraform's. */
 function only<T>(what: string, all: T[] | undefined): T {
   const [first, second] = all ?? [];
-  if (first === undefined) throw new Error(`no matching ${what} found: your query returned no results`);
-  if (second !== undefined) throw new Error(`multiple ${what}s matched; use additional constraints`);
+  if (first === undefined) throw new Error(`no matching ${what} found`);
+  if (second !== undefined)
+    throw new Error(
+      `multiple ${what}s matched; use additional constraints to reduce matches to a single ${what}`,
+    );
   return first;
 }
 
-/** The functions, by token. */
+/** The same in older words, which a few look-ups have kept. */
+function onlyResult<T>(all: T[] | undefined): T {
+  const [first, second] = all ?? [];
+  if (first === undefined)
+    throw new Error("Your query returned no results. Please change your search criteria and try again.");
+  if (second !== undefined)
+    throw new Error(
+      "Your query returned more than one result. Please try a more specific search criteria, or set `most_recent` attribute to true.",
+    );
+  return first;
+}
+
+/** The functions, by token; an error of one reads as the bridge between engine and Terraform tells it. */
 export function functions(cloud: Cloud): Record<string, PackageFunction> {
+  return Object.fromEntries(
+    Object.entries(lookups(cloud)).map(([token, { schema, call }]) => [
+      token,
+      {
+        schema,
+        call: (args) =>
+          call(args).catch((error) => {
+            throw listed(`invoking ${token}`, error);
+          }),
+      },
+    ]),
+  );
+}
+
+function lookups(cloud: Cloud): Record<string, PackageFunction> {
   return {
     "aws:ssm/getParameter:getParameter": lookup({ name: z.string() }, async ({ name }) => {
       const command = new GetParameterCommand({ Name: name, WithDecryption: true });
-      const { Parameter } = await calling(
-        `reading SSM Parameter (${name})`,
-        "SSM",
-        "GetParameter",
-        cloud.ssm.send(command),
-      );
+      const { Parameter } = await listing(`reading SSM Parameter (${name})`, cloud.ssm.send(command));
       const { ARN, Type, Value = "", Version } = Parameter ?? {};
       const insecureValue = Type === "SecureString" ? "" : Value;
       return { id: name, arn: ARN, type: Type, version: Version, value: secret(Value), insecureValue };
@@ -65,7 +94,8 @@ export function functions(cloud: Cloud): Record<string, PackageFunction> {
 
     "aws:ec2/getAmi:getAmi": lookup({ filters, owners: z.array(z.string()).optional() }, async (args) => {
       const command = new DescribeImagesCommand({ Filters: filterList(args.filters), Owners: args.owners });
-      const image = only("EC2 AMI", (await cloud.ec2.send(command)).Images);
+      const { Images } = await listing("reading EC2 AMIs", cloud.ec2.send(command));
+      const image = onlyResult(Images);
       const blockDeviceMappings = (image.BlockDeviceMappings ?? []).map(({ DeviceName, Ebs, NoDevice }) => ({
         deviceName: DeviceName,
         // A map of texts, by the names of Terraform.
@@ -96,21 +126,23 @@ export function functions(cloud: Cloud): Record<string, PackageFunction> {
     "aws:ec2/getInstanceType:getInstanceType": lookup({ instanceType: z.string() }, async (args) => {
       const types = [args.instanceType as InstanceType];
       const answer = await calling(
-        `reading EC2 Instance Type (${args.instanceType})`,
-        "EC2",
-        "DescribeInstanceTypes",
+        "reading EC2 Instance Type",
         cloud.ec2.send(new DescribeInstanceTypesCommand({ InstanceTypes: types })),
       );
       const type = only("EC2 Instance Type", answer.InstanceTypes);
       return {
         id: args.instanceType,
+        burstablePerformanceSupported: type.BurstablePerformanceSupported,
         defaultVcpus: type.VCpuInfo?.DefaultVCpus,
+        ebsNvmeSupport: type.EbsInfo?.NvmeSupport,
         gpuses: (type.GpuInfo?.Gpus ?? []).map(({ Count, Manufacturer, MemoryInfo, Name }) => ({
           count: Count,
           manufacturer: Manufacturer,
           memorySize: MemoryInfo?.SizeInMiB,
           name: Name,
         })),
+        hypervisor: type.Hypervisor ?? "",
+        instanceStorageSupported: type.InstanceStorageSupported,
         memorySize: type.MemoryInfo?.SizeInMiB,
         supportedArchitectures: type.ProcessorInfo?.SupportedArchitectures,
         totalGpuMemory: type.GpuInfo?.TotalGpuMemoryInMiB ?? 0,
@@ -124,7 +156,10 @@ export function functions(cloud: Cloud): Record<string, PackageFunction> {
           Filters: filterList(args.filters),
           LocationType: args.locationType as LocationType,
         });
-        const offerings = (await cloud.ec2.send(command)).InstanceTypeOfferings ?? [];
+        const { InstanceTypeOfferings: offerings = [] } = await calling(
+          "reading EC2 Instance Type Offerings",
+          cloud.ec2.send(command),
+        );
         return {
           id: cloud.region,
           instanceTypes: offerings.map(({ InstanceType = "" }) => InstanceType),
@@ -141,14 +176,30 @@ export function functions(cloud: Cloud): Record<string, PackageFunction> {
           VpcIds: id ? [id] : undefined,
           Filters: filterList(args.filters, { isDefault: isDefault ? "true" : undefined }),
         });
-        const vpc = only("EC2 VPC", (await cloud.ec2.send(command)).Vpcs);
-        return { id: vpc.VpcId, cidrBlock: vpc.CidrBlock, default: vpc.IsDefault, state: vpc.State };
+        const answer = await calling("reading EC2 VPC", found(cloud.ec2.send(command)));
+        const { VpcId, CidrBlock, IsDefault, State } = only("EC2 VPC", answer?.Vpcs);
+        for (const Attribute of ["enableDnsHostnames", "enableDnsSupport"] as const)
+          await calling(
+            `reading EC2 VPC (${VpcId}) Attribute (${Attribute})`,
+            cloud.ec2.send(new DescribeVpcAttributeCommand({ VpcId, Attribute })),
+          );
+        // Its failure is for the provider's log alone.
+        const main = await cloud.ec2
+          .send(mainRouteTable(VpcId ?? ""))
+          .catch((): { RouteTables: RouteTable[] } => ({ RouteTables: [] }));
+        return {
+          id: VpcId,
+          cidrBlock: CidrBlock,
+          default: IsDefault,
+          mainRouteTableId: main.RouteTables?.[0]?.RouteTableId ?? "",
+          state: State,
+        };
       },
     ),
 
     "aws:ec2/getSubnets:getSubnets": lookup({ filters }, async (args) => {
       const command = new DescribeSubnetsCommand({ Filters: filterList(args.filters) });
-      const subnets = (await cloud.ec2.send(command)).Subnets ?? [];
+      const { Subnets: subnets = [] } = await listing("reading EC2 Subnets", cloud.ec2.send(command));
       return { id: cloud.region, ids: subnets.map(({ SubnetId = "" }) => SubnetId) };
     }),
 
@@ -157,7 +208,8 @@ export function functions(cloud: Cloud): Record<string, PackageFunction> {
         SubnetIds: id ? [id] : undefined,
         Filters: filterList(args.filters),
       });
-      const subnet = only("EC2 Subnet", (await cloud.ec2.send(command)).Subnets);
+      const answer = await calling("reading EC2 Subnet", found(cloud.ec2.send(command)));
+      const subnet = only("EC2 Subnet", answer?.Subnets);
       return {
         id: subnet.SubnetId,
         availabilityZone: subnet.AvailabilityZone,
@@ -168,37 +220,55 @@ export function functions(cloud: Cloud): Record<string, PackageFunction> {
       };
     }),
 
+    "aws:ec2/getRouteTable:getRouteTable": lookup(
+      { filters, subnetId: text, vpcId: text, routeTableId: text },
+      async ({ subnetId, vpcId, routeTableId, ...args }) => {
+        const command = new DescribeRouteTablesCommand({
+          Filters: filterList(args.filters, {
+            "route-table-id": routeTableId,
+            "vpc-id": vpcId,
+            "association.subnet-id": subnetId,
+          }),
+        });
+        const answer = await calling("reading Route Table", found(cloud.ec2.send(command)));
+        return routeTableResult(only("Route Table", answer?.RouteTables));
+      },
+    ),
+
     "aws:servicequotas/getServiceQuota:getServiceQuota": lookup(
       { serviceCode: z.string(), quotaCode: z.string() },
-      async (args) => {
-        const ids = { ServiceCode: args.serviceCode, QuotaCode: args.quotaCode };
-        const what = `reading Service Quotas Service Quota (${args.serviceCode}/${args.quotaCode})`;
-        const service = "Service Quotas";
+      async ({ serviceCode, quotaCode }) => {
+        const ids = { ServiceCode: serviceCode, QuotaCode: quotaCode };
+        const what = "Service Quotas Service Quota";
         const standard = cloud.quotas.send(new GetAWSDefaultServiceQuotaCommand(ids));
-        const { Quota: byDefault } = await calling(what, service, "GetAWSDefaultServiceQuota", standard);
+        const { Quota: byDefault } = (await calling(`reading ${what}`, found(standard))) ?? {};
+        if (!byDefault) throw new Error(`no matching ${what} found`);
+        // An account has a value of its own only once it was given one.
         const asked = cloud.quotas.send(new GetServiceQuotaCommand(ids));
-        const { Quota } = await calling(what, service, "GetServiceQuota", asked);
+        const reading = `reading ${what} (${serviceCode}/${quotaCode})`;
+        const { Quota: own } = (await calling(reading, found(asked))) ?? {};
         return {
-          id: Quota?.QuotaArn,
-          adjustable: Quota?.Adjustable,
-          arn: Quota?.QuotaArn,
-          defaultValue: byDefault?.Value,
-          quotaName: Quota?.QuotaName,
-          serviceName: Quota?.ServiceName,
-          value: Quota?.Value,
+          id: byDefault.QuotaArn,
+          adjustable: byDefault.Adjustable,
+          arn: (own ?? byDefault).QuotaArn,
+          defaultValue: byDefault.Value,
+          quotaName: byDefault.QuotaName,
+          serviceName: byDefault.ServiceName,
+          value: (own ?? byDefault).Value,
         };
       },
     ),
 
     "aws:ebs/getEbsVolumes:getEbsVolumes": lookup({ filters }, async (args) => {
       const command = new DescribeVolumesCommand({ Filters: filterList(args.filters) });
-      const volumes = (await cloud.ec2.send(command)).Volumes ?? [];
+      const { Volumes: volumes = [] } = await listing("reading EBS Volumes", cloud.ec2.send(command));
       return { id: cloud.region, ids: volumes.map(({ VolumeId = "" }) => VolumeId) };
     }),
 
     "aws:ebs/getVolume:getVolume": lookup({ filters }, async (args) => {
       const command = new DescribeVolumesCommand({ Filters: filterList(args.filters) });
-      const volume = only("EBS Volume", (await cloud.ec2.send(command)).Volumes);
+      const { Volumes } = await listing("reading EBS Volumes", cloud.ec2.send(command));
+      const volume = onlyResult(Volumes);
       return {
         id: volume.VolumeId,
         volumeId: volume.VolumeId,
@@ -217,7 +287,7 @@ export function functions(cloud: Cloud): Record<string, PackageFunction> {
         const command = new DescribeInstancesCommand({
           Filters: [...filterList(args.filters), { Name: "instance-state-name", Values: states }],
         });
-        const { Reservations = [] } = await cloud.ec2.send(command);
+        const { Reservations = [] } = await listing("reading EC2 Instances", cloud.ec2.send(command));
         const instances = Reservations.flatMap(({ Instances = [] }) => Instances);
         return {
           id: cloud.region,
@@ -233,19 +303,74 @@ export function functions(cloud: Cloud): Record<string, PackageFunction> {
         InstanceIds: args.instanceId ? [args.instanceId] : undefined,
         Filters: filterList(args.filters),
       });
-      const { Reservations = [] } = await calling(
-        "reading EC2 Instance",
-        "EC2",
-        "DescribeInstances",
-        cloud.ec2.send(command),
-      );
-      const instance = only(
-        "EC2 Instance",
-        Reservations.flatMap(({ Instances = [] }) => Instances).filter(
-          ({ State }) => State?.Name !== "terminated",
-        ),
-      );
-      return { id: instance.InstanceId, ...outputsOf(instance), tags: tagMap(instance.Tags) };
+      const answer = await calling("reading EC2 Instance", found(cloud.ec2.send(command)));
+      const all = answer?.Reservations?.flatMap(({ Instances = [] }) => Instances);
+      const instance = only("EC2 Instance", all);
+      const reading = `reading EC2 Instance (${instance.InstanceId})`;
+      const devices = await calling(reading, blockDevices(cloud, instance));
+      await calling(reading, attributes(cloud, instance));
+      const { metadataOptions, ...outputs } = outputsOf(instance);
+      const isRoot = ({ deviceName }: { deviceName?: string }) => deviceName === instance.RootDeviceName;
+      return {
+        id: instance.InstanceId,
+        ...outputs,
+        ebsBlockDevices: devices.filter((device) => !isRoot(device)),
+        launchTime: instance.LaunchTime?.toISOString(),
+        metadataOptions: metadataOptions ? [metadataOptions] : [],
+        rootBlockDevices: devices.filter(isRoot),
+        tags: tagMap(instance.Tags),
+      };
     }),
+  };
+}
+
+function mainRouteTable(vpc: string): DescribeRouteTablesCommand {
+  return new DescribeRouteTablesCommand({
+    Filters: filterList(undefined, { "association.main": "true", "vpc-id": vpc }),
+  });
+}
+
+function routeTableResult({ RouteTableId, OwnerId, VpcId, ...table }: RouteTable): Properties {
+  return {
+    id: RouteTableId,
+    associations: (table.Associations ?? []).map((each) => ({
+      gatewayId: each.GatewayId ?? "",
+      main: each.Main ?? false,
+      routeTableAssociationId: each.RouteTableAssociationId,
+      routeTableId: each.RouteTableId,
+      subnetId: each.SubnetId ?? "",
+    })),
+    ownerId: OwnerId,
+    routeTableId: RouteTableId,
+    // The way within the network goes without saying.
+    routes: (table.Routes ?? []).filter(({ GatewayId }) => GatewayId !== "local").map(routeResult),
+    tags: tagMap(table.Tags),
+    vpcId: VpcId,
+  };
+}
+
+function routeResult(route: Route): Properties {
+  const {
+    GatewayId = "",
+    EgressOnlyInternetGatewayId,
+    NatGatewayId,
+    NetworkInterfaceId,
+    TransitGatewayId,
+  } = route;
+  return {
+    carrierGatewayId: route.CarrierGatewayId ?? "",
+    cidrBlock: route.DestinationCidrBlock ?? "",
+    coreNetworkArn: route.CoreNetworkArn ?? "",
+    destinationPrefixListId: route.DestinationPrefixListId ?? "",
+    egressOnlyGatewayId: EgressOnlyInternetGatewayId ?? "",
+    gatewayId: GatewayId.startsWith("vpce-") ? "" : GatewayId,
+    instanceId: route.InstanceId ?? "",
+    ipv6CidrBlock: route.DestinationIpv6CidrBlock ?? "",
+    localGatewayId: route.LocalGatewayId ?? "",
+    natGatewayId: NatGatewayId ?? "",
+    networkInterfaceId: NetworkInterfaceId ?? "",
+    transitGatewayId: TransitGatewayId ?? "",
+    vpcEndpointId: GatewayId.startsWith("vpce-") ? GatewayId : "",
+    vpcPeeringConnectionId: route.VpcPeeringConnectionId ?? "",
   };
 }

@@ -15,7 +15,7 @@ const cloud = new Cloud(process.env.AWS_ENDPOINT_URL);
 await serveProvider({
   name: "aws",
   version: "7.48.0",
-  config: { schema: configSchema, configure: async (args) => cloud.configure(args) },
+  config: { schema: configSchema, configure: (args) => cloud.configure(args) },
   functions: functions(cloud),
   resources: {
     "aws:ebs/volume:Volume": volume(cloud),

@@ -7,10 +7,13 @@ import {
   type AuthorizeSecurityGroupIngressCommandInput,
   CreateSecurityGroupCommand,
   DeleteSecurityGroupCommand,
+  DescribeAddressesAttributeCommand,
   DescribeAddressesCommand,
+  DescribeNetworkInterfacesCommand,
   DescribeSecurityGroupRulesCommand,
   DescribeSecurityGroupsCommand,
   DisassociateAddressCommand,
+  ModifySecurityGroupRulesCommand,
   ReleaseAddressCommand,
   type ResourceType,
   RevokeSecurityGroupEgressCommand,
@@ -39,7 +42,7 @@ export function securityGroup(cloud: Cloud): Resource {
   return awsResource<SecurityGroupInputs>(cloud, {
     inputs: { name: z.string(), description: z.string().optional(), vpcId: z.string().optional() },
     nameInput: "name",
-    outputs: ["arn", "ownerId", "vpcId"],
+    outputs: ["arn", "description", "ownerId", "vpcId"],
     replaces: (path) => ["name", "description", "vpcId"].includes(path),
     retag: retagEc2(cloud),
     async create({ name, description = "Managed by Pulumi", vpcId }, tags) {
@@ -49,27 +52,23 @@ export function securityGroup(cloud: Cloud): Resource {
         VpcId: vpcId,
         ...tagged("security-group", tags),
       });
-      const { GroupId = "" } = await calling(
-        `creating Security Group (${name})`,
-        "EC2",
-        "CreateSecurityGroup",
-        cloud.ec2.send(command),
-      );
-      // EC2 lets everything out of a new group; the official plugin takes that away, so that rules say what there is.
-      await cloud.ec2.send(
-        new RevokeSecurityGroupEgressCommand({
-          GroupId,
-          IpPermissions: [{ IpProtocol: "-1", IpRanges: [{ CidrIp: "0.0.0.0/0" }] }],
-        }),
-      );
+      const { GroupId = "" } = await calling(`creating Security Group (${name})`, cloud.ec2.send(command));
       return GroupId;
     },
+    // EC2 lets everything out of a new group; the official plugin takes that away, so that rules say what there is.
+    async settle(id) {
+      const IpPermissions = [{ IpProtocol: "-1", IpRanges: [{ CidrIp: "0.0.0.0/0" }] }];
+      const command = new RevokeSecurityGroupEgressCommand({ GroupId: id, IpPermissions });
+      await calling(`revoking default IPv4 egress rule for Security Group (${id})`, cloud.ec2.send(command));
+    },
     async read(id) {
-      const answer = await found(cloud.ec2.send(new DescribeSecurityGroupsCommand({ GroupIds: [id] })));
+      const command = new DescribeSecurityGroupsCommand({ GroupIds: [id] });
+      const answer = await calling(`reading Security Group (${id})`, found(cloud.ec2.send(command)));
       const group = answer?.SecurityGroups?.[0];
       return (
         group && {
           arn: group.SecurityGroupArn,
+          description: group.Description,
           name: group.GroupName,
           ownerId: group.OwnerId,
           vpcId: group.VpcId,
@@ -77,13 +76,15 @@ export function securityGroup(cloud: Cloud): Resource {
       );
     },
     async delete(id) {
-      const command = new DeleteSecurityGroupCommand({ GroupId: id });
+      const lingering = new DescribeNetworkInterfacesCommand({
+        Filters: [{ Name: "group-id", Values: [id] }],
+      });
       await calling(
-        `deleting Security Group (${id})`,
-        "EC2",
-        "DeleteSecurityGroup",
-        found(cloud.ec2.send(command)),
+        `deleting ENIs using Security Group (${id}): listing EC2 Network Interfaces`,
+        cloud.ec2.send(lingering),
       );
+      const command = new DeleteSecurityGroupCommand({ GroupId: id });
+      await calling(`deleting Security Group (${id})`, found(cloud.ec2.send(command)));
     },
   });
 }
@@ -121,8 +122,7 @@ function rule(cloud: Cloud, direction: "Ingress" | "Egress"): Resource {
       toPort: z.number().optional(),
     },
     outputs: ["arn", "securityGroupRuleId"],
-    // The official plugin changes the others in place; moto cannot, and the program never does.
-    replaces: (path) => !/^tags/.test(path),
+    replaces: (path) => path === "securityGroupId",
     retag: retagEc2(cloud),
     async create({ securityGroupId, description, cidrIpv4, ipProtocol, fromPort, toPort }, tags) {
       const rules = {
@@ -137,24 +137,50 @@ function rule(cloud: Cloud, direction: "Ingress" | "Egress"): Resource {
         ],
         ...tagged("security-group-rule", tags),
       };
-      const answer = await calling(
-        `creating VPC Security Group ${direction} Rule`,
-        "EC2",
-        `AuthorizeSecurityGroup${direction}`,
-        authorize(rules),
-      );
+      const answer = await calling("creating VPC Security Group Rule", authorize(rules));
       const id = answer.SecurityGroupRules?.[0]?.SecurityGroupRuleId;
       if (!id) throw new Error(`AuthorizeSecurityGroup${direction} answered no rule`);
       return id;
     },
-    async read(id) {
+    async read(id, { fromPort, toPort }) {
       const command = new DescribeSecurityGroupRulesCommand({ SecurityGroupRuleIds: [id] });
-      const answer = await found(cloud.ec2.send(command));
+      const reading = `reading VPC Security Group Rule (${id})`;
+      const answer = await calling(reading, found(cloud.ec2.send(command)));
       const rule = answer?.SecurityGroupRules?.find((each) => each.SecurityGroupRuleId === id);
-      return rule && { arn: rule.SecurityGroupRuleArn, securityGroupRuleId: id };
+      if (!rule) return undefined;
+      // Where there are no ports, EC2 says -1.
+      const port = (given: unknown, now: number | undefined) =>
+        given === undefined && now === -1 ? undefined : now;
+      return {
+        arn: rule.SecurityGroupRuleArn,
+        cidrIpv4: rule.CidrIpv4,
+        description: rule.Description,
+        fromPort: port(fromPort, rule.FromPort),
+        ipProtocol: rule.IpProtocol,
+        securityGroupRuleId: id,
+        toPort: port(toPort, rule.ToPort),
+      };
+    },
+    async update(id, { securityGroupId, description, cidrIpv4, ipProtocol, fromPort, toPort }) {
+      const command = new ModifySecurityGroupRulesCommand({
+        GroupId: securityGroupId,
+        SecurityGroupRules: [
+          {
+            SecurityGroupRuleId: id,
+            SecurityGroupRule: {
+              CidrIpv4: cidrIpv4,
+              Description: description,
+              FromPort: fromPort,
+              IpProtocol: ipProtocol,
+              ToPort: toPort,
+            },
+          },
+        ],
+      });
+      await calling(`updating VPC Security Group Rule (${id})`, cloud.ec2.send(command));
     },
     async delete(id, { securityGroupId }) {
-      await found(revoke(String(securityGroupId), id));
+      await calling(`deleting VPC Security Group Rule (${id})`, found(revoke(String(securityGroupId), id)));
     },
   });
 }
@@ -167,26 +193,28 @@ export function eip(cloud: Cloud): Resource {
     retag: retagEc2(cloud),
     async create({ domain = "vpc" }, tags) {
       const command = new AllocateAddressCommand({ Domain: domain, ...tagged("elastic-ip", tags) });
-      const { AllocationId = "" } = await calling(
-        "creating EC2 EIP",
-        "EC2",
-        "AllocateAddress",
-        cloud.ec2.send(command),
-      );
+      const { AllocationId = "" } = await calling("creating EC2 EIP", cloud.ec2.send(command));
       return AllocationId;
     },
     async read(id) {
       const address = await addressOf(cloud, id);
+      const command = new DescribeAddressesAttributeCommand({
+        AllocationIds: [id],
+        Attribute: "domain-name",
+      });
+      if (address) await calling(`reading EC2 EIP (${id}) domain name attribute`, cloud.ec2.send(command));
       return address && { allocationId: id, domain: address.Domain, publicIp: address.PublicIp };
     },
     async delete(id) {
-      await found(cloud.ec2.send(new ReleaseAddressCommand({ AllocationId: id })));
+      const command = new ReleaseAddressCommand({ AllocationId: id });
+      await calling(`deleting EC2 EIP (${id})`, found(cloud.ec2.send(command)));
     },
   });
 }
 
 async function addressOf(cloud: Cloud, allocationId: string) {
-  const answer = await found(cloud.ec2.send(new DescribeAddressesCommand({ AllocationIds: [allocationId] })));
+  const command = new DescribeAddressesCommand({ AllocationIds: [allocationId] });
+  const answer = await calling(`reading EC2 EIP (${allocationId})`, found(cloud.ec2.send(command)));
   return answer?.Addresses?.[0];
 }
 
@@ -197,12 +225,7 @@ export function eipAssociation(cloud: Cloud): Resource {
     replaces: () => true,
     async create({ allocationId, instanceId }) {
       const command = new AssociateAddressCommand({ AllocationId: allocationId, InstanceId: instanceId });
-      const { AssociationId = "" } = await calling(
-        "creating EC2 EIP Association",
-        "EC2",
-        "AssociateAddress",
-        cloud.ec2.send(command),
-      );
+      const { AssociationId = "" } = await calling("creating EC2 EIP Association", cloud.ec2.send(command));
       return AssociationId;
     },
     async read(id, { allocationId }) {
@@ -216,7 +239,8 @@ export function eipAssociation(cloud: Cloud): Resource {
       };
     },
     async delete(id) {
-      await found(cloud.ec2.send(new DisassociateAddressCommand({ AssociationId: id })));
+      const command = new DisassociateAddressCommand({ AssociationId: id });
+      await calling(`deleting EC2 EIP Association (${id})`, found(cloud.ec2.send(command)));
     },
   });
 }

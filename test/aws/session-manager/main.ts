@@ -1,7 +1,7 @@
 /**
  * Stands for the AWS command line's `aws ssm start-session`, as ssh runs it: carries bytes to the instance's port. It knows an
- * instance by its id, as Session Manager does, once its role allows the agent there to speak to it; and refuses whatever else
- * it is asked for.
+ * instance by its id, as Session Manager does, once its role allows the agent there to speak to it and the agent has registered,
+ * some time after the instance's start; and refuses whatever else it is asked for.
  */
 import { connect } from "node:net";
 import { argv, exit, stderr, stdin, stdout } from "node:process";
@@ -9,6 +9,9 @@ import { parseArgs } from "node:util";
 import { DescribeAddressesCommand, DescribeInstancesCommand, EC2Client } from "@aws-sdk/client-ec2";
 import { IAMClient, ListAttachedRolePoliciesCommand } from "@aws-sdk/client-iam";
 import { roleOf } from "../../support/role.ts";
+
+/** Milliseconds from an instance's start until its agent has registered. */
+const REGISTERS_AFTER = 15_000;
 
 if (argv[2] === "--version") {
   stdout.write("aws-cli/2 (pretended)\n");
@@ -32,7 +35,8 @@ const { target = "", region } = values;
 const ec2 = new EC2Client({ region });
 const iam = new IAMClient({ region });
 const { Reservations } = await ec2.send(new DescribeInstancesCommand({ InstanceIds: [target] }));
-const RoleName = await roleOf(iam, Reservations?.[0]?.Instances?.[0]);
+const instance = Reservations?.[0]?.Instances?.[0];
+const RoleName = await roleOf(iam, instance);
 const { AttachedPolicies = [] } = RoleName
   ? await iam.send(new ListAttachedRolePoliciesCommand({ RoleName }))
   : {};
@@ -40,9 +44,10 @@ const speaks = AttachedPolicies.some(({ PolicyName }) => PolicyName === "AmazonS
 const Filters = [{ Name: "instance-id", Values: [target] }];
 const { Addresses = [] } = await ec2.send(new DescribeAddressesCommand({ Filters }));
 const address = Addresses[0]?.PublicIp;
-if (!address || !speaks) {
+const hasRegistered = Date.now() - (instance?.LaunchTime?.getTime() ?? 0) >= REGISTERS_AFTER;
+if (!address || !speaks || !hasRegistered) {
   stderr.write(
-    `An error occurred (TargetNotConnected) when calling the StartSession operation: ${target} is not connected.\n`,
+    `\nAn error occurred (TargetNotConnected) when calling the StartSession operation: ${target} is not connected.\n`,
   );
   exit(254);
 }
