@@ -25,22 +25,31 @@ have python3 || fail 1 "needs python3, to look at the notebooks" "  for instance
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
 
-# put FILE: standard input becomes its text, at once or not at all.
+# put FILE: standard input becomes its text, at once or not at all; sets changed where it had another.
 put() {
   as_root mkdir -p "$(dirname "${PREFIX-}$1")"
   as_root tee "${PREFIX-}$1.new" >/dev/null
-  as_root mv "${PREFIX-}$1.new" "${PREFIX-}$1"
+  if as_root cmp -s "${PREFIX-}$1.new" "${PREFIX-}$1"; then
+    as_root rm "${PREFIX-}$1.new"
+  else
+    as_root mv "${PREFIX-}$1.new" "${PREFIX-}$1"
+    changed=1
+  fi
 }
 
-printf '%s\n' "$CHECK" | put /usr/local/lib/gpubox/idle-check.py
+folder=/usr/local/lib/gpubox
+printf '%s\n' "$CHECK" | put "$folder/idle-check.py"
+# Not in the unit: systemd is reloaded for a change of that, which takes the GPUs away from notebooks that run.
+printf 'STOP_AFTER=%s\nMAX_HOURS=%s\nGPU=%s\n' "$STOP_AFTER" "${MAX_HOURS-}" "${GPU-}" | put "$folder/idle.conf"
+changed=
 put /etc/systemd/system/gpubox-idle.service <<END
 [Unit]
 Description=Stop this machine when it is not used (gpubox)
 
 [Service]
 Type=oneshot
-Environment=STOP_AFTER=$STOP_AFTER MAX_HOURS=${MAX_HOURS-} GPU=${GPU-}
-ExecStart=/usr/bin/env python3 /usr/local/lib/gpubox/idle-check.py
+EnvironmentFile=$folder/idle.conf
+ExecStart=/usr/bin/env python3 $folder/idle-check.py
 END
 put /etc/systemd/system/gpubox-idle.timer <<END
 [Unit]
@@ -54,7 +63,12 @@ AccuracySec=5
 [Install]
 WantedBy=timers.target
 END
-if [ -z "${PREFIX-}" ]; then
+# Whether systemd has not been told of the units: an earlier run may have been killed before it was.
+untold() {
+  [ -n "$changed" ] || ! systemctl is-active --quiet gpubox-idle.timer ||
+    [ "$(systemctl show --property NeedDaemonReload --value gpubox-idle.service)" = yes ]
+}
+if [ -z "${PREFIX-}" ] && untold; then
   as_root systemctl daemon-reload
   as_root systemctl enable --quiet gpubox-idle.timer
   as_root systemctl restart gpubox-idle.timer

@@ -1,20 +1,25 @@
 #!/bin/sh
 # Puts the data volume of a machine at the stack's root, now and at every start. A volume that holds nothing is formatted; one
-# that holds anything is used as it is.
+# that holds anything is used as it is, and its file system is grown to the volume's size.
 #
 #   ROOT      where it goes: absolute, or "~/..."
 #   VOLUME    id of the volume, vol-...
-#   TIMEOUT   seconds that the device may take to show up
+#   SIZE      GB that the volume has been given
+#   TIMEOUT   seconds that the device may take to show up, and to have that size
 #   DEVICES   optional, folder of the links to disks by name
 #   ETC       optional, folder of the system's configuration
+#   RUN       optional, folder of what runs
 #
 # stdout: ROOT as an absolute path. Exit: 0 mounted, 1 failed, 2 bad parameter, 3 the person's files are in the way.
 set -eu
 topic="volume ${VOLUME-}"
 # shellcheck source=host-scripts/common.sh
 . ./common.sh
+# shellcheck source=host-scripts/grow.sh
+. ./grow.sh
 
 check_timeout
+check_size
 case ${VOLUME-} in
   *[!a-z0-9-]*) fail 2 "volume: '$VOLUME' is not the id of a volume" ;;
   vol-?*) ;;
@@ -27,17 +32,21 @@ case $ROOT in
 esac
 etc=${ETC:-/etc}
 
-as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
-
-# The disk's name holds the volume's id, whatever the kernel calls it this time; a link appears once the disk is attached.
+# The disk's name holds the volume's id, whatever the kernel calls it this time; a link appears once the disk is attached. Newer
+# versions of systemd add a namespace to the name. An instance's own disks, which lose what is on them, have other names.
 link=${DEVICES:-/dev/disk/by-id}/nvme-Amazon_Elastic_Block_Store_$(printf '%s' "$VOLUME" | tr -d -)
+attached() {
+  for name in "$link" "${link}_1"; do
+    if [ -e "$name" ]; then readlink -f "$name" && return; fi
+  done
+  return 1
+}
 waited=0
-until [ -e "$link" ]; do
+until device=$(attached); do
   if [ "$waited" -ge "$TIMEOUT" ]; then fail 1 "not attached after $waited s: there is no $link"; fi
   sleep 1
   waited=$((waited + 1))
 done
-device=$(readlink -f "$link")
 
 mounted_at() { awk -v path="$1" '$2 == path { print $1 }' /proc/mounts | tail -n 1; }
 
@@ -63,18 +72,26 @@ fi
 if [ -z "$type" ]; then fail 3 "$device has partitions: it is left alone"; fi
 uuid=$(as_root blkid -p -s UUID -o value "$device")
 line="UUID=$uuid $ROOT $type defaults,nofail,x-systemd.device-timeout=60s 0 2"
+changed=
 if ! grep -qxF "$line" "$etc/fstab" 2>/dev/null; then
-  { grep -v " $ROOT " "$etc/fstab" 2>/dev/null || :; printf '%s\n' "$line"; } | as_root tee "$etc/fstab.gpubox" >/dev/null
+  { grep -vF " $ROOT " "$etc/fstab" 2>/dev/null || :; printf '%s\n' "$line"; } | as_root tee "$etc/fstab.gpubox" >/dev/null
   as_root mv "$etc/fstab.gpubox" "$etc/fstab"
+  changed=1
 fi
-as_root mkdir -p "$etc/systemd/system/docker.service.d"
-printf '[Unit]\nRequiresMountsFor=%s\n' "$ROOT" |
-  as_root tee "$etc/systemd/system/docker.service.d/gpubox.conf" >/dev/null
-if have systemctl && [ -d /run/systemd/system ]; then as_root systemctl daemon-reload; fi
+docker=$etc/systemd/system/docker.service.d
+unit="[Unit]
+RequiresMountsFor=$ROOT"
+if [ "$(cat "$docker/gpubox.conf" 2>/dev/null)" != "$unit" ]; then
+  as_root mkdir -p "$docker"
+  printf '%s\n' "$unit" | as_root tee "$docker/gpubox.conf" >/dev/null
+  changed=1
+fi
+# Only then: a reload takes the GPUs away from notebooks that run, where systemd does not know of them.
+if [ -n "$changed" ] && have systemctl && [ -d "${RUN:-/run}/systemd/system" ]; then as_root systemctl daemon-reload; fi
 
 mkdir -p "$ROOT"
 if [ -z "$at" ]; then as_root mount -t "$type" "$device" "$ROOT"; fi
-# The volume may have been made larger since.
-if [ "$type" = ext4 ]; then as_root resize2fs "$device" >/dev/null 2>&1 || say "note: its file system could not be grown"; fi
 as_root chown "$(id -u):$(id -g)" "$ROOT"
+wait_for_size "$device" "gpubox:host.dataVolume"
+grow_file_system "$type" "$device" "$ROOT"
 printf '%s\n' "$ROOT"

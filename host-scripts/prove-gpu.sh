@@ -103,7 +103,11 @@ for bin in /opt/conda ~/anaconda3 ~/miniconda3 /root/anaconda3; do
   for at in "$bin/bin" "$bin/envs/fastai/bin"; do if [ -x "$at/python" ]; then PATH=$at:$PATH; fi; done
 done
 for python in python3 python; do if command -v "$python" >/dev/null 2>&1; then exec "$python" -; fi; done
-exec nvidia-smi --query-gpu=name --format=csv,noheader | sed "s/^/PROVEN nvidia-smi in the container shows a /"'
+if names=$(nvidia-smi --query-gpu=name --format=csv,noheader 2>&1); then
+  printf "%s\n" "$names" | sed "s/^/PROVEN nvidia-smi in the container shows a /"
+else
+  printf "UNPROVEN %s\n" "$(printf "%s\n" "$names" | head -n 1)"
+fi'
 
 have docker || fail 1 "needs the docker command to look into the container" "  for instance:  sudo apt-get install docker-cli"
 enter_container -c "$find_python"
@@ -117,7 +121,11 @@ why=$(printf '%s\n' "$printed" | sed -n 's/^UNPROVEN //p')
 if [ "$status" = 124 ]; then why="nothing came back for $TIMEOUT s"; fi
 why=${why:-$(printf '%s\n' "$printed" | tail -n 1)}
 driver=$(if have nvidia-smi; then briefly "$TIMEOUT" nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>&1 | head -n 1; fi)
+# A container keeps the libraries that it was given, so that it may be the host's own driver that says what is wrong.
+case $driver in *mismatch*) why="$why ($driver)" ;; esac
 case $why in
+  *'version mismatch'* | *'rror 803'* | *'unsupported display driver'*)
+    mend="the driver's packages were upgraded since the machine started, and the kernel still has the old driver: reboot it (a machine of AWS:  npm run stop  and then  npm start )" ;;
   *'no kernel image'* | *'not compatible'*)
     mend="this PyTorch was not made for this GPU: use an image for its generation, or say  gpus: none" ;;
   *'driver version is insufficient'* | *'driver on your system is too old'* | *'CUDA error 35'*)

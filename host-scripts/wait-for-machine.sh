@@ -22,6 +22,7 @@ waited() { echo $(($(date +%s) - started)); }
 # What hangs must not hold up the clock.
 as_root() { if [ "$(id -u)" = 0 ]; then briefly 30 "$@"; else briefly 30 sudo -n "$@"; fi; }
 
+# give_up WHAT ADVICE: with what the machine's own set-up says.
 give_up() {
   say "$1 after $(waited) s"
   if have cloud-init; then
@@ -29,8 +30,11 @@ give_up() {
     { cloud-init status --long || :; } 2>&1 | sed 's/^/| /' | show_lines
   fi
   as_root tail -n 20 /var/log/cloud-init-output.log 2>/dev/null | sed 's/^/| /' | show_lines
-  fail 1 "look at /var/log/cloud-init-output.log on the machine; a new one is made by \`npm run pulumi -- up --replace\` of the instance"
+  fail 1 "$2"
 }
+again="what is late may still come: run the same command again, which goes on waiting; /var/log/cloud-init-output.log on the machine has all of it"
+anew="look at /var/log/cloud-init-output.log on the machine; a new one is made by \`npm run pulumi -- up --replace\` of the instance"
+reboot="its packages were upgraded since the machine started, and the kernel has the old driver: npm run stop, then npm start"
 
 # until_ok WHAT COMMAND...: again and again until the command succeeds.
 until_ok() {
@@ -38,7 +42,8 @@ until_ok() {
   shift
   told=$(waited)
   until said=$("$@" 2>&1); do
-    if [ "$(waited)" -ge "$TIMEOUT" ]; then give_up "$what: $(printf '%s\n' "$said" | tail -n 1);"; fi
+    case $said in *'Driver/library version mismatch'*) give_up "$what: $said;" "$reboot" ;; esac
+    if [ "$(waited)" -ge "$TIMEOUT" ]; then give_up "$what: $(printf '%s\n' "$said" | tail -n 2);" "$again"; fi
     if [ "$(waited)" -ge $((told + 10)) ]; then
       told=$(waited)
       say "waiting for $what, $told of $TIMEOUT s"
@@ -60,19 +65,19 @@ cloud_init_ended() {
 }
 if have cloud-init; then
   until_ok "cloud-init" cloud_init_ended
-  if [ ! -e "$SENTINEL" ]; then give_up "cloud-init has ended without having done what it was told: no $SENTINEL"; fi
+  if [ ! -e "$SENTINEL" ]; then give_up "cloud-init has ended without having done what it was told: no $SENTINEL" "$anew"; fi
 else
   until_ok "$SENTINEL" test -e "$SENTINEL"
 fi
-if ! have docker; then give_up "there is no docker on this image (gpubox:host.ami)"; fi
+if ! have docker; then give_up "there is no docker on this image (gpubox:host.ami)" "$anew"; fi
 until_ok "the Docker daemon" as_root docker info
 if ! briefly 30 docker info >/dev/null 2>&1; then
   # It counts from the next login on; nothing goes through the login of this run after it.
-  as_root usermod -aG docker "$(id -un)" || give_up "$(id -un) may not use Docker"
+  as_root usermod -aG docker "$(id -un)" || give_up "$(id -un) may not use Docker" "$anew"
   say "$(id -un) may use Docker from now on"
 fi
 if [ -n "${GPU-}" ]; then
-  if ! have nvidia-smi; then give_up "there is no nvidia-smi on this image (gpubox:host.ami), so no GPU driver"; fi
+  if ! have nvidia-smi; then give_up "there is no nvidia-smi on this image (gpubox:host.ami), so no GPU driver" "$anew"; fi
   until_ok "the GPU's driver" briefly 30 nvidia-smi
 fi
 printf 'ready after %s s\n' "$(waited)"

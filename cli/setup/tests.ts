@@ -23,6 +23,9 @@ const PROGRAMS = {
   sshd: "openssh-server",
   "ssh-keygen": "openssh-client",
   "mkfs.ext4": "e2fsprogs",
+  "mkfs.xfs": "xfsprogs",
+  growpart: "cloud-guest-utils",
+  sfdisk: "fdisk",
   // What stands for AWS is a Python package, and its volumes are loop devices.
   losetup: "mount",
   pip3: "python3-pip",

@@ -174,8 +174,9 @@ const LOGGED = [`${MAKE_CONTROL_FOLDER} && log=$(mktemp) || exit 1`, `trap 'rm -
 const loggedSsh = (connection: SshConnection): string =>
   `ssh -E "$log" ${shellLine(sshCommand(connection, RUN_STDIN).slice(1))}`;
 
-/** What ssh says when it is not the machine that is missing, but its trust in us or ours in it. */
-const REFUSED = "Permission denied|Host key verification failed|Too many authentication failures";
+/** What ssh, or what goes before it on AWS, says when it is not the machine that is missing, but its trust in us or ours in it. */
+const REFUSED =
+  "Permission denied|Host key verification failed|Too many authentication failures|AccessDenied|Expired[A-Za-z]*Token|SessionManagerPlugin is not found|Unable to locate credentials";
 
 /** Shell condition: whether that is what ssh has said. */
 const REFUSED_BY_LOG = `grep -Eq ${shellLine([REFUSED])} "$log"`;

@@ -18,6 +18,10 @@ export function fingerprint(hostKey: string): string {
 /** Lines of ssh's that say nothing by themselves. */
 const NOISE = /^(@+$|@ {4}WARNING|Warning: Permanently added|Shared connection|ControlSocket|mux_client)/;
 
+/** What the AWS command line and its plugin say where there is no session, before ssh says that its connection is closed. */
+const SESSION_FAILED =
+  /An error occurred \(\w+\) when calling|SessionManagerPlugin is not found|\b[Tt]oken\b.* expired|Unable to locate credentials/;
+
 /** The step at which an ssh failed that said this; what to do about a host key is for `explainHostKey` to say. */
 export function explainSsh(connection: SshConnection, stderr: string): SshFailure {
   const { address, user, key } = connection;
@@ -80,6 +84,16 @@ export function explainSsh(connection: SshConnection, stderr: string): SshFailur
         denied,
         ...keyTrouble,
         `none of your keys lets in ${who}, and gpubox never asks for a password: run \`ssh-add\` for a key with a passphrase, name its file as gpubox:host.key, or bring it there once with \`ssh-copy-id ${key ? `-i ${key} ` : ""}${user ? `${user}@` : ""}${address}\``,
+      ],
+    };
+  }
+  const onAws = first(SESSION_FAILED);
+  if (onAws) {
+    return {
+      step: "connect",
+      tell: [
+        onAws,
+        "that is what AWS's Session Manager, or its program on this machine, says: is the machine on, does AWS know you (`aws sts get-caller-identity`), and may you begin a session with it?",
       ],
     };
   }

@@ -1,6 +1,6 @@
 /** The idle stop, with a real Jupyter, a pretended GPU, and a machine that says when it would have stopped. */
 import { execFile, execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { createServer as createHttpServer } from "node:http";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -259,10 +259,23 @@ describe("install-idle-stop.sh", () => {
     const { code, stdout } = await install();
     expect({ code, stdout }).toEqual({ code: 0, stdout: "stops after 60 minutes without use\n" });
     expect(installed("usr/local/lib/gpubox/idle-check.py")).toBe("print('hello')\n");
+    expect(installed("usr/local/lib/gpubox/idle.conf")).toBe("STOP_AFTER=60\nMAX_HOURS=\nGPU=1\n");
     expect(installed("etc/systemd/system/gpubox-idle.service")).toContain(
-      "Environment=STOP_AFTER=60 MAX_HOURS= GPU=1\n",
+      "EnvironmentFile=/usr/local/lib/gpubox/idle.conf\n",
     );
     expect(installed("etc/systemd/system/gpubox-idle.timer")).toContain("OnUnitActiveSec=60\n");
+  });
+
+  it("leaves systemd's units as they are where the minutes alone change, as a reload takes GPUs from notebooks", async () => {
+    await install();
+    const units = () =>
+      ["service", "timer"].map(
+        (kind) => statSync(join(folder, "root/etc/systemd/system", `gpubox-idle.${kind}`)).ino,
+      );
+    const before = units();
+    expect((await install({ STOP_AFTER: "20" })).code).toBe(0);
+    expect(installed("usr/local/lib/gpubox/idle.conf")).toContain("STOP_AFTER=20\n");
+    expect(units()).toEqual(before);
   });
 
   it("says what was asked for", async () => {

@@ -27,7 +27,7 @@ let runs = 0;
 /** Looks into a container that has this PyTorch, or none; without Python where `programs` lacks it. */
 async function prove(
   torch: string | undefined,
-  { programs = "python3", more = {}, docker = "", planted = "" } = {},
+  { programs = "python3", more = {}, docker = "", planted = "", smi = "" } = {},
 ) {
   const at = join(folder, String(++runs));
   const bin = pathWith(join(at, "bin"), `timeout ${programs}`);
@@ -40,7 +40,7 @@ async function prove(
     docker ||
       `[ "$1 $2 $3 $4" = 'exec -i container1 /bin/sh' ] || exit 9\nshift 3\n${planted}PYTHONPATH=${packages} exec "$@"`,
   );
-  program("nvidia-smi", "case $1 in *driver*) echo 570.1 ;; *) echo NVIDIA L4 ;; esac");
+  program("nvidia-smi", smi || "case $1 in *driver*) echo 570.1 ;; *) echo NVIDIA L4 ;; esac");
   const environment = { CONTAINER: "container1", ACCELERATOR: "GPU 0 (NVIDIA L4)", TIMEOUT: "20", ...more };
   return await runScript("prove-gpu.sh", environment, { path: bin });
 }
@@ -77,6 +77,13 @@ describe("prove-gpu.sh", () => {
       raising("CUDA out of memory. Tried to allocate 4 MiB"),
       /nvidia-smi {2}shows which/,
     ],
+    [
+      "a driver that was upgraded while the machine ran",
+      raising(
+        "Unexpected error from cudaGetDeviceCount(). Error 803: system has unsupported display driver / cuda driver combination",
+      ),
+      /kernel still has the old driver: reboot it \(a machine of AWS: {2}npm run stop {2}and then {2}npm start \)/,
+    ],
     ["a GPU that was lost", raising("Unexpected error: NVML: Unknown Error"), /docker restart container1/],
     ["no GPU in the container", TORCH.replace("lambda: 1)", "lambda: 0)"), /did not hand the GPU/],
     ["a build for the CPU", TORCH.replace('cuda = "13.2"', "cuda = None"), /PyTorch without CUDA/],
@@ -100,6 +107,20 @@ describe("prove-gpu.sh", () => {
   it("does without Python by nvidia-smi, and says so", async () => {
     const { code, stdout } = await prove(undefined, { programs: "" });
     expect({ code, stdout }).toEqual({ code: 0, stdout: "nvidia-smi in the container shows a NVIDIA L4\n" });
+  });
+
+  it("goes by the host's driver where it says that it was upgraded, and takes no error of nvidia-smi for a GPU", async () => {
+    const smi =
+      "echo 'Failed to initialize NVML: Driver/library version mismatch'; echo 'NVML library version: 580.105'; exit 18";
+    for (const [torch, programs] of [
+      [TORCH.replace("lambda: 1)", "lambda: 0)"), "python3"],
+      [undefined, ""],
+    ] as const) {
+      const { code, stderr } = await prove(torch, { programs, smi });
+      expect(code).toBe(1);
+      expect(stderr).toMatch(/does not compute: .*Driver\/library version mismatch/);
+      expect(stderr).toContain("kernel still has the old driver: reboot it");
+    }
   });
 
   it("shows what a container says as one line of text, and not all of it", async () => {

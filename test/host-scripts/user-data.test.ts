@@ -1,8 +1,9 @@
 /** What a new machine is told, read by those who read it there. */
 import { execFileSync } from "node:child_process";
-import { readdirSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { parse } from "yaml";
 import { hostKey } from "../../components/host/aws/host-key.ts";
 import { userData } from "../../components/host/aws/user-data.ts";
 import { lacks, missingPrograms } from "../support/host-script.ts";
@@ -18,6 +19,27 @@ describe.skipIf(lacks(missingPrograms("ssh-keygen"), "ssh-keygen reads the host 
     const said = execFileSync("ssh-keygen", ["-y", "-f", join(folder, "key")], { encoding: "utf8" });
     expect(said.trim()).toBe(publicKey);
     expect(publicKey).toMatch(/^ssh-ed25519 [A-Za-z0-9+/=]+$/);
+  });
+});
+
+describe("a lock of apt's", () => {
+  it("is in nobody's way: no script that runs on a host calls it, or only names it to a person", () => {
+    const scripts = new URL("../../host-scripts/", import.meta.url);
+    const calls = readdirSync(scripts).flatMap((name) =>
+      readFileSync(new URL(name, scripts), "utf8")
+        .split("\n")
+        .filter(
+          (line) => /\b(apt|apt-get|dpkg)\b/.test(line) && !/^\s*#|"[^"]*sudo apt-get install/.test(line),
+        ),
+    );
+    expect(calls).toEqual([]);
+  });
+
+  it("is nothing that a new machine waits for: it installs nothing", () => {
+    const config = parse(userData(hostKey("seed")));
+    expect(config).toMatchObject({ package_update: false, package_upgrade: false });
+    expect(config).not.toHaveProperty("packages");
+    expect(JSON.stringify(config.runcmd)).not.toMatch(/apt|dpkg|snap/);
   });
 });
 

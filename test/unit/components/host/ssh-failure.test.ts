@@ -69,6 +69,18 @@ describe("what ssh says", () => {
     expect(failure.tell.join("\n")).toContain(mend);
   });
 
+  it.each([
+    "An error occurred (TargetNotConnected) when calling the StartSession operation: i-1 is not connected.",
+    "An error occurred (ExpiredTokenException) when calling the StartSession operation: The security token expired",
+    "SessionManagerPlugin is not found. Please refer to SessionManager Documentation",
+    "Unable to locate credentials. You can configure credentials by running aws configure",
+  ])("goes back to what AWS said before it: %s", (line) => {
+    const { step, tell } = explainSsh({ address: "i-1" }, `${line}\nConnection closed by UNKNOWN port 65535`);
+    expect(step).toBe("connect");
+    expect(tell[0]).toBe(line);
+    expect(tell[1]).toContain("AWS's Session Manager");
+  });
+
   it("about a key file is told as well", () => {
     const said = "no such identity: /home/ada/.ssh/id: No such file\nada@gpu: Permission denied (publickey).";
     expect(explainSsh({ ...gpu, key: "~/.ssh/id" }, said).tell).toContain(
