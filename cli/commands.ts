@@ -65,6 +65,12 @@ export const COMMANDS: Record<string, Entry> = {
     options: JSON_OPTION,
     example: "-s lab",
   },
+  permissions: {
+    load: async () => (await import("./commands/permissions.ts")).permissions,
+    does: "prints the IAM policy that whoever runs gpubox on AWS needs",
+    stack: "any",
+    example: "-s aws",
+  },
   open: {
     load: async () => (await import("./commands/open.ts")).open,
     does: "shows a notebook in your browser",

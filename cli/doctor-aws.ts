@@ -4,17 +4,23 @@ import {
   EC2Client,
   type _InstanceType as InstanceType,
 } from "@aws-sdk/client-ec2";
-import { GetServiceQuotaCommand, ServiceQuotasClient } from "@aws-sdk/client-service-quotas";
+import {
+  GetAWSDefaultServiceQuotaCommand,
+  GetServiceQuotaCommand,
+  ServiceQuotasClient,
+} from "@aws-sdk/client-service-quotas";
 import { GetCallerIdentityCommand, STSClient } from "@aws-sdk/client-sts";
-import { priceTexts } from "../components/host/aws/prices.ts";
+import { askPrices } from "../components/host/aws/ask-prices.ts";
+import { priceTexts, sourced } from "../components/host/aws/prices.ts";
 import { quotaOf, quotaProblem } from "../components/host/aws/quota.ts";
+import { inWords, whyUnanswered } from "../components/host/aws/unanswered.ts";
 import { type Check, check } from "../components/host/check.ts";
 import type { HostConfig } from "../config.ts";
 
 type AwsHost = Extract<HostConfig, { kind: "aws" }>;
 
-/** How long AWS may take to answer one question, in milliseconds. */
-const PATIENCE = 8_000;
+/** How long AWS may take to answer one question, in milliseconds; it is asked twice. */
+const PATIENCE = 4_000;
 
 /** Settings of every client: without many retries, so that what is wrong is said soon. */
 function settings({ region, profile }: AwsHost) {
@@ -22,14 +28,15 @@ function settings({ region, profile }: AwsHost) {
     region,
     ...(profile ? { profile } : {}),
     maxAttempts: 2,
-    requestHandler: { connectionTimeout: PATIENCE / 2, requestTimeout: PATIENCE },
+    requestHandler: { connectionTimeout: PATIENCE, requestTimeout: PATIENCE, throwOnRequestTimeout: true },
   };
 }
 
 export async function awsChecks(host: AwsHost): Promise<Check[]> {
   const credentials = await whoAmI(host);
   if (credentials.status === "fail") return [credentials];
-  return [credentials, ...(await quotas(host)), price(host)];
+  const [fits, costs] = await Promise.all([quotas(host), price(host)]);
+  return [credentials, ...fits, costs];
 }
 
 async function whoAmI(host: AwsHost): Promise<Check> {
@@ -38,12 +45,19 @@ async function whoAmI(host: AwsHost): Promise<Check> {
     const { Arn = "" } = await new STSClient(settings(host)).send(new GetCallerIdentityCommand({}));
     return check("AWS credentials", { found: Arn, needed });
   } catch (error) {
-    const { name, message } = error as Error;
+    const why = whyUnanswered(error);
     const profile = host.profile ? ` of profile ${host.profile}` : "";
+    if (why.kind !== "login") {
+      return check(
+        "AWS credentials",
+        { found: "unknown", needed },
+        `AWS cannot be asked who you are: ${inWords(why)}`,
+      );
+    }
     return check(
       "AWS credentials",
       { found: "none that AWS takes", needed },
-      `gpubox:host.profile: AWS does not know you by the credentials${profile} (${name}: ${message}): log in with \`aws configure\` or \`aws sso login\`, or name another profile`,
+      `gpubox:host.profile: AWS does not know you by the credentials${profile} (${why.reason}): log in with \`aws configure\` or \`aws sso login\`, or name another profile`,
     );
   }
 }
@@ -63,30 +77,40 @@ async function quota(host: AwsHost, instanceType: string): Promise<Check> {
   if (!known) return unknown(`the quota of ${instanceType} is not known to gpubox and was not checked`);
   try {
     const types = { InstanceTypes: [instanceType as InstanceType] };
-    const [{ InstanceTypes = [] }, { Quota }] = await Promise.all([
+    const [{ InstanceTypes = [] }, allowed] = await Promise.all([
       new EC2Client(settings(host)).send(new DescribeInstanceTypesCommand(types)),
-      new ServiceQuotasClient(settings(host)).send(
-        new GetServiceQuotaCommand({ ServiceCode: "ec2", QuotaCode: known.code }),
-      ),
+      allowedVcpus(host, known.code),
     ]);
     const needed = InstanceTypes[0]?.VCpuInfo?.DefaultVCpus ?? 0;
-    const allowed = Quota?.Value ?? 0;
     const problem = quotaProblem({ instanceType, region: host.region, quota: known, needed, allowed });
     const about = { found: `${allowed} vCPUs (${known.code})`, needed: `${needed} vCPUs` };
     return check(name, about, problem && `gpubox:host.instanceTypes: ${problem}`);
   } catch (error) {
-    return unknown(`quota ${known.code} (${known.name}) cannot be read: ${(error as Error).message}`);
+    return unknown(`quota ${known.code} (${known.name}) cannot be read: ${inWords(whyUnanswered(error))}`);
   }
 }
 
+/** What the account may run; where it never had a value of its own, that is AWS's default. */
+async function allowedVcpus(host: AwsHost, QuotaCode: string): Promise<number> {
+  const client = new ServiceQuotasClient(settings(host));
+  const asked = { ServiceCode: "ec2", QuotaCode };
+  const { Quota } = await client.send(new GetServiceQuotaCommand(asked)).catch((error: Error) => {
+    if (error.name !== "NoSuchResourceException") throw error;
+    return client.send(new GetAWSDefaultServiceQuotaCommand(asked));
+  });
+  return Quota?.Value ?? 0;
+}
+
 /** Nothing to pass or fail: what the first of the types costs. */
-function price(host: AwsHost): Check {
+async function price(host: AwsHost): Promise<Check> {
   const [instanceType = ""] = host.instanceTypes;
   const data = "size" in host.dataVolume ? host.dataVolume.size : undefined;
   const volumes = data === undefined ? undefined : host.rootSize + data;
-  const { running, stopped } = priceTexts({ region: host.region, instanceType, spot: host.spot, volumes });
+  const { region, profile, spot } = host;
+  const asked = await askPrices({ region, profile, instanceType });
+  const texts = priceTexts({ region, instanceType, spot, volumes }, asked);
   return check("price", {
-    found: `${running} running, ${stopped} stopped`,
+    found: sourced(`${texts.running} running, ${texts.stopped} stopped`, texts),
     needed: "nothing of this machine",
   });
 }

@@ -1,4 +1,5 @@
 /** The outputs of a stack, and what the person is told of them. */
+import { sourced } from "../components/host/aws/prices.ts";
 import type { MachineInfo } from "../components/host/host.ts";
 import type { NotebookInfo } from "../components/workspace/notebook.ts";
 import { lookAtStack, type PlainOutputs } from "./notebooks.ts";
@@ -36,7 +37,7 @@ export function summary(outputs: StackOutputs, stack: string): string {
     ...(tunnel ? [`the urls answer while a tunnel is open: ${npm("tunnel")}`, `  which is: ${tunnel}`] : []),
     ...(machine
       ? [
-          `machine: ${machine.instance}, ${machine.cost.running} while it runs, ${machine.cost.stopped} while it is stopped`,
+          `machine: ${machine.instance}, ${sourced(`${machine.cost.running} while it runs, ${machine.cost.stopped} while it is stopped`, machine.cost)}`,
         ]
       : []),
     ...(codeFolder && dataFolder ? [`files: ${codeFolder} is /code, ${dataFolder} is /data`] : []),

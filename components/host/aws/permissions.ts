@@ -1,6 +1,4 @@
 /** What the machine may do in the account. Pure: policies as AWS reads them. */
-import { STACK_TAG } from "./tags.ts";
-
 /** A folder of S3: a bucket, and what the keys below it start with. */
 export interface S3Prefix {
   bucket: string;
@@ -19,20 +17,21 @@ export function s3Prefixes(urls: string[]): S3Prefix[] {
 /** What the permissions depend on. */
 export interface PermissionArgs {
   region: string;
-  /** `<project>/<stack>`. */
-  stack: string;
   /** What the machine may read of S3. */
   s3: S3Prefix[];
 }
 
-interface Statement {
+/** A statement of a policy. */
+export interface Statement {
+  Sid?: string;
   Effect: "Allow";
   Action: string[];
   Resource: string[];
   Condition?: Record<string, Record<string, string | string[]>>;
 }
 
-interface Policy {
+/** A policy as AWS reads it. */
+export interface Policy {
   Version: "2012-10-17";
   Statement: Statement[];
 }
@@ -49,7 +48,7 @@ export function sessionManagerPolicy(region: string): string {
 }
 
 /** First part of every ARN in a region: China and GovCloud are worlds of their own. */
-function partition(region: string): string {
+export function partition(region: string): string {
   if (region.startsWith("cn-")) return "aws-cn";
   return region.startsWith("us-gov-") ? "aws-us-gov" : "aws";
 }
@@ -70,19 +69,9 @@ function readS3({ bucket, prefix }: S3Prefix, arn: string): Statement[] {
   ];
 }
 
-/** The machine may stop itself (no other machine carries its stack's tag), and read what its data comes from. */
-export function permissions({ region, stack, s3 }: PermissionArgs): Policy {
+/** The machine may read what its data comes from; undefined where that is nothing of S3. */
+export function permissions({ region, s3 }: PermissionArgs): Policy | undefined {
   const arn = `arn:${partition(region)}`;
-  return {
-    Version: "2012-10-17",
-    Statement: [
-      {
-        Effect: "Allow",
-        Action: ["ec2:StopInstances"],
-        Resource: [`${arn}:ec2:${region}:*:instance/*`],
-        Condition: { StringEquals: { [`ec2:ResourceTag/${STACK_TAG}`]: stack } },
-      },
-      ...s3.flatMap((prefix) => readS3(prefix, arn)),
-    ],
-  };
+  if (s3.length === 0) return undefined;
+  return { Version: "2012-10-17", Statement: s3.flatMap((prefix) => readS3(prefix, arn)) };
 }

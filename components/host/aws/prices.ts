@@ -1,4 +1,4 @@
-/** What a stack costs, before it is made. Pure arithmetic over a dated table. */
+/** What a stack costs, before it is made. Pure arithmetic over a dated table, or over what AWS's price list was asked. */
 
 /** When the table was last looked over. */
 export const PRICES_AS_OF = "2026-08";
@@ -34,7 +34,17 @@ export interface Priced {
   volumes: number | undefined;
 }
 
-/** US dollars, or undefined where the table does not know. */
+/** What AWS's own price list says of a region, in US dollars; see ask-prices.ts. */
+export interface AskedPrices {
+  /** An hour of the type on demand, with Linux; undefined where the list has none. */
+  instanceHour: number | undefined;
+  /** A GB and month of a gp3 volume. */
+  volumeGbMonth: number;
+  /** Since when AWS asks so much, `2026-08-01`: unlike the day on which it was asked, the same at the next run. */
+  asOf: string;
+}
+
+/** US dollars, or undefined where nobody says. */
 export interface Prices {
   /** An hour while the instance runs: instance, volumes and address. On spot it is the most that can be asked. */
   runningHour: number | undefined;
@@ -43,11 +53,13 @@ export interface Prices {
 }
 
 /** What a stack costs; unknown is undefined, never 0. */
-export function prices({ region, instanceType, volumes }: Priced): Prices {
-  if (region !== PRICES_REGION || volumes === undefined)
+export function prices({ region, instanceType, volumes }: Priced, asked?: AskedPrices): Prices {
+  const isInTable = region === PRICES_REGION;
+  const volume = asked?.volumeGbMonth ?? (isInTable ? VOLUME_GB_MONTH : undefined);
+  const instance = asked ? asked.instanceHour : isInTable ? INSTANCE_HOUR.get(instanceType) : undefined;
+  if (volume === undefined || volumes === undefined)
     return { runningHour: undefined, stoppedMonth: undefined };
-  const stoppedMonth = volumes * VOLUME_GB_MONTH + ADDRESS_HOUR * MONTH;
-  const instance = INSTANCE_HOUR.get(instanceType);
+  const stoppedMonth = volumes * volume + ADDRESS_HOUR * MONTH;
   return { stoppedMonth, runningHour: instance === undefined ? undefined : instance + stoppedMonth / MONTH };
 }
 
@@ -58,24 +70,34 @@ const dollars = (amount: number | undefined, unit: string) =>
 export interface PriceTexts {
   running: string;
   stopped: string;
+  /** Who says so, and of when; where to look where nobody does. */
+  source: string;
 }
 
-/** `{running: "at most $0.83/h", stopped: "$19.65/month"}`, "unknown" where the table does not know. */
-export function priceTexts(priced: Priced): PriceTexts {
-  const { runningHour, stoppedMonth } = prices(priced);
+/** `{running: "at most $0.83/h", stopped: "$19.65/month", source: "list prices of 2026-08"}`, "unknown" where nobody says. */
+export function priceTexts(priced: Priced, asked?: AskedPrices): PriceTexts {
+  const { runningHour, stoppedMonth } = prices(priced, asked);
   const running = dollars(runningHour, "h");
+  const known = asked
+    ? `asked of AWS's price list, valid since ${asked.asOf}`
+    : `list prices of ${PRICES_AS_OF}`;
+  const sources = [
+    ...(stoppedMonth === undefined ? [] : [known]),
+    ...(runningHour === undefined ? [`${PRICES_SOURCE} has what is unknown here`] : []),
+  ];
   return {
     running: priced.spot && runningHour !== undefined ? `at most ${running}` : running,
     stopped: dollars(stoppedMonth, "month"),
+    source: sources.join("; "),
   };
 }
 
+/** A price with who says so behind it; an earlier version has not noted that. */
+export const sourced = (price: string, { source }: { source?: string }): string =>
+  source ? `${price} (${source})` : price;
+
 /** The line shown before anything is made. */
-export function priceLine(priced: Priced): string {
-  const { running, stopped } = priceTexts(priced);
-  const note =
-    running === "unknown" || stopped === "unknown"
-      ? `${PRICES_SOURCE} has what is unknown here`
-      : `list prices of ${PRICES_AS_OF}, without traffic and tax`;
-  return `${priced.instanceType}${priced.spot ? " (spot)" : ""} in ${priced.region}: ${running} while it runs, ${stopped} while it is stopped (disks and address; ${note})`;
+export function priceLine(priced: Priced, asked?: AskedPrices): string {
+  const { running, stopped, source } = priceTexts(priced, asked);
+  return `${priced.instanceType}${priced.spot ? " (spot)" : ""} in ${priced.region}: ${running} while it runs, ${stopped} while it is stopped (disks and address, without traffic and tax; ${source})`;
 }

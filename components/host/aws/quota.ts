@@ -1,4 +1,8 @@
-/** How many vCPUs an account may run at a time, family by family. Pure. */
+/**
+ * How many vCPUs an account may run at a time, family by family. Pure.
+ *
+ * Names and codes: https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html, where each name links to its code.
+ */
 
 /** A service quota of EC2. */
 export interface Quota {
@@ -7,17 +11,46 @@ export interface Quota {
   name: string;
 }
 
-const ON_DEMAND: [families: RegExp, quota: Quota][] = [
-  [/^(g|vt)\d/, { code: "L-DB2E81BA", name: "Running On-Demand G and VT instances" }],
+/** Types that AWS counts together, by how their names begin. */
+type Family = [types: RegExp, quota: Quota];
+
+/** That page has no gr: it is the G family with more memory. */
+const G = /^(g|gr|vt)\d/;
+/** `im` and `is` are of the I family. */
+const STANDARD = /^([acdhmrtz]|i[ms]?)\d/;
+
+const ON_DEMAND: Family[] = [
+  [G, { code: "L-DB2E81BA", name: "Running On-Demand G and VT instances" }],
   [/^p\d/, { code: "L-417A185B", name: "Running On-Demand P instances" }],
+  [
+    STANDARD,
+    { code: "L-1216C47A", name: "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances" },
+  ],
+  [/^dl\d/, { code: "L-6E869C2A", name: "Running On-Demand DL instances" }],
+  [/^inf\d/, { code: "L-1945791B", name: "Running On-Demand Inf instances" }],
+  [/^trn\d/, { code: "L-2C3B7624", name: "Running On-Demand Trn instances" }],
+  [/^x\d/, { code: "L-7295265B", name: "Running On-Demand X instances" }],
+  [/^u[-\d]/, { code: "L-43DA4232", name: "Running On-Demand High Memory instances" }],
+  [/^f\d/, { code: "L-74FC7D96", name: "Running On-Demand F instances" }],
+  [/^hpc\d/, { code: "L-F7808C92", name: "Running On-Demand HPC instances" }],
 ];
-const SPOT: [families: RegExp, quota: Quota][] = [
-  [/^(g|vt)\d/, { code: "L-3819A6DF", name: "All G and VT Spot Instance Requests" }],
+
+/** That page has none for P6, High Memory and HPC. */
+const SPOT: Family[] = [
+  [G, { code: "L-3819A6DF", name: "All G and VT Spot Instance Requests" }],
+  [/^p[2-4]/, { code: "L-7212CCBC", name: "All P4, P3 and P2 Spot Instance Requests" }],
+  [/^p5/, { code: "L-C4BD4855", name: "All P5 Spot Instance Requests" }],
+  [STANDARD, { code: "L-34B43A08", name: "All Standard (A, C, D, H, I, M, R, T, Z) Spot Instance Requests" }],
+  [/^dl\d/, { code: "L-85EED4F7", name: "All DL Spot Instance Requests" }],
+  [/^inf\d/, { code: "L-B5D1601B", name: "All Inf Spot Instance Requests" }],
+  [/^trn\d/, { code: "L-6B0D517C", name: "All Trn Spot Instance Requests" }],
+  [/^x\d/, { code: "L-E3A00192", name: "All X Spot Instance Requests" }],
+  [/^f\d/, { code: "L-88CF9481", name: "All F Spot Instance Requests" }],
 ];
 
 /** The quota that a type counts against; undefined for one that is not known here. */
 export function quotaOf(instanceType: string, spot: boolean): Quota | undefined {
-  return (spot ? SPOT : ON_DEMAND).find(([families]) => families.test(instanceType))?.[1];
+  return (spot ? SPOT : ON_DEMAND).find(([types]) => types.test(instanceType))?.[1];
 }
 
 /** What is asked of a quota. */
@@ -40,5 +73,22 @@ export function quotaProblem({
   allowed,
 }: QuotaNeed): string | undefined {
   if (needed <= allowed) return undefined;
-  return `${instanceType} needs ${needed} vCPUs and this account may run ${allowed} in ${region} (quota ${quota.code}, "${quota.name}"): ask for ${needed} or more under Service Quotas > AWS services > Amazon Elastic Compute Cloud (Amazon EC2) > ${quota.name}, https://${region}.console.aws.amazon.com/servicequotas/home/services/ec2/quotas/${quota.code}`;
+  return `${instanceType} needs ${needed} vCPUs and this account may run ${allowed} in ${region} (${named(quota)}): ask for ${needed} or more ${where(quota, region)}`;
 }
+
+/** What mends that EC2 itself refuses a launch by the account's limit: what runs already counts, which only EC2 sees. */
+export function quotaReached(instanceType: string, spot: boolean, region: string): string {
+  const quota = quotaOf(instanceType, spot);
+  const what = `this account's limit for ${instanceType}${spot ? " on spot" : ""} in ${region} is reached`;
+  return quota
+    ? `${what} (${named(quota)}; all that runs of its kind counts): end what you can spare, or ask for more ${where(quota, region)}`
+    : `${what}: end what you can spare, or ask for more under ${CONSOLE}, ${link("home/services/ec2/quotas", region)}`;
+}
+
+const CONSOLE = "Service Quotas > AWS services > Amazon Elastic Compute Cloud (Amazon EC2)";
+
+const named = ({ code, name }: Quota) => `quota ${code}, "${name}"`;
+const where = ({ code, name }: Quota, region: string) =>
+  `under ${CONSOLE} > ${name}, ${link(`home/services/ec2/quotas/${code}`, region)}`;
+const link = (path: string, region: string) =>
+  `https://${region}.console.aws.amazon.com/servicequotas/${path}`;

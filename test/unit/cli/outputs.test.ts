@@ -40,8 +40,10 @@ describe("what is said at the end of a run", () => {
     const cost = { running: "$0.83/h", stopped: "$19.65/month" };
     const machine = { instance: "i-1", dataVolume: "vol-1", connection, cost };
     expect(summary({ machine }, "aws")).toContain(
-      "machine: i-1, $0.83/h while it runs, $19.65/month while it is stopped",
+      "machine: i-1, $0.83/h while it runs, $19.65/month while it is stopped\n",
     );
+    const said = { ...machine, cost: { ...cost, source: "list prices of 2026-08" } };
+    expect(summary({ machine: said }, "aws")).toContain("while it is stopped (list prices of 2026-08)\n");
     expect(summary({}, "dev")).not.toContain("machine:");
   });
   it("names the tunnel where a stack needs one", () => {
