@@ -1,4 +1,5 @@
 /** Whether `npm start` asks first: where something would be lost, or may cost money, and nowhere else. */
+import { DATA_REMOVAL } from "../components/host/aws/tags.ts";
 import { REMOVAL } from "../components/workspace/retire.ts";
 import { Problem, step } from "./say.ts";
 import { planQuietly, type Session } from "./session.ts";
@@ -30,13 +31,13 @@ export type Plan = Step[] | undefined;
 
 /** What comes of a plan. */
 export type Consent =
-  | { do: "nothing" }
+  | { do: "nothing"; losses: Loss[] }
   /** Carry it out, after a word of the person's where something is lost. */
   | { do: "go ahead"; losses: Loss[] }
   /** Show the whole plan, with what it costs, and carry it out after a word of the person's. */
   | { do: "show it first"; losses: Loss[] }
-  /** Leave it to the engine. */
-  | { do: "let the engine ask" };
+  /** Leave it to the engine, which does not say what is lost. */
+  | { do: "let the engine ask"; losses: Loss[] };
 
 /** Has the engine look at what it would do. */
 export async function lookAhead(session: Session, args: string[]): Promise<Plan> {
@@ -52,6 +53,8 @@ export function leaves(plan: Plan, urn: string): boolean {
 /**
  * Finds out whether the person has to be asked.
  *
+ * @param args for the engine
+ * @param gone URNs of what is gone already, with all that goes with it, and made again
  * @param look what the engine would do
  * @throws Problem where work or data would be lost and there is no terminal to ask at
  */
@@ -59,12 +62,18 @@ export async function consent(
   session: Session,
   state: State,
   args: string[],
+  gone: string[] = args,
   look: () => Promise<Plan> = () => lookAhead(session, args),
 ): Promise<Consent> {
   const { interactive } = session.context;
   const goAhead: Consent = { do: "go ahead", losses: [] };
   // Who says how it is to be done is taken at their word.
-  if (interactive && session.rest.length > 0) return { do: "let the engine ask" };
+  if (interactive && session.rest.length > 0) {
+    const replaces = session.rest.some((arg) => /^--(target-)?replace\b/.test(arg));
+    const plan = replaces ? await look() : undefined;
+    const { resources = [] } = state.deployment;
+    return { do: "let the engine ask", losses: plan ? (judge(plan, resources, gone).losses ?? []) : [] };
+  }
   if (!interactive && isConfirmed(session)) return goAhead;
   const { resources = [] } = state.deployment;
   if (resources.length === 0) {
@@ -73,7 +82,7 @@ export async function consent(
   const plan = await look();
   // What is wrong is said when it is shown, or tried.
   if (!plan) return interactive ? { do: "show it first", losses: [] } : goAhead;
-  const judged = judge(plan, resources, args);
+  const judged = judge(plan, resources, gone);
   if (interactive || judged.do === "nothing") return judged;
   const lost = judged.losses.filter(({ lasting }) => lasting).map(({ what }) => what);
   if (lost.length === 0) return goAhead;
@@ -88,15 +97,18 @@ export const isConfirmed = ({ rest }: Session) => rest.includes("--yes");
  * Judges a plan. Whatever changes on AWS may cost money, and the preview has the price.
  *
  * @param resources of the state
- * @param args for the engine; a resource that they name is gone already with all that goes with it, and made again
+ * @param gone URNs of what is gone already, with all that goes with it, and made again
  */
-export function judge(steps: Step[], resources: StateResource[], args: string[] = []) {
+export function judge(steps: Step[], resources: StateResource[], gone: string[] = []) {
   const changes = steps.filter(({ op }) => !["same", "read", "refresh"].includes(op));
-  if (changes.length === 0) return { do: "nothing" as const };
+  if (changes.length === 0) return { do: "nothing" as const, losses: [] };
+  const isGone = (urn: string): boolean => {
+    const takenAlong = resources.find((resource) => resource.urn === urn)?.deletedWith;
+    return gone.includes(urn) || (Boolean(takenAlong) && isGone(takenAlong as string));
+  };
   const lost = changes.flatMap((each) => {
     const resource = resources.find(({ urn }) => urn === each.urn);
-    const isGone = [each.urn, resource?.deletedWith].some((urn) => urn !== undefined && args.includes(urn));
-    return isGone ? [] : (loss(each, resource) ?? []);
+    return isGone(each.urn) ? [] : (loss(each, resource) ?? []);
   });
   const losses = [...new Map(lost.map((each) => [each.what, each])).values()];
   const costs = changes.some(({ urn }) => typeOf(urn).startsWith("aws:"));
@@ -110,6 +122,17 @@ function loss({ op, urn }: Step, resource: StateResource | undefined): Loss | un
   const of = name.replace(/-(container|home|home-removal|retire)$/, "");
   const replaced = /replace/.test(op);
   if (!replaced && op !== "delete") return undefined;
+  if (type === "aws:ec2/instance:Instance") {
+    const gone = `${resource?.id}: the machine is ${replaced ? "replaced: it is ended before the next is made" : "removed"}, and with it goes its system disk: images, home volumes, all outside of the root; the data volume and the address stay`;
+    return {
+      what: replaced ? `${gone}. Where AWS has no capacity then, there is no machine until it has` : gone,
+      lasting: true,
+    };
+  }
+  if (resource && removesData({ ...resource, type, urn }) && !replaced) {
+    const { VOLUME: volume } = (resource.inputs?.environment ?? {}) as Record<string, unknown>;
+    return { what: `${volume}: ${DATA_GOES}`, lasting: true };
+  }
   if (type === "docker:index/container:Container") {
     const what = replaced ? "its container is replaced" : "its container is removed";
     return {
@@ -144,6 +167,15 @@ export function removesHome({
   if (type === VOLUME) return !retainOnDelete || Boolean(deletedWith);
   return type === COMMAND && urn.endsWith(REMOVAL) && !retainOnDelete;
 }
+
+/** Whether a data volume on AWS goes with a resource. */
+export function removesData({ type, urn, inputs }: Pick<StateResource, "type" | "urn" | "inputs">): boolean {
+  return type === COMMAND && urn.endsWith(DATA_REMOVAL) && Boolean(inputs?.delete);
+}
+
+/** What is said of such a volume. */
+export const DATA_GOES =
+  "the data volume is deleted once no machine has it, with code/ and data/; a last snapshot of it stays";
 
 const VOLUME = "docker:index/volume:Volume";
 const COMMAND = "command:local:Command";

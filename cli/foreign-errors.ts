@@ -68,6 +68,11 @@ const TABLE: ForeignError[] = [
       `the state of stack ${stack} was written by a newer Pulumi than this one (${engine}), and was not touched: update gpubox with \`git pull\`, or the \`pulumi\` on your PATH`,
   },
   {
+    said: /unable to validate AWS credentials|configured AWS credentials are invalid or have expired|failed to refresh cached credentials|no valid credential sources for .* found/,
+    explain: () =>
+      "AWS does not know you by the credentials there are (gpubox:host.profile, or those of your environment): log in again, with `aws sso login` or `aws configure`; `aws sts get-caller-identity` says who you are",
+  },
+  {
     said: /ControlPath too long|too long for Unix domain socket/,
     explain: (_, { home }) =>
       socketProblem(home) ?? "the path of ssh's socket is too long: a shorter TMPDIR or HOME mends it",

@@ -20,11 +20,15 @@ export interface StateResource {
   id?: string;
   /** Whether another has taken its place and it is still to be deleted. */
   delete?: boolean;
+  /** Whether it is deleted already, and another is still to take its place. */
+  pendingReplacement?: boolean;
   inputs?: Record<string, unknown>;
   outputs?: Record<string, unknown>;
   /** When it was made, as ISO 8601. */
   created?: string;
   retainOnDelete?: boolean;
+  /** URNs of those that it was made from, or after. */
+  dependencies?: string[];
   /** URN of the resource that takes it along when it is deleted itself. */
   deletedWith?: string;
   /** Whether the next run makes it again, whatever it was made from. */

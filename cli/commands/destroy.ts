@@ -3,7 +3,7 @@
 import { npmLine } from "../../components/host/shell.ts";
 import { forgetAdopted } from "../adopted.ts";
 import type { Args } from "../args.ts";
-import { displayArgs, IN_HOME, removesHome } from "../consent.ts";
+import { DATA_GOES, displayArgs, IN_HOME, removesData, removesHome } from "../consent.ts";
 import type { Context } from "../context.ts";
 import { requireFree } from "../on-daemon.ts";
 import { readOutputs, type StackOutputs } from "../outputs.ts";
@@ -40,6 +40,8 @@ export async function destroy(context: Context, args: Args): Promise<number> {
   const onAws =
     session.settings?.host === "aws" && session.host === "aws" ? await import("../aws.ts") : undefined;
   const machine = await onAws?.findMachine(session, state);
+  const data = onAws && (await import("../aws-volume.ts"));
+  const volume = data?.dataVolumeOf(state);
   if (machine?.state === "gone") await onAws?.forgetHanging(session, state);
   const outputs = await readOutputs(session);
   const display = displayArgs(context.interactive);
@@ -52,14 +54,12 @@ export async function destroy(context: Context, args: Args): Promise<number> {
       return 1;
     }
   }
+  await onAws?.endStrays(session, state);
+  if (machine?.adrift) await onAws?.endAdrift(session, state, machine);
   const code = await runEngine(session, "destroy", ["--yes", "--skip-preview", ...display]);
   if (code !== 0) return code;
   forgetAdopted(context, stack);
-  say(
-    onAws
-      ? onAws.whatStaysOnAws(stack, onAws.rawHost(session), outputs.machine?.dataVolume)
-      : whatStays(outputs, session),
-  );
+  say(data ? await data.whatStaysOnAws(session, state, volume) : whatStays(outputs, session));
   // The engine's own advice, just above, cannot be typed here, and would remove the stack's file as well.
   const forget = npmLine("pulumi", "stack", "rm", "--preserve-config", shortName(stack));
   say(`To have its history forgotten too, and keep its file: \`${forget}\``);
@@ -89,11 +89,13 @@ async function requireDaemon(session: Session): Promise<void> {
 
 /** What a person would miss of what goes. */
 export function whatGoes({ deployment }: Pick<State, "deployment">): string {
-  const removed = (deployment.resources ?? []).filter(removesHome);
+  const { resources = [] } = deployment;
+  const files = resources.some(removesData) ? DATA_GOES : "your files in code/ and data/ stay";
+  const removed = resources.filter(removesHome);
   const homes = [...new Set(removed.map(({ urn }) => resourceName(urn).replace(/-home(-removal)?$/, "")))];
   return homes.length === 0
-    ? "your files in code/ and data/ stay"
-    : `the home volume${homes.length === 1 ? "" : "s"} of ${homes.join(", ")} go${homes.length === 1 ? "es" : ""}, and with ${homes.length === 1 ? "it" : "them"} ${IN_HOME}; your files in code/ and data/ stay`;
+    ? files
+    : `the home volume${homes.length === 1 ? "" : "s"} of ${homes.join(", ")} go${homes.length === 1 ? "es" : ""}, and with ${homes.length === 1 ? "it" : "them"} ${IN_HOME}; ${files}`;
 }
 
 function whatStays({ codeFolder, dataFolder, image }: StackOutputs, session: Session): string {

@@ -1,4 +1,5 @@
 /** `npm run status`: what there is of each notebook, and what the machine is at. */
+import { sourced } from "../../components/host/aws/prices.ts";
 import { conditionOf, explain } from "../../components/host/condition.ts";
 import { type MachineInfo, scriptText } from "../../components/host/host.ts";
 import type { SshConnection } from "../../components/host/ssh-command.ts";
@@ -103,7 +104,9 @@ function machineText({ machine, usage }: Seen): string {
   if (!machine) return "";
   const { instance, state, cost } = machine;
   const since = state === "running" && usage?.uptime ? ` for ${duration(usage.uptime)}` : "";
-  return `machine: ${instance} ${state}${since}, ${state === "running" ? cost.running : cost.stopped}`;
+  if (state === "gone") return `machine: ${instance} ${state}`;
+  const price = sourced(state === "running" ? cost.running : cost.stopped, cost);
+  return `machine: ${instance} ${state}${since}, ${price}`;
 }
 
 /** With what the script found out of its container; what the daemon itself has said already counts more. */
@@ -169,7 +172,9 @@ async function seeElsewhere(context: Context, args: Args): Promise<Seen> {
     gpus,
   }));
   if (rows.length === 0 || !codeFolder || !hasStackFile(context.root, session.stack)) return { rows };
-  const made = machine && { ...machine, state: await stateOnAws(session) };
+  const onAws = machine && (await lookAtAws(session));
+  const made = machine && { ...machine, state: onAws?.state ?? "unknown" };
+  if (made?.state === "unknown" && onAws?.problem) return { rows, machine: made, problem: onAws.problem };
   if (made && OFF.includes(made.state)) {
     const stopped = rows.map(
       (row): Row => ({ ...row, condition: made.state === "gone" ? "gone" : "stopped" }),
@@ -177,7 +182,7 @@ async function seeElsewhere(context: Context, args: Args): Promise<Seen> {
     return {
       rows: stopped,
       machine: made,
-      problem: `\`${npmCommand("start", session.stack)}\` brings it back`,
+      problem: onAws?.problem ?? `\`${npmCommand("start", session.stack)}\` brings it back`,
     };
   }
   try {
@@ -189,10 +194,16 @@ async function seeElsewhere(context: Context, args: Args): Promise<Seen> {
   }
 }
 
-async function stateOnAws(session: Session): Promise<string> {
+/** What AWS says of a stack's machine; undefined where it says nothing. */
+async function lookAtAws(session: Session): Promise<{ state: string; problem?: string } | undefined> {
   const { readState } = await import("../state.ts");
-  const { findMachine } = await import("../aws.ts");
-  return (await findMachine(session, await readState(session)).catch(() => undefined))?.state ?? "unknown";
+  const { findMachine, takenBack } = await import("../aws.ts");
+  try {
+    const found = await findMachine(session, await readState(session));
+    return found?.interrupted ? { ...found, problem: takenBack(session, found) } : found;
+  } catch (error) {
+    return { state: "unknown", problem: (error as Error).message };
+  }
 }
 
 /** How long a machine elsewhere may take, in milliseconds. */

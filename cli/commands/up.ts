@@ -2,6 +2,7 @@
 
 import { forgetAdopted } from "../adopted.ts";
 import type { Args } from "../args.ts";
+import type { Awake } from "../aws.ts";
 import { type Consent, consent, displayArgs, isConfirmed, leaves, lookAhead, type Plan } from "../consent.ts";
 import type { Context } from "../context.ts";
 import { makeWay } from "../make-way.ts";
@@ -9,11 +10,11 @@ import { readOutputs, type StackOutputs, summary } from "../outputs.ts";
 import { argsForBroken, findHalted, requireAnswers, startAgain } from "../own-containers.ts";
 import { argsForMissing, finishInterrupted } from "../reconcile.ts";
 import { recover } from "../recover.ts";
-import { formatSeconds, say } from "../say.ts";
+import { formatSeconds, Problem, say } from "../say.ts";
 import { prepareStack, runEngine, type Session } from "../session.ts";
 import { dockerAddress, pingDocker } from "../setup/daemon.ts";
 import { confirm } from "../setup/packages.ts";
-import { readStack } from "../setup/stack.ts";
+import { npmCommand, readStack } from "../setup/stack.ts";
 import { lastUpdate, type State } from "../state.ts";
 import { findPlaces, historyFiles, readLastUpdate, readStateFile, type Update } from "../state-file.ts";
 
@@ -22,11 +23,13 @@ export async function up(context: Context, args: Args): Promise<number> {
   const session = await prepareStack(context, args);
   await recover(session);
   const state = await finishInterrupted(session);
-  const gone = [...(await argsForMissing(session, state)), ...(await argsForMachine(session, state))];
+  const gone = await argsForMissing(session, state);
+  const machine = await lookAtMachine(session, state);
   const { looked, args: broken } = await bringBack(session, state);
-  const missing = [...gone, ...broken];
+  const missing = [...gone, ...machine.args, ...broken];
+  const lost = [...gone, ...broken, ...(machine.isGone ? machine.args : [])];
   // What was looked at is what will be done, unless there is more to say to the engine now.
-  const given = await consent(session, state, missing, missing.length === 0 ? looked : undefined);
+  const given = await consent(session, state, missing, lost, missing.length === 0 ? looked : undefined);
   if (given.do === "nothing") return await finish(session, await readOutputs(session), true);
   const display = displayArgs(context.interactive);
   if (given.do === "show it first") {
@@ -35,7 +38,14 @@ export async function up(context: Context, args: Args): Promise<number> {
   }
   if (!(await agrees(given))) return 1;
   // Where the engine is left to ask, nobody has agreed yet.
-  if (given.do !== "let the engine ask" || isConfirmed(session)) await makeWay(session, state, missing);
+  if (given.do !== "let the engine ask" || isConfirmed(session)) {
+    await makeWay(session, state, missing);
+    await machine.first?.();
+  } else if (machine.first) {
+    throw new Problem(
+      `that has to be agreed to first: run \`${npmCommand("start", session.stack)}\` without further arguments`,
+    );
+  }
   const before = historyFiles(session.place);
   // The history counts in whole seconds.
   const started = Math.floor(Date.now() / 1000) * 1000;
@@ -67,10 +77,9 @@ async function bringBack(
 }
 
 /** Whether a person accepts what would be lost, or paid for. */
-async function agrees(given: Consent): Promise<boolean> {
-  const losses = given.do === "go ahead" ? given.losses : [];
-  if (losses.length === 0 && given.do !== "show it first") return true;
+async function agrees({ do: how, losses }: Consent): Promise<boolean> {
   if (losses.length > 0) say(losses.map(({ what }) => what).join("\n"));
+  if (how === "let the engine ask" || (losses.length === 0 && how === "go ahead")) return true;
   const agreed = await confirm("go on?");
   if (!agreed) say("nothing was changed");
   return agreed;
@@ -123,8 +132,8 @@ async function installDocker(context: Context, stack: string): Promise<boolean> 
 }
 
 /** What speaks to AWS is slow to load, and few need it. */
-async function argsForMachine(session: Session, state: State): Promise<string[]> {
-  if (session.settings?.host !== "aws") return [];
+async function lookAtMachine(session: Session, state: State): Promise<Awake> {
+  if (session.settings?.host !== "aws") return { args: [], isGone: false };
   const { wakeMachine } = await import("../aws.ts");
   return await wakeMachine(session, state);
 }

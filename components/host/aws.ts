@@ -9,10 +9,12 @@ import * as command from "@pulumi/command";
 import type * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import type { AwsHostArgs as AwsHostConfig } from "./aws/args.ts";
+import { askPrices } from "./aws/ask-prices.ts";
 import { type AwsFindings, inspectAws } from "./aws/inspect.ts";
+import { readKnown } from "./aws/known.ts";
 import { AwsMachine, awsProvider } from "./aws/machine.ts";
 import { type S3Prefix, s3Prefixes } from "./aws/permissions.ts";
-import { type Priced, priceLine, priceTexts } from "./aws/prices.ts";
+import { type AskedPrices, type Priced, priceLine, priceTexts } from "./aws/prices.ts";
 import { SENTINEL } from "./aws/user-data.ts";
 import { INSPECT_ARGS } from "./gpus.ts";
 import {
@@ -38,6 +40,8 @@ export interface AwsHostArgs {
   host: AwsHostConfig;
   /** What the account was found to have, and what was chosen by it. */
   found: AwsFindings;
+  /** What AWS's own price list says; undefined where it cannot be asked. */
+  asked?: AskedPrices | undefined;
   /** The person's public key, one line. */
   publicKey: string;
   /** What the machine may read of S3. */
@@ -88,7 +92,7 @@ export class AwsHost extends pulumi.ComponentResource implements DockerHost {
     const inspected = firstStart(name, args, machine, connection, this);
 
     // On the daemon of a machine of one's own everything goes with the machine.
-    this.lifetime = { replaceWith: [machine.instance], deletedWith: machine.instance };
+    this.lifetime = machine.lifetime;
     this.#ssh = new SshHost(
       `${name}-ssh`,
       {
@@ -118,7 +122,7 @@ export class AwsHost extends pulumi.ComponentResource implements DockerHost {
         instance,
         dataVolume,
         connection: to,
-        cost: priceTexts(priced(args)),
+        cost: priceTexts(priced(args), args.asked),
       }));
     this.registerOutputs({ machine: this.machine });
   }
@@ -150,7 +154,7 @@ function firstStart(
 ): pulumi.Output<string> {
   const gpu = found.gpu ? "1" : "";
   // Another type in the place of the old one is the same instance, with other GPUs.
-  const triggers = [machine.instance.id, found.instanceType, machine.dataVolume];
+  const everyTime = [machine.instance.id, found.instanceType, machine.dataVolume];
   const interpreter = ["/bin/sh", "-c"];
 
   const login = new command.local.Command(
@@ -164,7 +168,7 @@ function firstStart(
         ADDRESS: connection.apply(({ address }) => address),
         TIMEOUT: String(PATIENCE.login),
       },
-      triggers,
+      triggers: everyTime,
     },
     { parent, dependsOn: machine.attachments },
   );
@@ -173,11 +177,16 @@ function firstStart(
     script: HostScript,
     environment: HostScriptArgs["environment"],
     before: pulumi.Resource,
-    how = remoteScript,
+    { how = remoteScript, triggers = [] }: { how?: typeof remoteScript; triggers?: string[] } = {},
   ) =>
     new command.local.Command(
       `${name}-${part}`,
-      { stdin: scriptWith(script, environment), create: connection.apply(how), interpreter, triggers },
+      {
+        stdin: scriptWith(script, environment),
+        create: connection.apply(how),
+        interpreter,
+        triggers: [...everyTime, ...triggers],
+      },
       { parent, dependsOn: [before] },
     );
   const setUp = step(
@@ -186,13 +195,25 @@ function firstStart(
     { SENTINEL, GPU: gpu, TIMEOUT: String(PATIENCE.setUp) },
     login,
     // A shared login would go on without what was granted in the course of it.
-    newLoginScript,
+    { how: newLoginScript },
   );
+  // AWS makes a disk larger, and not what is on it: that is done here, whenever its size is another. The system disk first, as it may be
+  // full.
+  const rootSize = String(found.rootSize);
+  const rootDisk = step(
+    "root-disk",
+    "grow-root.sh",
+    { ROOT_SIZE: rootSize, TIMEOUT: String(PATIENCE.volume) },
+    setUp,
+    { triggers: [rootSize] },
+  );
+  const size = String(found.dataSize);
   const volume = step(
     "volume",
     "mount-volume.sh",
-    { ROOT: root, VOLUME: machine.dataVolume, TIMEOUT: String(PATIENCE.volume) },
-    setUp,
+    { ROOT: root, VOLUME: machine.dataVolume, SIZE: size, TIMEOUT: String(PATIENCE.volume) },
+    rootDisk,
+    { triggers: [size] },
   );
   const idleStop = step(
     "idle-stop",
@@ -236,13 +257,11 @@ const SESSION_TOOLS = [
 
 /** What is paid for. */
 function priced({ host, found }: Pick<AwsHostArgs, "host" | "found">): Priced {
-  const data = "id" in host.dataVolume ? found.adoptedSize : host.dataVolume.size;
-  const system = Math.max(host.rootSize, found.imageSize);
   return {
     region: host.region,
     instanceType: found.instanceType,
     spot: host.spot,
-    volumes: data === undefined ? undefined : system + data,
+    volumes: found.rootSize + found.dataSize,
   };
 }
 
@@ -261,10 +280,12 @@ export interface CreateAwsHostArgs
 export async function createAwsHost(name: string, args: CreateAwsHostArgs): Promise<AwsHost> {
   const publicKey = await readPublicKey(args.host.key);
   if (args.host.access === "session-manager") await requireSessionTools();
-  const provider = awsProvider(`${name}-provider`, args.host, args.stack);
-  const found = await inspectAws({ host: args.host, stack: args.stack, provider });
-  await pulumi.log.info(`price: ${priceLine(priced({ host: args.host, found }))}`);
-  return new AwsHost(name, { ...args, s3: s3Prefixes(args.dataUrls), found, publicKey, provider });
+  const provider = awsProvider(`${name}-provider`, args.host);
+  const found = await inspectAws({ host: args.host, known: await readKnown(), stack: args.stack, provider });
+  const { region, profile } = args.host;
+  const asked = await askPrices({ region, profile, instanceType: found.instanceType });
+  await pulumi.log.info(`price: ${priceLine(priced({ host: args.host, found }), asked)}`);
+  return new AwsHost(name, { ...args, s3: s3Prefixes(args.dataUrls), found, asked, publicKey, provider });
 }
 
 /** The public half of the person's key. @throws pulumi.RunError when there is none that EC2 takes */

@@ -62,7 +62,9 @@ export interface RunsAs {
 export type HostScript =
   | "wait-for-ssh.sh"
   | "wait-for-machine.sh"
+  | "grow-root.sh"
   | "mount-volume.sh"
+  | "grow-root.sh"
   | "install-idle-stop.sh"
   | "inspect.sh"
   | "prepare.sh"
@@ -108,8 +110,8 @@ export interface MachineInfo {
   /** Id of the volume that holds the root. */
   dataVolume: string;
   connection: SshConnection;
-  /** What it costs, in words. */
-  cost: { running: string; stopped: string };
+  /** What it costs, in words, and who says so; an earlier version's state has no source. */
+  cost: { running: string; stopped: string; source?: string };
 }
 
 /** A machine with a Docker daemon that a workspace can be put on. */

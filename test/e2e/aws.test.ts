@@ -3,6 +3,7 @@
  * machine; what takes more of them, or other ways to one, is in test/soak/aws-*.test.ts.
  */
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { compareCalls } from "../../components/host/aws/calls.ts";
 import {
   type AwsStack,
   createAwsStack,
@@ -12,7 +13,7 @@ import {
   NO_CHANGES,
   succeeds,
 } from "../support/aws-stack.ts";
-import { REGION } from "../support/cloud.ts";
+import { AMI_PARAMETER, REGION } from "../support/cloud.ts";
 import { execute, status } from "../support/jupyter.ts";
 import { describeWithDaemon } from "../support/requirements.ts";
 import { throughTunnel } from "../support/tunnel.ts";
@@ -50,6 +51,7 @@ describeWithDaemon("a stack on AWS", () => {
 
   it("comes up in the next zone where the first has no capacity, and reports each attempt", async () => {
     stack.cloud.noCapacity.add(`g6.xlarge ${REGION}a`);
+    stack.cloud.prices.set("g6.xlarge", 0.9);
     const outcome = await stack.start();
     succeeds(outcome);
     expect(outcome.silence, "while the machine is waited for, too").toBeLessThan(15);
@@ -57,6 +59,10 @@ describeWithDaemon("a stack on AWS", () => {
       /attempt 1: no capacity for g6\.xlarge\/us-east-1a \(InsufficientInstanceCapacity\)/,
     );
     expect(outcome.stdout).toContain("npm run tunnel");
+    expect(outcome.all).toMatch(
+      /price: g6\.xlarge in us-east-1: \$0\.92\/h .*asked of AWS's price list, valid since 2026-11-01/,
+    );
+    stack.cloud.prices.clear();
     expect(await stack.volumes("data")).toMatchObject([{ AvailabilityZone: `${REGION}b`, State: "in-use" }]);
     const [instance] = await stack.instances();
     expect(instance?.State?.Name).toBe("running");
@@ -78,10 +84,47 @@ describeWithDaemon("a stack on AWS", () => {
     expect(await stack.machines.run(instance?.InstanceId ?? "", ...find)).toMatch(/^\/dev\/nvme1n1/);
   });
 
+  it("has its data volume grown while it runs, with other tags, another network and another idle stop", async () => {
+    const [before] = await stack.instances();
+    const id = before?.InstanceId ?? "";
+    const container = await stack.machines.run(id, "docker", "ps", "--quiet");
+    stack.configure({
+      dataVolume: { size: 2 },
+      sshCidr: "203.0.113.8/32",
+      tags: { team: "vision" },
+      stopAfterIdle: 30,
+    });
+    succeeds(await stack.start());
+    expect(await stack.instances()).toMatchObject([{ InstanceId: id, State: { Name: "running" } }]);
+    expect(await stack.machines.run(id, "docker", "ps", "--quiet"), "the notebook goes on").toBe(container);
+    expect(await stack.machines.run(id, "blockdev", "--getsize64", "/dev/nvme1n1")).toBe(`${2 * 2 ** 30}\n`);
+    expect(await stack.machines.run(id, "cat", "/usr/local/lib/gpubox/idle.conf")).toContain(
+      "STOP_AFTER=30\n",
+    );
+  });
+
   it("shows no change in a preview that looks at it, and has nothing that the policies object to", async () => {
     const outcome = await stack.preview(...NO_CHANGES, "--policy-pack", "policy");
     succeeds(outcome);
     expect(outcome.all).toMatch(/gpubox.*\(local: policy\)/);
+  });
+
+  it("is left alone where somebody of another account looks at it, who finds nothing there", async () => {
+    const { id } = stack.cloud.account;
+    stack.cloud.account.id = "210987654321";
+    const before = stack.cloud.calls.length;
+    const ways = [
+      ["stop", "-s", "aws"],
+      ["start", "-s", "aws"],
+      ["destroy", "-s", "aws", "--yes"],
+    ] as const;
+    for (const [script, ...args] of ways) {
+      const outcome = await stack.person.npm(script, ...args);
+      fails(outcome, /is in account 123456789012, and your credentials are .*210987654321/);
+    }
+    const changing = stack.cloud.calls.slice(before).filter((name) => !/^(Get|Describe)/.test(name));
+    expect(changing).toEqual([]);
+    stack.cloud.account.id = id;
   });
 
   it("stops, and starts again with nothing lost or changed, at the same address", async () => {
@@ -97,6 +140,11 @@ describeWithDaemon("a stack on AWS", () => {
     expect(again.stdout).toMatch(/^unchanged/m);
     expect(await stack.address()).toEqual(before);
     expect(await stack.inNotebook(MINE.read)).toBe("kept");
+    // Where this machine's kernel does not let a container grow what is mounted, it was grown before it was mounted again.
+    const [instance] = await stack.instances();
+    const df = ["df", "--output=size", "--block-size=1M", "/home/ubuntu/docker_mount"];
+    const size = (await stack.machines.run(instance?.InstanceId ?? "", ...df)).split("\n")[1];
+    expect(Number(size)).toBeGreaterThan(1900);
   });
 
   it("is taken down, and leaves the data volume, which it names", async () => {
@@ -105,8 +153,14 @@ describeWithDaemon("a stack on AWS", () => {
     expect(await stack.leftovers()).toEqual([]);
     expect(await stack.machines.list()).toEqual([]);
     const volumes = await stack.volumes();
-    expect(volumes).toMatchObject([{ State: "available", Encrypted: true, Size: 1 }]);
+    expect(volumes).toMatchObject([{ State: "available", Encrypted: true, Size: 2 }]);
     expect(await stack.volumes("data")).toEqual(volumes);
     expect(outcome.all).toContain(`dataVolume: {id: ${volumes[0]?.VolumeId}}`);
+  });
+
+  it("has called what the policy of `npm run permissions` permits, and nothing else", () => {
+    const plain = { access: "ssh", spot: false, s3: false, leavesSnapshot: false } as const;
+    const needs = { stack: "gpubox/aws", region: REGION, ami: AMI_PARAMETER, ...plain };
+    expect(compareCalls(stack.cloud.actions, needs)).toEqual({ notPermitted: [], neverCalled: [] });
   });
 });

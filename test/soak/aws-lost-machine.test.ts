@@ -1,7 +1,8 @@
 /** A stack on AWS whose machines fail, go or change: the data volume outlives them all. test/e2e/aws.test.ts has the rest. */
-import { DeleteVolumeCommand, TerminateInstancesCommand } from "@aws-sdk/client-ec2";
+import { DeleteVolumeCommand, RunInstancesCommand, TerminateInstancesCommand } from "@aws-sdk/client-ec2";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type AwsStack, createAwsStack, fails, MINE, NO_CHANGES, succeeds } from "../support/aws-stack.ts";
+import { AMI } from "../support/cloud.ts";
 import { describeWithDaemon } from "../support/requirements.ts";
 
 describeWithDaemon("a stack on AWS whose machine does not last", () => {
@@ -47,6 +48,28 @@ describeWithDaemon("a stack on AWS whose machine does not last", () => {
     expect(after?.InstanceId).not.toBe(before?.InstanceId);
     expect((await stack.volumes("data")).map(({ VolumeId }) => VolumeId)).toContain(volume?.VolumeId);
     expect(await stack.inNotebook(MINE.read)).toBe("kept");
+  });
+
+  it("has one ended that a killed run was making, and leaves another's of the same name alone", async () => {
+    const [own] = await stack.instances();
+    const Tags = [{ Key: "gpubox.stack", Value: "gpubox/aws" }];
+    const launch = async (KeyName: string | undefined) => {
+      const answer = await stack.cloud.moto.send(
+        new RunInstancesCommand({
+          ...{ MinCount: 1, MaxCount: 1, ImageId: AMI, InstanceType: "g6.xlarge", KeyName },
+          TagSpecifications: [{ ResourceType: "instance", Tags }],
+        }),
+      );
+      return answer.Instances?.[0]?.InstanceId ?? "";
+    };
+    const stray = await launch(own?.KeyName);
+    const others = await launch(undefined);
+    const outcome = await stack.start();
+    succeeds(outcome);
+    expect(outcome.all).toContain(`${stray}: ending it`);
+    const left = (await stack.instances()).map(({ InstanceId }) => InstanceId);
+    expect(left.sort()).toEqual([own?.InstanceId, others].sort());
+    await stack.cloud.moto.send(new TerminateInstancesCommand({ InstanceIds: [others] }));
   });
 
   it("is taken down although its machine is gone, and leaves the data volume alone", async () => {

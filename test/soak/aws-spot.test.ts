@@ -4,16 +4,26 @@
  */
 import { fileURLToPath } from "node:url";
 import {
+  CancelSpotInstanceRequestsCommand,
   DescribeInstancesCommand,
   DescribeSecurityGroupRulesCommand,
   DescribeSnapshotsCommand,
   DescribeSpotInstanceRequestsCommand,
 } from "@aws-sdk/client-ec2";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { type AwsStack, createAwsStack, fails, succeeds } from "../support/aws-stack.ts";
+import { compareCalls } from "../../components/host/aws/calls.ts";
+import { type AwsStack, createAwsStack, fails, NO_CHANGES, succeeds } from "../support/aws-stack.ts";
 import { describeWithDaemon } from "../support/requirements.ts";
 
 const PATH = fileURLToPath(new URL("../aws/session-manager", import.meta.url));
+
+const HOST = {
+  access: "session-manager",
+  sshCidr: undefined,
+  spot: true,
+  dataVolume: { size: 1, keep: false },
+};
+const DATA = { data: [{ url: "s3://pets/v1", folder: "pets" }] };
 
 describeWithDaemon("a stack on spot, by Session Manager", () => {
   let stack: AwsStack;
@@ -28,15 +38,7 @@ describeWithDaemon("a stack on spot, by Session Manager", () => {
       ["pets/v2/readme", "not asked for"],
     ])
       expect((await fetch(`${stack.cloud.url}/${path}`, { method: "PUT", body })).status).toBe(200);
-    stack.configure(
-      {
-        access: "session-manager",
-        sshCidr: undefined,
-        spot: true,
-        dataVolume: { size: 1, keep: false },
-      },
-      { data: [{ url: "s3://pets/v1", folder: "pets" }] },
-    );
+    stack.configure(HOST, DATA);
   });
 
   afterAll(() => stack?.end());
@@ -94,6 +96,64 @@ describeWithDaemon("a stack on spot, by Session Manager", () => {
     expect(again.stdout).toMatch(/^unchanged/m);
   });
 
+  it("is said to be taken back where AWS stops it, and goes on once AWS has started it again", async () => {
+    const [instance] = await stack.instances();
+    const id = instance?.InstanceId ?? "";
+    await stack.cloud.spot.interrupt(id);
+    const status = await stack.person.npm("status", "-s", "aws");
+    expect(status.all).toMatch(/on spot, and AWS took it back \(instance-stopped-no-capacity\)/);
+    const refused = await stack.start();
+    fails(refused, new RegExp(`${id} is on spot, and AWS took it back`), /`spot: false` in gpubox:host/);
+    await stack.cloud.spot.resume(id);
+    const again = await stack.start();
+    succeeds(again);
+    expect(again.stdout).toMatch(/^unchanged/m);
+  });
+
+  it("is replaced without its request where spot is given up while AWS has it, with what is on its volume", async () => {
+    const [before] = await stack.instances();
+    await stack.cloud.spot.interrupt(before?.InstanceId ?? "");
+    stack.configure({ ...HOST, spot: false }, DATA);
+    // What is lost has to be agreed to.
+    fails(
+      await stack.start(),
+      new RegExp(`${before?.InstanceId}: the machine is replaced: .*system disk`),
+      /--yes/,
+    );
+    expect((await stack.instances()).map(({ InstanceId }) => InstanceId)).toEqual([before?.InstanceId]);
+    succeeds(await stack.person.npm("start", "-s", "aws", "--yes"));
+    const [after, ...others] = await stack.instances();
+    expect(others).toEqual([]);
+    expect(after?.InstanceId).not.toBe(before?.InstanceId);
+    expect(after?.SpotInstanceRequestId).toBeUndefined();
+    expect((await requests()).map(({ State }) => State)).toEqual(["cancelled"]);
+    expect(await stack.inNotebook("print(open('/data/pets/readme').read(), end='')")).toBe("pets");
+    succeeds(await stack.preview(...NO_CHANGES));
+  });
+
+  it("goes back to spot, and is ended and made again where somebody has cancelled its request", async () => {
+    stack.configure(HOST, DATA);
+    succeeds(await stack.person.npm("start", "-s", "aws", "--yes"));
+    const [before] = await stack.instances();
+    const SpotInstanceRequestIds = [before?.SpotInstanceRequestId ?? ""];
+    await stack.cloud.ec2.send(new CancelSpotInstanceRequestsCommand({ SpotInstanceRequestIds }));
+    fails(await stack.person.npm("stop", "-s", "aws"), /its request is cancelled, so AWS does not stop it/);
+    fails(await stack.start(), /the machine is replaced/, /--yes/);
+    // By then AWS has forgotten it.
+    const forgotten = {
+      status: 400,
+      code: "InvalidSpotInstanceRequestID.NotFound",
+      message: "It does not exist",
+    };
+    stack.cloud.failures.set("CancelSpotInstanceRequests", forgotten);
+    succeeds(await stack.person.npm("start", "-s", "aws", "--yes"));
+    stack.cloud.failures.clear();
+    const [after, ...others] = await stack.instances();
+    expect(others).toEqual([]);
+    expect(after?.InstanceId).not.toBe(before?.InstanceId);
+    succeeds(await stack.preview(...NO_CHANGES));
+  });
+
   it("is rid from here of what gpubox put on its volume", async () => {
     const outcome = await stack.person.npm("purge", "--yes", "-s", "aws");
     succeeds(outcome);
@@ -106,9 +166,13 @@ describeWithDaemon("a stack on spot, by Session Manager", () => {
     const before = stack.cloud.calls.length;
     succeeds(await stack.destroy());
     const calls = stack.cloud.calls.slice(before).filter((name) => /^(Stop|Cancel|Terminate)/.test(name));
-    // The volume is taken off a machine that stands still, and without its request AWS stops none.
-    expect(calls).toEqual(["StopInstances", "CancelSpotInstanceRequests", "TerminateInstances"]);
-    expect((await requests()).map(({ State }) => State)).toEqual(["cancelled"]);
+    // The volume is taken off a machine that stands still, and without its request AWS stops none. The plugin cancels it, too.
+    expect([...new Set(calls)]).toEqual([
+      "StopInstances",
+      "CancelSpotInstanceRequests",
+      "TerminateInstances",
+    ]);
+    expect(new Set((await requests()).map(({ State }) => State))).toEqual(new Set(["cancelled"]));
     // What a request starts carries nobody's tags.
     const { Reservations = [] } = await stack.cloud.ec2.send(new DescribeInstancesCommand({}));
     const states = Reservations.flatMap(({ Instances = [] }) => Instances).map(({ State }) => State?.Name);
@@ -118,6 +182,10 @@ describeWithDaemon("a stack on spot, by Session Manager", () => {
     const { Snapshots = [] } = await stack.cloud.ec2.send(
       new DescribeSnapshotsCommand({ Filters: [{ Name: "volume-id", Values: [volume?.VolumeId ?? ""] }] }),
     );
-    expect(Snapshots).toHaveLength(1);
+    expect(Snapshots).toMatchObject([{ State: "completed" }]);
+  });
+
+  it("has called nothing that the policy of `npm run permissions` does not permit", () => {
+    expect(compareCalls(stack.cloud.actions).notPermitted).toEqual([]);
   });
 });

@@ -1,6 +1,7 @@
 /** An AWS account that answers what the program asks of one, without there being any. */
 import { type AwsHostArgs, awsHostArgs } from "../../components/host/aws/args.ts";
 import { type AwsFindings, inspectAws } from "../../components/host/aws/inspect.ts";
+import type { Known } from "../../components/host/aws/known.ts";
 import { AwsMachine, awsProvider } from "../../components/host/aws/machine.ts";
 import type { S3Prefix } from "../../components/host/aws/permissions.ts";
 import { AwsHost, type AwsHostArgs as AwsHostParts } from "../../components/host/aws.ts";
@@ -35,12 +36,25 @@ export const ACCOUNT: Invokes = {
     vpcId: "vpc-1",
     availabilityZone: ZONES.find((zone) => String(id).endsWith(zone)) ?? "us-east-1b",
   }),
+  // An internet gateway, by the VPC's main table.
+  "aws:ec2/getRouteTable:getRouteTable": ({ subnetId }) =>
+    subnetId === undefined
+      ? {
+          routeTableId: "rtb-1",
+          routes: [
+            { cidrBlock: "172.31.0.0/16", gatewayId: "local" },
+            { cidrBlock: "0.0.0.0/0", gatewayId: "igw-1", natGatewayId: "" },
+          ],
+        }
+      : failing("1 error occurred:\n\t* query returned no results. Please change your search criteria")(),
   "aws:ec2/getInstances:getInstances": () => ({ ids: [] }),
   "aws:ebs/getEbsVolumes:getEbsVolumes": () => ({ ids: [] }),
   "aws:ec2/getInstanceType:getInstanceType": ({ instanceType }) => ({
     defaultVcpus: VCPUS[String(instanceType)],
     gpuses: /^[gp]\d/.test(String(instanceType)) ? [{ count: 1, manufacturer: "NVIDIA" }] : [],
     supportedArchitectures: ["x86_64"],
+    hypervisor: "nitro",
+    ebsNvmeSupport: "required",
   }),
   "aws:ec2/getInstanceTypeOfferings:getInstanceTypeOfferings": ({ filters }) => {
     const [{ values }] = filters as [{ values: string[] }];
@@ -64,11 +78,12 @@ export function hostArgs(raw: Record<string, unknown> = {}): AwsHostArgs {
 export function inspectAccount(
   raw: Record<string, unknown> = {},
   answers: Invokes = {},
+  known: Known = {},
 ): Promise<Recording<AwsFindings>> {
   return record(
     async () => {
       const host = hostArgs(raw);
-      return await inspectAws({ host, stack: STACK, provider: awsProvider("aws", host, STACK) });
+      return await inspectAws({ host, known, stack: STACK, provider: awsProvider("aws", host) });
     },
     { ...ACCOUNT, ...answers },
   );
@@ -83,8 +98,8 @@ export function recordMachine(
   return record(
     async () => {
       const host = hostArgs(raw);
-      const provider = awsProvider("aws", host, STACK);
-      const found = await inspectAws({ host, stack: STACK, provider });
+      const provider = awsProvider("aws", host);
+      const found = await inspectAws({ host, known: {}, stack: STACK, provider });
       return new AwsMachine("aws", { host, found, publicKey: PUBLIC_KEY, s3, stack: STACK, provider });
     },
     { ...ACCOUNT, ...answers },
@@ -98,17 +113,16 @@ export const FOUND: AwsFindings = {
   subnet: "subnet-us-east-1a",
   vpc: "vpc-1",
   ami: "ami-0123456789abcdef0",
-  architecture: "amd64",
-  imageSize: 75,
+  rootSize: 100,
+  dataSize: 100,
   gpu: true,
-  adoptedSize: undefined,
   sshCidr: "203.0.113.7/32",
 };
 
 /** A host in the account, without asking it. */
 export function awsHost(parts: Partial<AwsHostParts> = {}): AwsHost {
   const { host = hostArgs(), stack = STACK } = parts;
-  const provider = awsProvider("aws-provider", host, stack);
+  const provider = awsProvider("aws-provider", host);
   const rest = { found: FOUND, publicKey: PUBLIC_KEY, s3: [], root: "~/docker_mount" };
   return new AwsHost("aws", { host, stack, provider, ...rest, ...parts });
 }

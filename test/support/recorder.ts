@@ -21,6 +21,8 @@ export interface Recorded {
   deleteBeforeReplace: boolean;
   retainOnDelete: boolean;
   ignoreChanges: string[];
+  /** What replaces it when it changes; undefined where nothing does. */
+  replacementTrigger: unknown;
   deletedWith: string;
   replaceWith: string[];
   /** Names of the resources it waits for. */
@@ -119,6 +121,7 @@ export async function record<T>(program: () => T | Promise<T>, invokes: Invokes 
       deleteBeforeReplace: req.getDeletebeforereplace(),
       retainOnDelete: req.getRetainondelete(),
       ignoreChanges: req.getIgnorechangesList(),
+      replacementTrigger: req.getReplacementTrigger()?.toJavaScript(),
       deletedWith: req.getDeletedwith(),
       replaceWith: req.getReplaceWithList(),
       dependsOn: req.getDependenciesList().map(nameOf),

@@ -102,7 +102,9 @@ export const awsHostArgs = z
     spot: z
       .boolean()
       .default(false)
-      .describe("Whether to use spare capacity: cheaper, and stopped whenever AWS wants it back."),
+      .describe(
+        "Whether to use spare capacity: cheaper, and stopped whenever AWS wants it back. A change replaces the machine; the data volume and the address stay.",
+      ),
     access: z
       .enum(["ssh", "session-manager"])
       .default("ssh")
@@ -130,7 +132,7 @@ export const awsHostArgs = z
       )
       .default(DEEP_LEARNING_IMAGE)
       .describe(
-        "Image of the machine, or the SSM parameter with its id. A newer one never replaces a machine that is there. Default: AWS's Deep Learning Base image for Ubuntu 24.04.",
+        "Image of the machine, or the SSM parameter with its id. A machine that is there is replaced where an id is named that is not its own, and never where a parameter moves on. Default: AWS's Deep Learning Base image for Ubuntu 24.04.",
       ),
     subnet: z
       .string()
@@ -142,7 +144,9 @@ export const awsHostArgs = z
       .min(20)
       .max(16384)
       .default(100)
-      .describe("GB of the system disk, which holds the images; the image's own size where that is more."),
+      .describe(
+        "GB of the system disk, which holds the images; the image's own size where that is more. It can grow later, never shrink.",
+      ),
     dataVolume: dataVolume
       .refine(
         ({ id, size, keep }) => id === undefined || (size === undefined && keep === undefined),

@@ -21,6 +21,10 @@ try {
   if (current && current !== own)
     await client.send(new TerminateInstancesCommand({ InstanceIds: [current] }));
 } catch (error) {
+  const { name, message } = error as Error;
   // Requests are forgotten some time after they have ended.
-  if ((error as Error).name !== "InvalidSpotInstanceRequestID.NotFound") throw error;
+  if (name !== "InvalidSpotInstanceRequestID.NotFound") {
+    process.stderr.write(`spot request ${request} could not be cancelled: ${name}: ${message}\n`);
+    process.exitCode = 1;
+  }
 }

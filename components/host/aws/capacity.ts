@@ -61,6 +61,10 @@ export function noPlacement(facts: PlacementFacts, region: string): string {
     .sort()
     .join(", ");
   if (where === "") return `region ${region} does not offer ${types}: choose others, or another region`;
+  if (volumeZone !== undefined && !zones.includes(volumeZone)) {
+    const usable = [...zones].sort().join(", ") || "none";
+    return `the data volume is in ${volumeZone}, where a machine has to be as well, and there is no subnet for it (those that serve are in: ${usable}): name one in ${volumeZone} as gpubox:host.subnet`;
+  }
   if (volumeZone !== undefined) {
     return `nothing to try in ${volumeZone}, where the data volume is (offered: ${where}${tried}): add other types, or try again later`;
   }

@@ -4,9 +4,13 @@ import * as pulumi from "@pulumi/pulumi";
 import { stackName } from "../owner.ts";
 import { npmLine } from "../shell.ts";
 import type { AwsHostArgs } from "./args.ts";
+import { ask, refuse } from "./ask.ts";
 import { noPlacement, type Placement, type PlacementFacts, placements } from "./capacity.ts";
+import type { Known } from "./known.ts";
+import { findNetwork, type Subnet } from "./network.ts";
+import { type Existing, findInstance, findVolume } from "./present.ts";
 import { quotaOf, quotaProblem } from "./quota.ts";
-import { ROLE_TAG, STACK_TAG } from "./tags.ts";
+import { inWords, whyUnanswered } from "./unanswered.ts";
 
 /** What was found out, and chosen by it. */
 export interface AwsFindings {
@@ -15,14 +19,12 @@ export interface AwsFindings {
   subnet: string;
   vpc: string;
   ami: string;
-  /** Architecture of the image as Docker names it, e.g. `amd64`. */
-  architecture: string;
-  /** GB the system disk needs at least. */
-  imageSize: number;
+  /** GB of the system disk: as configured, or what the image or the machine that is there needs. */
+  rootSize: number;
+  /** GB of the data volume: as configured, or that of the one that is adopted. */
+  dataSize: number;
   /** Whether the type has an NVIDIA GPU. */
   gpu: boolean;
-  /** GB of the volume that is adopted; undefined where the stack makes its own. */
-  adoptedSize: number | undefined;
   /** The one network that may reach SSH; undefined where nothing is open. */
   sshCidr: string | undefined;
 }
@@ -30,6 +32,8 @@ export interface AwsFindings {
 /** What `inspectAws` takes. */
 export interface InspectAwsArgs {
   host: AwsHostArgs;
+  /** What the stack has by its state. */
+  known: Known;
   /** `<project>/<stack>`: the tag on everything the stack made. */
   stack: string;
   provider: aws.Provider;
@@ -44,162 +48,107 @@ const ADDRESS_SERVICE = "https://checkip.amazonaws.com";
  * @throws pulumi.RunError when the stack cannot be made as it is configured; nothing was created then
  */
 export async function inspectAws(args: InspectAwsArgs): Promise<AwsFindings> {
-  const [image, network, existing, types, sshCidr] = await Promise.all([
-    findImage(args),
+  const { host, known } = args;
+  if (known.region !== undefined && known.region !== host.region) {
+    refuse(
+      `gpubox:host.region: stack ${stackName(args.stack)} is in ${known.region}, and cannot move to ${host.region}: write ${known.region} again; or make another stack there, with \`${npmLine("init", "-s", "NAME", "--kind", "aws")}\``,
+    );
+  }
+  const [network, existing, types, offerings, sshCidr] = await Promise.all([
     findNetwork(args),
     findInstance(args),
     findTypes(args),
-    findAddress(args.host.sshCidr),
+    findOfferings(args),
+    findAddress(host.sshCidr),
   ]);
-  const volume = await findVolume(args, existing);
-  const fitting = await fitQuota(args, types, existing);
+  const [image, volume, fitting] = await Promise.all([
+    findImage(args, existing),
+    findVolume(args),
+    fitQuota(args, types, existing),
+  ]);
   const { instanceType, zone } = choosePlacement(args, {
     instanceTypes: fitting,
-    offerings: await findOfferings(args),
+    offerings,
     zones: network.subnets.map((subnet) => subnet.zone),
     volumeZone: volume?.zone,
     existing,
-    unavailable: args.host.unavailable,
+    unavailable: host.unavailable,
   });
   const type = types.find((each) => each.instanceType === instanceType) as InstanceType;
   refuseArchitecture(type, image);
+  if (existing) announceReplacement(args, existing, image);
   return {
     instanceType,
     zone,
     subnet: (network.subnets.find((subnet) => subnet.zone === zone) as Subnet).id,
     vpc: network.vpc,
     ami: image.id,
-    architecture: DOCKER_ARCHITECTURES[image.architecture] ?? image.architecture,
-    imageSize: image.size,
+    // A disk never shrinks: that of a machine which stays is as large as it is.
+    rootSize: Math.max(host.rootSize, image.size, existing?.ami === image.id ? existing.rootSize : 0),
+    dataSize: "id" in host.dataVolume ? (volume?.size ?? 0) : host.dataVolume.size,
     gpu: type.gpu,
-    adoptedSize: "id" in args.host.dataVolume ? volume?.size : undefined,
     sshCidr,
   };
 }
 
-const refuse = (problem: string): never => {
-  throw new pulumi.RunError(`${problem}; nothing was created`);
-};
-
-/** What an invoke failed with, in one line. */
-const first = (error: unknown) =>
-  String((error as Error).message ?? error).match(/\S.*/)?.[0] ?? "no reason given";
-
 interface Image {
   id: string;
-  architecture: string;
+  /** Undefined for that of a machine which is there, where AWS has it no more. */
+  architecture: string | undefined;
+  /** GB that a disk needs for it. */
   size: number;
 }
 
-async function findImage({ host, provider }: InspectAwsArgs): Promise<Image> {
-  const id = host.ami.startsWith("/")
-    ? (
-        await aws.ssm
-          .getParameter({ name: host.ami }, { provider })
-          .catch((error) =>
-            refuse(
-              `gpubox:host.ami: the parameter ${host.ami} cannot be read in ${host.region} (${first(error)}): give the id of an image instead, "ami-…"`,
-            ),
-          )
-      ).insecureValue
-    : host.ami;
-  const image = await aws.ec2
-    .getAmi({ filters: [{ name: "image-id", values: [id] }] }, { provider })
-    .catch((error) => refuse(`gpubox:host.ami: there is no image ${id} in ${host.region} (${first(error)})`));
+/**
+ * The image that is named by its id; of a parameter, whose value moves on, that of the machine which is there. One that is replaced
+ * anyway takes the newest.
+ */
+async function findImage(args: InspectAwsArgs, existing: Existing | undefined): Promise<Image> {
+  const { host, provider } = args;
+  const stays = existing?.spot === host.spot;
+  const id = !host.ami.startsWith("/") ? host.ami : stays ? existing.ami : await newestImage(args);
+  const look = aws.ec2.getAmi({ filters: [{ name: "image-id", values: [id] }] }, { provider });
+  if (id === existing?.ami) {
+    const isGone = await look.then(
+      () => false,
+      (error) => whyUnanswered(error).kind === "absent",
+    );
+    if (isGone) return { id, architecture: undefined, size: 0 };
+  }
+  const image = await ask(
+    {
+      key: "ami",
+      question: `what image ${id} is`,
+      absent: `gpubox:host.ami: there is no image ${id} in ${host.region}`,
+    },
+    look,
+  );
   const root = image.blockDeviceMappings.find(({ deviceName }) => deviceName === image.rootDeviceName);
   return { id, architecture: image.architecture, size: Number(root?.ebs.volume_size ?? 0) };
 }
 
-interface Subnet {
-  id: string;
-  zone: string;
-}
-
-async function findNetwork({ host, provider }: InspectAwsArgs): Promise<{ vpc: string; subnets: Subnet[] }> {
-  if (host.subnet !== undefined) {
-    const { id, vpcId, availabilityZone } = await aws.ec2
-      .getSubnet({ id: host.subnet }, { provider })
-      .catch((error) => refuse(`gpubox:host.subnet: ${host.subnet} is not there (${first(error)})`));
-    return { vpc: vpcId, subnets: [{ id, zone: availabilityZone }] };
-  }
-  const { id: vpc } = await aws.ec2
-    .getVpc({ default: true }, { provider })
-    .catch((error) =>
-      refuse(
-        `region ${host.region} has no default VPC (${first(error)}): make one with \`aws ec2 create-default-vpc --region ${host.region}\`, or name a subnet as gpubox:host.subnet`,
-      ),
-    );
-  const filters = [
-    { name: "vpc-id", values: [vpc] },
-    { name: "default-for-az", values: ["true"] },
-  ];
-  const { ids } = await aws.ec2.getSubnets({ filters }, { provider });
-  const subnets = await Promise.all(ids.map((id) => aws.ec2.getSubnet({ id }, { provider })));
-  return { vpc, subnets: subnets.map(({ id, availabilityZone }) => ({ id, zone: availabilityZone })) };
-}
-
-/** Where the stack's instance is, once there is one, running or not. */
-async function findInstance({ stack, provider }: InspectAwsArgs): Promise<Placement | undefined> {
-  const { ids } = await aws.ec2.getInstances(
+async function newestImage({ host, provider }: InspectAwsArgs): Promise<string> {
+  const { insecureValue } = await ask(
     {
-      filters: [{ name: `tag:${STACK_TAG}`, values: [stack] }],
-      instanceStateNames: ["pending", "running", "stopping", "stopped"],
+      key: "ami",
+      question: `what the parameter ${host.ami} holds`,
+      absent: `gpubox:host.ami: there is no parameter ${host.ami} in ${host.region}: give the id of an image instead, "ami-…"`,
     },
-    { provider },
+    aws.ssm.getParameter({ name: host.ami }, { provider }),
   );
-  const [instanceId] = ids;
-  if (instanceId === undefined) return undefined;
-  const { instanceType, availabilityZone } = await aws.ec2.getInstance({ instanceId }, { provider });
-  return { instanceType, zone: availabilityZone };
+  return insecureValue;
 }
 
-interface Volume {
-  id: string;
-  zone: string;
-  size: number;
-}
-
-async function getVolume(id: string, provider: aws.Provider): Promise<Volume & { encrypted: boolean }> {
-  const volume = await aws.ebs.getVolume({ filters: [{ name: "volume-id", values: [id] }] }, { provider });
-  return { id, zone: volume.availabilityZone, size: volume.size, encrypted: volume.encrypted };
-}
-
-/** The data volume that is there already: an instance can only be in its zone. */
-async function findVolume(
-  args: InspectAwsArgs,
-  existing: Placement | undefined,
-): Promise<Volume | undefined> {
-  const { host, stack, provider } = args;
-  if ("id" in host.dataVolume) {
-    const { id } = host.dataVolume;
-    const volume = await getVolume(id, provider).catch((error) =>
-      refuse(`gpubox:host.dataVolume.id: ${id} is not there in ${host.region} (${first(error)})`),
-    );
-    if (!volume.encrypted)
-      pulumi.log.warn(`${id} is not encrypted; a copy made from a snapshot of it can be`);
-    return volume;
-  }
-  const filters = [
-    { name: `tag:${STACK_TAG}`, values: [stack] },
-    { name: `tag:${ROLE_TAG}`, values: ["data"] },
-    { name: "status", values: ["creating", "available", "in-use"] },
+/** Says that the machine will be another: one reason for it shows nowhere else, as the provider takes spot for no difference. */
+function announceReplacement({ host }: InspectAwsArgs, existing: Existing, image: Image): void {
+  const why = [
+    ...(existing.spot === host.spot ? [] : [`gpubox:host.spot is ${host.spot} now`]),
+    ...(existing.ami === image.id ? [] : [`its image is ${existing.ami}, and ${image.id} is wanted`]),
   ];
-  const { ids } = await aws.ebs.getEbsVolumes({ filters }, { provider });
-  const volumes = await Promise.all(ids.map((id) => getVolume(id, provider)));
-  if (existing) return volumes.find(({ zone }) => zone === existing.zone);
-  const [volume, ...others] = volumes;
-  if (others.length > 0) {
-    const list = volumes.map(({ id, zone, size }) => `${id} (${size} GB, ${zone})`).join(", ");
-    refuse(
-      `several data volumes carry the tag ${STACK_TAG}=${stack}: ${list}. Say which is meant with gpubox:host.dataVolume.id, and remove those that are not needed with \`aws ec2 delete-volume --region ${host.region} --volume-id …\``,
-    );
-  }
-  if (volume) {
-    pulumi.log.warn(
-      `data volume ${volume.id} (${volume.size} GB, ${volume.zone}) carries this stack's tag and no machine of the stack is there. Where an earlier \`destroy\` kept it, go on with its files by gpubox:host.dataVolume: {id: ${volume.id}}; \`${npmLine("start", "-s", stackName(stack))}\` makes no second one beside it, \`pulumi up\` does`,
-    );
-  }
-  return volume;
+  if (why.length === 0) return;
+  pulumi.log.warn(
+    `${existing.id} is replaced, as ${why.join(" and ")}: it is ended before the next is made, and with it goes its system disk (images, home volumes, all outside of the root); the data volume and the address stay. Where AWS has no capacity then, there is no machine until it has`,
+  );
 }
 
 interface InstanceType {
@@ -209,13 +158,21 @@ interface InstanceType {
   architectures: string[];
 }
 
-function findTypes({ host, provider }: InspectAwsArgs): Promise<InstanceType[]> {
+async function findTypes({ host, provider }: InspectAwsArgs): Promise<InstanceType[]> {
   const find = async (instanceType: string): Promise<InstanceType> => {
-    const type = await aws.ec2
-      .getInstanceType({ instanceType }, { provider })
-      .catch((error) =>
-        refuse(`gpubox:host.instanceTypes: ${host.region} knows no type ${instanceType} (${first(error)})`),
+    const type = await ask(
+      {
+        key: "instanceTypes",
+        question: `what ${instanceType} is`,
+        absent: `gpubox:host.instanceTypes: ${host.region} knows no type ${instanceType}`,
+      },
+      aws.ec2.getInstanceType({ instanceType }, { provider }),
+    );
+    if (type.ebsNvmeSupport === "unsupported" || type.hypervisor === "xen") {
+      refuse(
+        `gpubox:host.instanceTypes: ${instanceType} is of a generation without NVMe disks (hypervisor ${type.hypervisor}), whose GPUs and disks AWS's images serve no more: take a newer one, g4dn.xlarge or later`,
       );
+    }
     return {
       instanceType,
       vcpus: type.defaultVcpus,
@@ -223,13 +180,17 @@ function findTypes({ host, provider }: InspectAwsArgs): Promise<InstanceType[]> 
       architectures: type.supportedArchitectures,
     };
   };
-  return Promise.all(host.instanceTypes.map(find));
+  return await Promise.all(host.instanceTypes.map(find));
 }
 
 async function findOfferings({ host, provider }: InspectAwsArgs): Promise<Placement[]> {
-  const { instanceTypes, locations } = await aws.ec2.getInstanceTypeOfferings(
-    { filters: [{ name: "instance-type", values: host.instanceTypes }], locationType: "availability-zone" },
-    { provider },
+  const filters = [{ name: "instance-type", values: host.instanceTypes }];
+  const { instanceTypes, locations } = await ask(
+    {
+      key: "instanceTypes",
+      question: `which zones of ${host.region} offer ${host.instanceTypes.join(", ")}`,
+    },
+    aws.ec2.getInstanceTypeOfferings({ filters, locationType: "availability-zone" }, { provider }),
   );
   return instanceTypes.map((instanceType, index) => ({ instanceType, zone: locations[index] as string }));
 }
@@ -243,11 +204,11 @@ async function findOfferings({ host, provider }: InspectAwsArgs): Promise<Placem
 async function fitQuota(
   { host, provider }: InspectAwsArgs,
   types: InstanceType[],
-  existing: Placement | undefined,
+  existing: Existing | undefined,
 ): Promise<string[]> {
   const problemOf = async ({ instanceType, vcpus: needed }: InstanceType): Promise<string | undefined> => {
-    // It runs, or has run: it fits.
-    if (instanceType === existing?.instanceType) return undefined;
+    // It runs, or has run, in the same market: it fits. What is replaced is ended first.
+    if (instanceType === existing?.instanceType && existing.spot === host.spot) return undefined;
     const quota = quotaOf(instanceType, host.spot);
     if (!quota) {
       pulumi.log.warn(
@@ -263,7 +224,7 @@ async function fitQuota(
       return quotaProblem({ instanceType, region: host.region, quota, needed, allowed: value });
     } catch (error) {
       pulumi.log.warn(
-        `quota ${quota.code} (${quota.name}) cannot be read, so whether ${instanceType} fits was not checked: ${first(error)}`,
+        `quota ${quota.code} (${quota.name}) cannot be read, so whether ${instanceType} fits was not checked: ${inWords(whyUnanswered(error))}`,
       );
       return undefined;
     }
@@ -280,11 +241,8 @@ function choosePlacement({ host }: InspectAwsArgs, facts: PlacementFacts): Place
   return placements(facts)[0] ?? refuse(noPlacement(facts, host.region));
 }
 
-/** Docker's names for what AWS calls an architecture. */
-const DOCKER_ARCHITECTURES: Record<string, string> = { x86_64: "amd64", arm64: "arm64" };
-
 function refuseArchitecture({ instanceType, architectures }: InstanceType, image: Image): void {
-  if (architectures.includes(image.architecture)) return;
+  if (image.architecture === undefined || architectures.includes(image.architecture)) return;
   refuse(
     `gpubox:host.ami: ${image.id} is for ${image.architecture}, and ${instanceType} is ${architectures.join(" or ")}: give another \`ami\`, or other \`instanceTypes\``,
   );
@@ -302,7 +260,7 @@ async function findAddress(sshCidr: string | undefined): Promise<string | undefi
   } catch (error) {
     if (error instanceof pulumi.RunError) throw error;
     return refuse(
-      `gpubox:host.sshCidr: ${ADDRESS_SERVICE} does not answer (${first(error)}): give your address with /32`,
+      `gpubox:host.sshCidr: ${ADDRESS_SERVICE} does not answer (${(error as Error).message}): give your address with /32`,
     );
   }
 }

@@ -6,7 +6,7 @@ import type { AwsHostArgs } from "./args.ts";
 import { hostKey } from "./host-key.ts";
 import type { AwsFindings } from "./inspect.ts";
 import { permissions, type S3Prefix, sessionManagerPolicy, TRUST } from "./permissions.ts";
-import { ROLE_TAG, STACK_TAG } from "./tags.ts";
+import { DATA_REMOVAL, ROLE_TAG, STACK_TAG } from "./tags.ts";
 import { userData } from "./user-data.ts";
 
 /** What an `AwsMachine` is made from. */
@@ -25,15 +25,11 @@ export interface AwsMachineArgs {
 /**
  * The provider of everything on AWS.
  *
- * Few retries: with its own 25 it asks for close to an hour when a type has no capacity.
+ * Few retries: with its own 25 it asks for close to an hour when a type has no capacity. No default tags: how they come to the system
+ * disk of an instance, and whether they are seen there, differs between versions of the provider (terraform-provider-aws #36448, #38301).
  */
-export function awsProvider(name: string, host: AwsHostArgs, stack: string): aws.Provider {
-  return new aws.Provider(name, {
-    region: host.region as aws.Region,
-    profile: host.profile,
-    maxRetries: 5,
-    defaultTags: { tags: { ...host.tags, [STACK_TAG]: stack } },
-  });
+export function awsProvider(name: string, host: AwsHostArgs): aws.Provider {
+  return new aws.Provider(name, { region: host.region as aws.Region, profile: host.profile, maxRetries: 5 });
 }
 
 /** An EC2 instance with its own firewall, role, address, host key and data volume. */
@@ -46,11 +42,13 @@ export class AwsMachine extends pulumi.ComponentResource {
   readonly dataVolume: pulumi.Output<string>;
   /** What makes instance, volume and address belong together; the machine can be reached and has its data once these are there. */
   readonly attachments: pulumi.Resource[];
+  /** What ties a resource on the machine to its life: both go together, and the next machine has its own. */
+  readonly lifetime: Pick<pulumi.CustomResourceOptions, "replaceWith" | "deletedWith">;
 
   constructor(name: string, args: AwsMachineArgs, opts?: pulumi.ComponentResourceOptions) {
     super("gpubox:host:AwsMachine", name, {}, opts);
     const { host, found } = args;
-    const tags = { Name: args.stack };
+    const tags = { ...host.tags, Name: args.stack, [STACK_TAG]: args.stack };
     const child = { parent: this, provider: args.provider };
 
     const seed = new random.RandomPassword(
@@ -71,13 +69,14 @@ export class AwsMachine extends pulumi.ComponentResource {
               size: host.dataVolume.size,
               type: "gp3",
               encrypted: true,
-              finalSnapshot: !host.dataVolume.keep,
               tags: { ...tags, [ROLE_TAG]: "data" },
             },
-            { ...child, retainOnDelete: host.dataVolume.keep },
+            // It holds a person's work: the engine never deletes it. `removal` does, where that is asked for.
+            { ...child, retainOnDelete: true, ignoreChanges: ["finalSnapshot"] },
           );
     this.dataVolume =
       "id" in host.dataVolume ? pulumi.output(host.dataVolume.id) : (volume as aws.ebs.Volume).id;
+    const removal = volume ? [removeWithStack(name, host, volume, { tags, parent: this })] : [];
 
     const keyPair = new aws.ec2.KeyPair(`${name}-key`, { publicKey: args.publicKey, tags }, child);
     this.instance = new aws.ec2.Instance(
@@ -88,18 +87,18 @@ export class AwsMachine extends pulumi.ComponentResource {
         availabilityZone: found.zone,
         subnetId: found.subnet,
         vpcSecurityGroupIds: [firewall(name, args, tags, child).id],
-        iamInstanceProfile: instanceProfile(name, args, tags, child).name,
+        iamInstanceProfile: instanceProfile(name, args, tags, child)?.name,
         keyName: keyPair.keyName,
         userDataBase64: pulumi.secret(seed.apply((text) => base64(userData(hostKey(text))))),
         // One hop: a container on Docker's bridge is one further away, and must not act as the machine.
         metadataOptions: { httpEndpoint: "enabled", httpTokens: "required", httpPutResponseHopLimit: 1 },
         rootBlockDevice: {
           volumeType: "gp3",
-          volumeSize: Math.max(host.rootSize, found.imageSize),
+          volumeSize: found.rootSize,
           encrypted: true,
           deleteOnTermination: true,
           // Not `volumeTags`: those would be put on the data volume as well.
-          tags: { ...host.tags, ...tags, [STACK_TAG]: args.stack },
+          tags,
         },
         // So that a machine that shuts itself down stops, and costs no more than its disks.
         instanceInitiatedShutdownBehavior: "stop",
@@ -108,11 +107,22 @@ export class AwsMachine extends pulumi.ComponentResource {
       },
       {
         ...child,
-        // A newer image, or a new way to start one, is no reason to throw a person's machine away.
-        ignoreChanges: ["ami", "userDataBase64"],
+        // A new way to start a machine is no reason to throw a person's away.
+        ignoreChanges: ["userDataBase64"],
+        replacementTrigger: kindOf(host, found),
+        // An account may be granted no more than the one.
+        deleteBeforeReplace: true,
         ...(volume ? { dependsOn: [volume] } : {}),
       },
     );
+
+    // The engine does not take for deleted what it deletes for another to come. This does nothing, and goes with the instance either way.
+    const tie = new command.local.Command(
+      `${name}-life`,
+      { triggers: [this.instance.id] },
+      { parent: this, deletedWith: this.instance },
+    );
+    this.lifetime = { replaceWith: [this.instance], deletedWith: tie };
 
     const request = host.spot ? [cancelWithInstance(name, host, this.instance, this)] : [];
 
@@ -135,11 +145,21 @@ export class AwsMachine extends pulumi.ComponentResource {
         },
         // A volume is at one machine at a time. Nothing is derived from this: all of it would be deleted first, too.
         // The request outlives this: without it AWS does not stop the machine, and it has to be stopped here.
-        { ...child, deleteBeforeReplace: true, dependsOn: request },
+        { ...child, deleteBeforeReplace: true, dependsOn: [...request, ...removal] },
       ),
     ];
     this.registerOutputs({ address: this.address, dataVolume: this.dataVolume });
   }
+}
+
+/**
+ * What makes a machine another one, though the provider would not say so: it takes an instance on spot for one that does not differ where
+ * nothing is said of spot; it changes a type in place, which AWS does to none on spot; and a machine whose root was on another volume
+ * has that in its mounts and its containers.
+ */
+function kindOf({ spot, dataVolume }: AwsHostArgs, { instanceType }: AwsFindings): string {
+  const market = spot ? `spot ${instanceType}` : "on demand";
+  return "id" in dataVolume ? `${market}, with ${dataVolume.id}` : market;
 }
 
 const base64 = (text: string) => Buffer.from(text).toString("base64");
@@ -153,6 +173,33 @@ const SPOT = {
   spotOptions: { spotInstanceType: "persistent", instanceInterruptionBehavior: "stop" },
 };
 
+/** How a program of this folder is run: the engine's plugins work in the folder of the program's first file. */
+const program = (file: string) => `node ../components/host/aws/${file}`;
+
+/**
+ * Removes a volume that is to go with the stack, once no machine has it, and never without a last snapshot. The one place that decides
+ * over it: with the provider's own snapshot two resources would, of which a run that fails in between changes only one; and that is waited
+ * for ten minutes alone, and taken again by the next attempt.
+ */
+function removeWithStack(
+  name: string,
+  { region, profile = "", dataVolume }: AwsHostArgs,
+  volume: aws.ebs.Volume,
+  { tags, parent }: { tags: Tags; parent: pulumi.Resource },
+): pulumi.Resource {
+  const keep = "keep" in dataVolume && dataVolume.keep;
+  return new command.local.Command(
+    `${name}${DATA_REMOVAL}`,
+    {
+      ...(keep ? {} : { delete: program("delete-data-volume.ts") }),
+      interpreter: ["/bin/sh", "-c"],
+      environment: { REGION: region, PROFILE: profile, VOLUME: volume.id, TAGS: JSON.stringify(tags) },
+      triggers: [volume.id],
+    },
+    { parent },
+  );
+}
+
 /** Sees to it that the request of a spot instance goes before the instance, so that nothing comes in its place. */
 function cancelWithInstance(
   name: string,
@@ -163,8 +210,7 @@ function cancelWithInstance(
   return new command.local.Command(
     `${name}-spot-request`,
     {
-      // The engine's plugins work in the folder of the program's first file.
-      delete: "node ../components/host/aws/cancel-spot-request.ts",
+      delete: program("cancel-spot-request.ts"),
       interpreter: ["/bin/sh", "-c"],
       environment: {
         REGION: region,
@@ -195,36 +241,41 @@ function firewall(name: string, { found }: AwsMachineArgs, tags: Tags, child: Ch
         ipProtocol: "tcp",
         fromPort: 22,
         toPort: 22,
+        tags,
       },
       child,
     );
   }
   new aws.vpc.SecurityGroupEgressRule(
     `${name}-firewall-out`,
-    { securityGroupId: group.id, description: "anywhere", cidrIpv4: "0.0.0.0/0", ipProtocol: "-1" },
+    { securityGroupId: group.id, description: "anywhere", cidrIpv4: "0.0.0.0/0", ipProtocol: "-1", tags },
     child,
   );
   return group;
 }
 
-/** What the machine may do in the account. */
+/**
+ * What the machine may do in the account; undefined where it needs nothing of it: whoever may make roles can reach much. A machine that is
+ * there keeps the name of a profile that goes, as the provider takes one that is left out for no difference; it allows nothing then.
+ */
 function instanceProfile(
   name: string,
   { host, stack, s3 }: AwsMachineArgs,
   tags: Tags,
   child: Child,
-): aws.iam.InstanceProfile {
+): aws.iam.InstanceProfile | undefined {
+  const bySessionManager = host.access === "session-manager";
+  const policy = permissions({ region: host.region, s3 });
+  if (!bySessionManager && !policy) return undefined;
   const role = new aws.iam.Role(
     `${name}-role`,
     { description: `gpubox: the machine of ${stack}`, assumeRolePolicy: JSON.stringify(TRUST), tags },
     child,
   );
-  new aws.iam.RolePolicy(
-    `${name}-role-policy`,
-    { role: role.name, policy: JSON.stringify(permissions({ region: host.region, stack, s3 })) },
-    child,
-  );
-  if (host.access === "session-manager") {
+  if (policy) {
+    new aws.iam.RolePolicy(`${name}-role-policy`, { role: role.name, policy: JSON.stringify(policy) }, child);
+  }
+  if (bySessionManager) {
     new aws.iam.RolePolicyAttachment(
       `${name}-role-session-manager`,
       { role: role.name, policyArn: sessionManagerPolicy(host.region) },

@@ -49,7 +49,7 @@ describe("a plan", () => {
         { op: "read", urn: SCRIPT },
         { op: "refresh", urn: CONTAINER },
       ]),
-    ).toEqual({ do: "nothing" });
+    ).toEqual({ do: "nothing", losses: [] });
   });
 
   it("that only adds or runs scripts again goes ahead", () => {
@@ -120,17 +120,51 @@ describe("a plan", () => {
   it("asks nothing of what went with a machine that is gone", () => {
     const volume = urn("docker:index/volume:Volume", "container1-home");
     const machine = urn("aws:ec2/instance:Instance", "aws-machine");
-    const of = (args: string[]) =>
-      judge([{ op: "replace", urn: volume }], [{ urn: volume, type: "", deletedWith: machine }], args).losses;
+    const life = urn("command:local:Command", "aws-machine-life");
+    const resources = [
+      { urn: volume, type: "", deletedWith: life },
+      { urn: life, type: "", deletedWith: machine },
+      { urn: machine, type: "", id: "i-1" },
+    ];
+    const steps = [volume, life, machine].map((each) => ({ op: "replace", urn: each }));
+    const of = (args: string[]) => judge(steps, resources, args).losses;
     expect(of(["--replace", machine])).toEqual([]);
-    expect(of([])).toHaveLength(1);
+    expect(of([])).toHaveLength(2);
+  });
+
+  it("says that a data volume goes, where the entry that removes it does something", () => {
+    const removal = urn("command:local:Command", "aws-machine-data-removal");
+    const of = (inputs: Record<string, unknown>, op = "delete") =>
+      judge([{ op, urn: removal }], [{ urn: removal, type: "command:local:Command", inputs }]).losses;
+    const environment = { VOLUME: "vol-1" };
+    expect(of({ delete: "node x", environment })).toEqual([
+      { what: expect.stringMatching(/^vol-1: the data volume is deleted .*last snapshot/), lasting: true },
+    ]);
+    expect(of({ environment })).toEqual([]);
+    expect(of({ delete: "node x", environment }, "update")).toEqual([]);
+  });
+
+  it("says what goes with a machine that is replaced, which is work, and that there may be none for a while", () => {
+    const machine = urn("aws:ec2/instance:Instance", "aws-machine");
+    const { losses } = judge([{ op: "replace", urn: machine }], [{ urn: machine, type: "", id: "i-1" }]);
+    expect(losses).toEqual([
+      {
+        what: expect.stringMatching(
+          /^i-1: the machine is replaced: it is ended before the next .*system disk.*data volume and the address stay.*no capacity/,
+        ),
+        lasting: true,
+      },
+    ]);
   });
 
   it("is shown before anything of AWS's is made or changed, which may cost money", () => {
     const asks = { do: "show it first", losses: [] };
     expect(judged([{ op: "create", urn: urn("aws:ec2/volume:Volume") }])).toEqual(asks);
     expect(judged([{ op: "update", urn: urn("aws:ec2/instance:Instance") }])).toEqual(asks);
-    expect(judged([{ op: "same", urn: urn("aws:ec2/instance:Instance") }])).toEqual({ do: "nothing" });
+    expect(judged([{ op: "same", urn: urn("aws:ec2/instance:Instance") }])).toEqual({
+      do: "nothing",
+      losses: [],
+    });
   });
 });
 

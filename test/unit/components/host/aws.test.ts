@@ -21,7 +21,8 @@ describe("the first start", () => {
     const attached = ["aws-machine-address-association", "aws-machine-data-attachment"];
     expect(step(resources, "login").dependsOn).toEqual(expect.arrayContaining(attached));
     expect(step(resources, "set-up").dependsOn).toContain("aws-login");
-    expect(step(resources, "volume").dependsOn).toContain("aws-set-up");
+    expect(step(resources, "root-disk").dependsOn).toContain("aws-set-up");
+    expect(step(resources, "volume").dependsOn).toContain("aws-root-disk");
     expect(step(resources, "idle-stop").dependsOn).toContain("aws-volume");
     expect(step(resources, "inspection").dependsOn).toContain("aws-idle-stop");
     expect(only(resources, "pulumi:providers:docker").dependsOn).toContain("aws-inspection");
@@ -30,10 +31,20 @@ describe("the first start", () => {
 
   it("is gone through again on another machine, another type or another volume", async () => {
     const { resources } = await recordHost();
-    for (const part of ["login", "set-up", "volume", "idle-stop", "inspection"]) {
+    for (const part of ["login", "set-up", "root-disk", "volume", "idle-stop", "inspection"]) {
       const { triggers } = step(resources, part).inputs;
-      expect(triggers).toEqual(["aws-machine-instance-id", "g6.xlarge", "aws-machine-data-id"]);
+      expect(triggers.slice(0, 3)).toEqual(["aws-machine-instance-id", "g6.xlarge", "aws-machine-data-id"]);
     }
+  });
+
+  it("grows what is on a disk that has become larger, and does nothing else again then", async () => {
+    const { resources } = await recordHost({ found: { ...FOUND, rootSize: 150, dataSize: 200 } });
+    const more = (part: string) => step(resources, part).inputs.triggers.slice(3);
+    expect(more("root-disk")).toEqual(["150"]);
+    expect(more("volume")).toEqual(["200"]);
+    for (const part of ["login", "set-up", "idle-stop", "inspection"]) expect(more(part)).toEqual([]);
+    expect(step(resources, "root-disk").inputs.stdin).toContain("export ROOT_SIZE=150\n");
+    expect(step(resources, "volume").inputs.stdin).toContain("export SIZE=200\n");
   });
 
   it("trusts no machine but the one with the host key that was made for it", async () => {
@@ -144,9 +155,12 @@ describe("what lives on the machine", () => {
     const onDaemon = resources.filter(({ type }) => type.startsWith("docker:"));
     expect(onDaemon).toHaveLength(4);
     for (const { deletedWith, replaceWith } of onDaemon) {
-      expect(deletedWith).toContain("aws-machine-instance");
-      expect(replaceWith).toEqual([deletedWith]);
+      // Known to the engine as deleted whether the instance goes for good, or for another to come.
+      expect(deletedWith).toMatch(/::aws-machine-life$/);
+      expect(replaceWith).toEqual([expect.stringMatching(/::aws-machine-instance$/)]);
     }
+    const life = only(resources, COMMAND, "aws-machine-life");
+    expect(life.inputs).toEqual({ triggers: ["aws-machine-instance-id"] });
   });
 
   it("says where it is and what it costs", async () => {
@@ -160,7 +174,7 @@ describe("what lives on the machine", () => {
         key: "~/.ssh/id_ed25519",
         hostKey: hostKey("aws-machine-host-key-c0ffee").publicKey,
       },
-      cost: { running: "$0.83/h", stopped: "$19.65/month" },
+      cost: { running: "$0.83/h", stopped: "$19.65/month", source: "list prices of 2026-08" },
     });
   });
 

@@ -7,6 +7,7 @@ import { only, resolved } from "../../../../support/recorder.ts";
 
 const INSTANCE = "aws:ec2/instance:Instance";
 const VOLUME = "aws:ebs/volume:Volume";
+const COMMAND = "command:local:Command";
 const INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule";
 
 const machine = async (...args: Parameters<typeof recordMachine>) => (await recordMachine(...args)).resources;
@@ -22,15 +23,14 @@ describe("the tree", () => {
       "aws > aws-address-association aws:ec2/eipAssociation:EipAssociation",
       "aws > aws-data aws:ebs/volume:Volume",
       "aws > aws-data-attachment aws:ec2/volumeAttachment:VolumeAttachment",
+      "aws > aws-data-removal command:local:Command",
       "aws > aws-firewall aws:ec2/securityGroup:SecurityGroup",
       "aws > aws-firewall-out aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule",
       "aws > aws-firewall-ssh aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",
       "aws > aws-host-key random:index/randomPassword:RandomPassword",
       "aws > aws-instance aws:ec2/instance:Instance",
       "aws > aws-key aws:ec2/keyPair:KeyPair",
-      "aws > aws-profile aws:iam/instanceProfile:InstanceProfile",
-      "aws > aws-role aws:iam/role:Role",
-      "aws > aws-role-policy aws:iam/rolePolicy:RolePolicy",
+      "aws > aws-life command:local:Command",
     ]);
     const onAws = resources.filter(({ type }) => type.startsWith("aws:"));
     for (const { provider } of onAws) expect(provider).toContain("providers:aws::aws");
@@ -38,15 +38,30 @@ describe("the tree", () => {
 });
 
 describe("the provider", () => {
-  it("gives up after few retries, and tags everything with the stack", async () => {
+  it("gives up after few retries, and has no tags of its own", async () => {
     const { inputs } = only(
       await machine({ tags: { team: "vision" }, profile: "lab" }),
       "pulumi:providers:aws",
     );
     expect(inputs).toMatchObject({ region: "us-east-1", profile: "lab" });
     expect(Number(inputs.maxRetries)).toBe(5);
-    const tags = typeof inputs.defaultTags === "string" ? JSON.parse(inputs.defaultTags) : inputs.defaultTags;
-    expect(tags).toEqual({ tags: { team: "vision", "gpubox.stack": STACK } });
+    expect(inputs).not.toHaveProperty("defaultTags");
+  });
+});
+
+describe("the tags", () => {
+  it("are on everything that can have some, the system disk too: the stack's and the person's", async () => {
+    const resources = await machine({ tags: { team: "vision" } }, {}, [{ bucket: "pets", prefix: "v1" }]);
+    const all = { team: "vision", Name: STACK, "gpubox.stack": STACK };
+    const tagged = resources.filter(
+      ({ type }) => /^aws:/.test(type) && !/RolePolicy|Association|Attachment/.test(type),
+    );
+    expect(tagged).toHaveLength(9);
+    for (const { type, inputs } of tagged) {
+      const more = type === VOLUME ? { "gpubox.role": "data" } : {};
+      expect(inputs.tags, type).toEqual({ ...all, ...more });
+    }
+    expect(only(resources, INSTANCE).inputs.rootBlockDevice.tags).toEqual(all);
   });
 });
 
@@ -63,6 +78,7 @@ describe("the firewall", () => {
       ipProtocol: "tcp",
       fromPort: 22,
       toPort: 22,
+      tags: expect.anything(),
     });
     expect(only(resources, INSTANCE).inputs.vpcSecurityGroupIds).toEqual(["aws-firewall-id"]);
   });
@@ -89,9 +105,24 @@ describe("the role", () => {
     const actions = JSON.parse(policy.inputs.policy).Statement.flatMap(
       ({ Action }: { Action: string[] }) => Action,
     );
-    expect(actions).toEqual(["ec2:StopInstances", "s3:ListBucket", "s3:GetObject"]);
+    expect(actions).toEqual(["s3:ListBucket", "s3:GetObject"]);
     expect(only(resources, "aws:iam/instanceProfile:InstanceProfile").inputs.role).toBe("aws-role");
     expect(only(resources, INSTANCE).inputs.iamInstanceProfile).toBe("aws-profile");
+  });
+
+  it("is not there where the machine needs nothing of the account", async () => {
+    const resources = await machine();
+    expect(resources.filter(({ type }) => type.startsWith("aws:iam/"))).toEqual([]);
+    expect(only(resources, INSTANCE).inputs).not.toHaveProperty("iamInstanceProfile");
+  });
+
+  it("has no policy of its own where it is for Session Manager alone", async () => {
+    const resources = await machine({ access: "session-manager", sshCidr: undefined });
+    expect(resources.map(({ type }) => type).filter((type) => type.startsWith("aws:iam/"))).toEqual([
+      "aws:iam/role:Role",
+      "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+      "aws:iam/instanceProfile:InstanceProfile",
+    ]);
   });
 });
 
@@ -123,7 +154,6 @@ describe("the instance", () => {
       volumeSize: 100,
       encrypted: true,
       deleteOnTermination: true,
-      tags: { "gpubox.stack": STACK },
     });
   });
 
@@ -139,8 +169,27 @@ describe("the instance", () => {
     expect((await instance()).inputs).not.toHaveProperty("volumeTags");
   });
 
-  it("is not replaced for a newer image or another user data", async () => {
-    expect((await instance()).ignoreChanges).toEqual(["ami", "userDataBase64"]);
+  it("is not replaced for another user data", async () => {
+    expect((await instance()).ignoreChanges).toEqual(["userDataBase64"]);
+  });
+
+  it("goes before the next one comes: an account may be granted no more than one", async () => {
+    expect((await instance()).deleteBeforeReplace).toBe(true);
+  });
+
+  it("is replaced when it goes over to spot or comes from it, on spot for another type, and for another volume", async () => {
+    const trigger = async (raw = {}) => (await instance(raw)).replacementTrigger;
+    expect(await trigger()).toBe("on demand");
+    expect(await trigger({ instanceTypes: ["g5.xlarge"] })).toBe("on demand");
+    expect(await trigger({ spot: true })).toBe("spot g6.xlarge");
+    expect(await trigger({ spot: true, instanceTypes: ["g5.xlarge"] })).toBe("spot g5.xlarge");
+    const adopting = async (id: string) => {
+      const getVolume = () => ({ availabilityZone: "us-east-1b", size: 50, encrypted: true });
+      const resources = await machine({ dataVolume: { id } }, { "aws:ebs/getVolume:getVolume": getVolume });
+      return only(resources, INSTANCE).replacementTrigger;
+    };
+    expect(await adopting("vol-00000001")).toBe("on demand, with vol-00000001");
+    expect(await adopting("vol-00000002")).toBe("on demand, with vol-00000002");
   });
 
   it("is given the host key that is pinned, as a secret that is nowhere else", async () => {
@@ -169,7 +218,7 @@ describe("the data volume", () => {
       size: 100,
       type: "gp3",
       encrypted: true,
-      tags: { Name: STACK, "gpubox.role": "data" },
+      tags: { "gpubox.role": "data" },
     });
   });
 
@@ -184,10 +233,36 @@ describe("the data volume", () => {
     expect(volume.retainOnDelete).toBe(true);
   });
 
-  it("goes on request, and leaves a last snapshot", async () => {
-    const volume = only(await machine({ dataVolume: { keep: false } }), VOLUME);
-    expect(volume.retainOnDelete).toBe(false);
-    expect(volume.inputs.finalSnapshot).toBe(true);
+  it("goes on request, after a last snapshot of what no machine writes to any more", async () => {
+    const resources = await machine({
+      dataVolume: { keep: false },
+      profile: "lab",
+      tags: { team: "vision" },
+    });
+    const volume = only(resources, VOLUME);
+    // One thing alone decides over it, and takes care.
+    expect(volume.retainOnDelete).toBe(true);
+    expect(volume.inputs).not.toHaveProperty("finalSnapshot");
+    expect(volume.ignoreChanges).toEqual(["finalSnapshot"]);
+    const snapshot = only(resources, COMMAND, "aws-data-removal");
+    expect(snapshot.inputs).toMatchObject({
+      delete: "node ../components/host/aws/delete-data-volume.ts",
+      environment: { REGION: "us-east-1", PROFILE: "lab", VOLUME: "aws-data-id" },
+      triggers: ["aws-data-id"],
+    });
+    expect(JSON.parse(snapshot.inputs.environment.TAGS)).toEqual({
+      team: "vision",
+      Name: STACK,
+      "gpubox.stack": STACK,
+    });
+    // What depends on another is deleted before it.
+    expect(snapshot.dependsOn).toContain("aws-data");
+    const attachment = only(resources, "aws:ec2/volumeAttachment:VolumeAttachment");
+    expect(attachment.dependsOn).toContain("aws-data-removal");
+  });
+
+  it("is deleted by nothing where it stays", async () => {
+    expect(only(await machine(), COMMAND, "aws-data-removal").inputs).not.toHaveProperty("delete");
   });
 
   it("is attached with care: one machine at a time, and stopped before it is taken away", async () => {
@@ -226,7 +301,7 @@ describe("on spot", () => {
 
   it("its request is cancelled before it goes, so that nothing comes in its place", async () => {
     const resources = await machine({ spot: true, profile: "lab" });
-    const request = only(resources, "command:local:Command");
+    const request = only(resources, COMMAND, "aws-spot-request");
     expect(request.inputs).toMatchObject({
       delete: "node ../components/host/aws/cancel-spot-request.ts",
       environment: { REGION: "us-east-1", PROFILE: "lab", REQUEST: "sir-1", INSTANCE: "aws-instance-id" },

@@ -9,8 +9,8 @@ import {
   placements,
 } from "../../../../../components/host/aws/capacity.ts";
 import { hostKey } from "../../../../../components/host/aws/host-key.ts";
-import { permissions, s3Prefixes } from "../../../../../components/host/aws/permissions.ts";
-import { priceLine, prices, priceTexts } from "../../../../../components/host/aws/prices.ts";
+import { permissions, type S3Prefix, s3Prefixes } from "../../../../../components/host/aws/permissions.ts";
+import { priceLine, prices, priceTexts, sourced } from "../../../../../components/host/aws/prices.ts";
 import { quotaOf, quotaProblem } from "../../../../../components/host/aws/quota.ts";
 import { SENTINEL, userData } from "../../../../../components/host/aws/user-data.ts";
 
@@ -22,15 +22,18 @@ describe("prices", () => {
     const { runningHour, stoppedMonth } = prices(priced);
     expect(stoppedMonth).toBeCloseTo(16 + 3.65, 6);
     expect(runningHour).toBeCloseTo(0.8048 + 19.65 / 730, 6);
-    expect(priceTexts(priced)).toEqual({ running: "$0.83/h", stopped: "$19.65/month" });
+    const source = "list prices of 2026-08";
+    expect(priceTexts(priced)).toEqual({ running: "$0.83/h", stopped: "$19.65/month", source });
   });
 
   it("are unknown, never 0, for what the table lacks", () => {
+    const look = "https://aws.amazon.com/ec2/pricing/on-demand/ has what is unknown here";
     expect(priceTexts({ ...priced, instanceType: "g9.huge" })).toEqual({
       running: "unknown",
       stopped: "$19.65/month",
+      source: `list prices of 2026-08; ${look}`,
     });
-    const unknown = { running: "unknown", stopped: "unknown" };
+    const unknown = { running: "unknown", stopped: "unknown", source: look };
     expect(priceTexts({ ...priced, region: "eu-west-1" })).toEqual(unknown);
     expect(priceTexts({ ...priced, volumes: undefined })).toEqual(unknown);
     expect(priceLine({ ...priced, region: "eu-west-1" })).toContain("https://aws.amazon.com/ec2/pricing");
@@ -43,8 +46,32 @@ describe("prices", () => {
 
   it("are said with their date", () => {
     expect(priceLine(priced)).toMatch(
-      /^g6\.xlarge in us-east-1: \$0\.83\/h .* \$19\.65\/month .*20\d\d-\d\d/,
+      /^g6\.xlarge in us-east-1: \$0\.83\/h .* \$19\.65\/month .*list prices of 20\d\d-\d\d\)$/,
     );
+    expect(sourced("$1", { source: "list prices of 2026-08" })).toBe("$1 (list prices of 2026-08)");
+    expect(sourced("$1", {})).toBe("$1");
+  });
+
+  describe("that AWS was asked for", () => {
+    const asked = { instanceHour: 0.9, volumeGbMonth: 0.1, asOf: "2026-11-01" };
+
+    it("go before the table, in every region, and say so", () => {
+      const source = "asked of AWS's price list, valid since 2026-11-01";
+      const there = { ...priced, region: "eu-west-1", instanceType: "g9.huge" };
+      // 0.9 an hour; 200 GB at 0.1 a month and the address: 23.65.
+      expect(priceTexts(there, asked)).toEqual({ running: "$0.93/h", stopped: "$23.65/month", source });
+      expect(priceTexts(priced, asked).running).toBe("$0.93/h");
+      expect(priceTexts({ ...priced, spot: true }, asked).running).toBe("at most $0.93/h");
+      expect(priceLine(priced, asked)).toContain(`; ${source})`);
+    });
+
+    it("are unknown, never 0, where the list has none of the type", () => {
+      expect(priceTexts(priced, { ...asked, instanceHour: undefined })).toMatchObject({
+        running: "unknown",
+        stopped: "$23.65/month",
+        source: expect.stringContaining("; https://aws.amazon.com/"),
+      });
+    });
   });
 });
 
@@ -55,9 +82,29 @@ describe("the quota", () => {
     ["vt1.3xlarge", false, "L-DB2E81BA"],
     ["p5.48xlarge", false, "L-417A185B"],
     ["g6.xlarge", true, "L-3819A6DF"],
-    ["p5.48xlarge", true, undefined],
-    ["t3.large", false, undefined],
-    ["gr6.4xlarge", false, undefined],
+    ["gr6.4xlarge", false, "L-DB2E81BA"],
+    ["gr6f.4xlarge", true, "L-3819A6DF"],
+    ["g6f.large", false, "L-DB2E81BA"],
+    ["p4d.24xlarge", true, "L-7212CCBC"],
+    ["p3dn.24xlarge", true, "L-7212CCBC"],
+    ["p5.48xlarge", true, "L-C4BD4855"],
+    ["p5en.48xlarge", true, "L-C4BD4855"],
+    ["p6-b200.48xlarge", false, "L-417A185B"],
+    ["p6-b200.48xlarge", true, undefined],
+    ["t3.large", false, "L-1216C47A"],
+    ["t3.large", true, "L-34B43A08"],
+    ["im4gn.large", false, "L-1216C47A"],
+    ["i7ie.large", false, "L-1216C47A"],
+    ["hpc7a.96xlarge", false, "L-F7808C92"],
+    ["hpc7a.96xlarge", true, undefined],
+    ["inf2.xlarge", false, "L-1945791B"],
+    ["trn1.2xlarge", true, "L-6B0D517C"],
+    ["dl1.24xlarge", false, "L-6E869C2A"],
+    ["x2gd.large", true, "L-E3A00192"],
+    ["u-6tb1.56xlarge", false, "L-43DA4232"],
+    ["u7i-12tb.224xlarge", true, undefined],
+    ["f2.6xlarge", false, "L-74FC7D96"],
+    ["mac2.metal", false, undefined],
   ])("of %s (spot: %s) is %s", (type, spot, code) => {
     expect(quotaOf(type, spot)?.code).toBe(code);
   });
@@ -155,7 +202,7 @@ describe("the placement", () => {
       "us-east-1 does not offer g6.xlarge, g5.xlarge",
     );
     expect(noPlacement({ ...facts, volumeZone: "us-east-1c" }, "us-east-1")).toContain(
-      "us-east-1c, where the data volume is",
+      "the data volume is in us-east-1c, where a machine has to be as well, and there is no subnet for it",
     );
     const unavailable = ["g6.xlarge/us-east-1a"];
     expect(noPlacement({ ...facts, unavailable }, "us-east-1")).toContain(
@@ -193,41 +240,30 @@ describe("the user data", () => {
 });
 
 describe("the machine's permissions", () => {
-  const need = { region: "us-east-1", stack: "gpubox/aws", s3: [] };
+  const region = "us-east-1";
+  const pets = { bucket: "pets", prefix: "v1/images" };
+  const statements = (s3: S3Prefix[], at = region) => permissions({ region: at, s3 })?.Statement;
 
-  it("are to stop what carries its own stack's tag, and nothing else", () => {
-    expect(permissions(need).Statement).toEqual([
+  it("are none where it reads nothing", () => {
+    expect(permissions({ region, s3: [] })).toBeUndefined();
+  });
+
+  it("let it read just the folders of S3 that are named, and do nothing else", () => {
+    expect(statements([pets])).toEqual([
       {
         Effect: "Allow",
-        Action: ["ec2:StopInstances"],
-        Resource: ["arn:aws:ec2:us-east-1:*:instance/*"],
-        Condition: { StringEquals: { "ec2:ResourceTag/gpubox.stack": "gpubox/aws" } },
+        Action: ["s3:ListBucket"],
+        Resource: ["arn:aws:s3:::pets"],
+        Condition: { StringLike: { "s3:prefix": ["v1/images", "v1/images/*"] } },
       },
+      { Effect: "Allow", Action: ["s3:GetObject"], Resource: ["arn:aws:s3:::pets/v1/images/*"] },
     ]);
   });
 
-  it("let it read just the folders of S3 that are named", () => {
-    const [, list, get] = permissions({ ...need, s3: [{ bucket: "pets", prefix: "v1/images" }] }).Statement;
-    expect(list).toEqual({
-      Effect: "Allow",
-      Action: ["s3:ListBucket"],
-      Resource: ["arn:aws:s3:::pets"],
-      Condition: { StringLike: { "s3:prefix": ["v1/images", "v1/images/*"] } },
-    });
-    expect(get).toEqual({
-      Effect: "Allow",
-      Action: ["s3:GetObject"],
-      Resource: ["arn:aws:s3:::pets/v1/images/*"],
-    });
-  });
-
   it("take in a whole bucket when no folder is named, and never write", () => {
-    const { Statement } = permissions({ ...need, s3: [{ bucket: "pets", prefix: "" }] });
-    expect(Statement[2]?.Resource).toEqual(["arn:aws:s3:::pets/*"]);
-    expect(Statement.flatMap(({ Action }) => Action)).toEqual([
-      "ec2:StopInstances",
-      "s3:ListBucket",
-      "s3:GetObject",
+    expect(statements([pets, { bucket: "dogs", prefix: "" }])?.slice(2)).toEqual([
+      { Effect: "Allow", Action: ["s3:ListBucket"], Resource: ["arn:aws:s3:::dogs"] },
+      { Effect: "Allow", Action: ["s3:GetObject"], Resource: ["arn:aws:s3:::dogs/*"] },
     ]);
   });
 
@@ -250,7 +286,7 @@ describe("the machine's permissions", () => {
   it.each([
     ["cn-north-1", "arn:aws-cn:"],
     ["us-gov-west-1", "arn:aws-us-gov:"],
-  ])("are written for the partition of %s", (region, arn) => {
-    expect(permissions({ ...need, region }).Statement[0]?.Resource[0]).toContain(arn);
+  ])("are written for the partition of %s", (at, arn) => {
+    expect(statements([pets], at)?.[0]?.Resource[0]).toContain(arn);
   });
 });

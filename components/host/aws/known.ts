@@ -1,0 +1,37 @@
+/** What the stack has on AWS by its state, as the program has it: tags alone do not tell it from another stack of the same name. */
+import * as pulumi from "@pulumi/pulumi";
+import { ec2Arn } from "./arn.ts";
+
+/** What is known; nothing of a stack that is new. */
+export interface Known {
+  /** Id of its instance. */
+  instance?: string;
+  /** Id of its data volume, where it has made that itself. */
+  volume?: string;
+  /** Where they are. */
+  region?: string;
+}
+
+/** The resources of a stack, by URN, as the engine says them. */
+type Resources = Record<string, { type: string; outputs?: Record<string, unknown> }>;
+
+/** Reads it off the ARNs. Pure. */
+export function knownOf(resources: Resources): Known {
+  const arnOf = (type: string) =>
+    ec2Arn(Object.values(resources).find((each) => each.type === type)?.outputs?.arn);
+  const instance = arnOf("aws:ec2/instance:Instance");
+  const volume = arnOf("aws:ebs/volume:Volume");
+  const region = (instance ?? volume)?.region;
+  return {
+    ...(instance && { instance: instance.id }),
+    ...(volume && { volume: volume.id }),
+    ...(region && { region }),
+  };
+}
+
+/** What the stack that is being deployed has. */
+export async function readKnown(): Promise<Known> {
+  const stackName = `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`;
+  const answer = await pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", { stackName });
+  return knownOf((answer as { outputs: Resources }).outputs);
+}

@@ -1,0 +1,139 @@
+/** What a stack has in the account already: its instance and its data volume. */
+import * as aws from "@pulumi/aws";
+import * as pulumi from "@pulumi/pulumi";
+import { stackName } from "../owner.ts";
+import { npmLine } from "../shell.ts";
+import type { AwsHostArgs } from "./args.ts";
+import { ask, refuse } from "./ask.ts";
+import type { Placement } from "./capacity.ts";
+import type { Known } from "./known.ts";
+import { ROLE_TAG, STACK_TAG } from "./tags.ts";
+import { inWords, whyUnanswered } from "./unanswered.ts";
+
+/** An instance of the stack, running or not. */
+export interface Existing extends Placement {
+  id: string;
+  ami: string;
+  /** Whether it is spare capacity. */
+  spot: boolean;
+  /** GB of its system disk. */
+  rootSize: number;
+}
+
+/** A data volume that is there. */
+export interface Volume {
+  id: string;
+  zone: string;
+  /** GB. */
+  size: number;
+}
+
+/** What is looked for, and how. */
+export interface PresentArgs {
+  host: AwsHostArgs;
+  /** What the stack has by its state. */
+  known: Known;
+  /** `<project>/<stack>`: the tag on everything the stack made. */
+  stack: string;
+  provider: aws.Provider;
+}
+
+/** The stack's instance, once there is one. @throws pulumi.RunError where AWS does not answer */
+export async function findInstance({ known, stack, provider }: PresentArgs): Promise<Existing | undefined> {
+  if (known.instance === undefined) return undefined;
+  const question = `what has become of ${known.instance}, the machine of stack ${stackName(stack)}`;
+  const mine = { name: "instance-id", values: [known.instance] };
+  const list = (filters: { name: string; values: string[] }[]) =>
+    ask(
+      { question },
+      aws.ec2.getInstances(
+        { filters, instanceStateNames: ["pending", "running", "stopping", "stopped"] },
+        { provider },
+      ),
+    );
+  const [all, spot] = await Promise.all([
+    list([mine]),
+    list([mine, { name: "instance-lifecycle", values: ["spot"] }]),
+  ]);
+  const [id] = all.ids;
+  if (id === undefined) return undefined;
+  const found = await ask({ question }, aws.ec2.getInstance({ instanceId: id }, { provider }));
+  return {
+    id,
+    ami: found.ami,
+    instanceType: found.instanceType,
+    zone: found.availabilityZone,
+    spot: spot.ids.includes(id),
+    rootSize: found.rootBlockDevices[0]?.volumeSize ?? 0,
+  };
+}
+
+/** The data volume that is there already: an instance can only be in its zone. @throws pulumi.RunError where it cannot serve */
+export async function findVolume(args: PresentArgs): Promise<Volume | undefined> {
+  const { host, known, stack } = args;
+  const { dataVolume } = host;
+  if ("id" in dataVolume) return await findAdopted(args, dataVolume.id);
+  if (known.volume === undefined) {
+    await warnOfKept(args);
+    return undefined;
+  }
+  const volume = await findOwn(args, known.volume);
+  if (volume && dataVolume.size < volume.size) {
+    refuse(
+      `gpubox:host.dataVolume.size: ${volume.id}, which has the data of stack ${stackName(stack)}, has ${volume.size} GB, and a volume never shrinks: write ${volume.size} or more`,
+    );
+  }
+  return volume;
+}
+
+async function getVolume(
+  id: string,
+  { host, provider }: PresentArgs,
+): Promise<Volume & { encrypted: boolean }> {
+  const volume = await ask(
+    {
+      key: "dataVolume",
+      question: `what ${id} is`,
+      absent: `gpubox:host.dataVolume.id: ${id} is not there in ${host.region}`,
+    },
+    aws.ebs.getVolume({ filters: [{ name: "volume-id", values: [id] }] }, { provider }),
+  );
+  return { id, zone: volume.availabilityZone, size: volume.size, encrypted: volume.encrypted };
+}
+
+async function findAdopted(args: PresentArgs, id: string): Promise<Volume> {
+  const volume = await getVolume(id, args);
+  if (!volume.encrypted) pulumi.log.warn(`${id} is not encrypted; a copy made from a snapshot of it can be`);
+  return volume;
+}
+
+/** Undefined where somebody has deleted it; the engine notices when it looks. */
+async function findOwn({ provider }: PresentArgs, id: string): Promise<Volume | undefined> {
+  const look = aws.ebs.getVolume({ filters: [{ name: "volume-id", values: [id] }] }, { provider });
+  const volume = await look.catch((error) => {
+    const why = whyUnanswered(error);
+    if (why.kind === "absent") return undefined;
+    return refuse(`AWS does not say where ${id} is, the data volume: ${inWords(why)}`);
+  });
+  return volume && { id, zone: volume.availabilityZone, size: volume.size };
+}
+
+/** Says that there are volumes which carry the stack's tag and are none of it: what an earlier destroy kept, or another's. */
+async function warnOfKept(args: PresentArgs): Promise<void> {
+  const { stack, provider } = args;
+  const filters = [
+    { name: `tag:${STACK_TAG}`, values: [stack] },
+    { name: `tag:${ROLE_TAG}`, values: ["data"] },
+    { name: "status", values: ["available"] },
+  ];
+  const { ids } = await ask(
+    { question: `which data volumes carry the tag of stack ${stackName(stack)}` },
+    aws.ebs.getEbsVolumes({ filters }, { provider }),
+  );
+  const volumes = await Promise.all(ids.map((id) => getVolume(id, args)));
+  if (volumes.length === 0) return;
+  const list = volumes.map(({ id, zone, size }) => `${id} (${size} GB, ${zone})`).join(", ");
+  pulumi.log.warn(
+    `no machine has ${list}, which carry this stack's tag. Where an earlier \`destroy\` kept it, go on with its files by gpubox:host.dataVolume: {id: ${ids[0]}}; \`${npmLine("start", "-s", stackName(stack))}\` makes no second one beside it, \`pulumi up\` does`,
+  );
+}
