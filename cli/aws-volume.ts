@@ -97,7 +97,8 @@ async function lastSnapshots(client: EC2Client, { id, goes }: DataVolume): Promi
   if (!goes) return [];
   const Filters = [
     { Name: "volume-id", Values: [id] },
-    { Name: `tag:${ROLE_TAG}`, Values: [LAST_SNAPSHOT] },
+    // Earlier versions have left one with the role of the volume.
+    { Name: `tag:${ROLE_TAG}`, Values: [LAST_SNAPSHOT, "data"] },
   ];
   const asked = client.send(new DescribeSnapshotsCommand({ Filters, OwnerIds: ["self"] }));
   const { Snapshots = [] } = await asked.catch(() => ({ Snapshots: [] }));

@@ -25,6 +25,7 @@ import {
   rawHost,
   requireOwnAccount,
   requireOwnRegion,
+  settingsOf,
   unanswered,
 } from "./aws-account.ts";
 import { refuseSecondVolume } from "./aws-volume.ts";
@@ -252,6 +253,14 @@ export async function endStrays(session: Session, state: State): Promise<void> {
   const strays = Reservations.flatMap(({ Instances = [] }) => Instances).filter(
     ({ InstanceId, KeyName = "" }) => keys.includes(KeyName) && !known.includes(InstanceId),
   );
+  // Where runs elsewhere are not kept apart from ours, one of those may be making it.
+  if (!session.place) {
+    for (const { InstanceId } of strays)
+      say(
+        `${InstanceId} carries the key of stack ${session.stack} and is not in its state. Where no run is making it, it is what is left of one that was killed, and costs money: aws ec2 terminate-instances --region ${settingsOf(session, state).region} --instance-ids ${InstanceId}`,
+      );
+    return;
+  }
   for (const { InstanceId = "", SpotInstanceRequestId } of strays) {
     await step(`${InstanceId}: ending it, which a run that was killed was making`, async () => {
       const ids = { SpotInstanceRequestIds: [SpotInstanceRequestId ?? ""] };

@@ -131,7 +131,7 @@ function loss({ op, urn }: Step, resource: StateResource | undefined): Loss | un
   }
   if (resource && removesData({ ...resource, type, urn }) && !replaced) {
     const { VOLUME: volume } = (resource.inputs?.environment ?? {}) as Record<string, unknown>;
-    return { what: `${volume}: ${DATA_GOES}`, lasting: true };
+    return { what: `${volume ?? resource.id}: ${DATA_GOES}`, lasting: true };
   }
   if (type === "docker:index/container:Container") {
     const what = replaced ? "its container is replaced" : "its container is removed";
@@ -168,8 +168,14 @@ export function removesHome({
   return type === COMMAND && urn.endsWith(REMOVAL) && !retainOnDelete;
 }
 
-/** Whether a data volume on AWS goes with a resource. */
-export function removesData({ type, urn, inputs }: Pick<StateResource, "type" | "urn" | "inputs">): boolean {
+/** Whether a data volume on AWS goes with a resource; of a stack of before there was an entry for that, with the volume's own. */
+export function removesData({
+  type,
+  urn,
+  inputs,
+  retainOnDelete,
+}: Pick<StateResource, "type" | "urn" | "inputs" | "retainOnDelete">): boolean {
+  if (type === DATA_VOLUME) return !retainOnDelete;
   return type === COMMAND && urn.endsWith(DATA_REMOVAL) && Boolean(inputs?.delete);
 }
 
@@ -177,6 +183,7 @@ export function removesData({ type, urn, inputs }: Pick<StateResource, "type" | 
 export const DATA_GOES =
   "the data volume is deleted once no machine has it, with code/ and data/; a last snapshot of it stays";
 
+const DATA_VOLUME = "aws:ebs/volume:Volume";
 const VOLUME = "docker:index/volume:Volume";
 const COMMAND = "command:local:Command";
 

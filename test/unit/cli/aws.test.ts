@@ -21,7 +21,7 @@ const aws = (type: string, more: object) => ({ urn: `urn::${type}::x`, type, ...
 const stateOf = (...resources: StateResource[]): State => ({ version: 3, deployment: { resources } });
 
 describe("the data volume of a stack", () => {
-  const volume = aws("aws:ebs/volume:Volume", { id: "vol-1" });
+  const volume = aws("aws:ebs/volume:Volume", { id: "vol-1", retainOnDelete: true });
   const removal = (inputs: Record<string, unknown>) => ({
     urn: "urn::command:local:Command::aws-machine-data-removal",
     type: "command:local:Command",
@@ -32,6 +32,8 @@ describe("the data volume of a stack", () => {
     expect(dataVolumeOf(stateOf(volume, removal({ delete: "node x" })))).toEqual({ id: "vol-1", goes: true });
     expect(dataVolumeOf(stateOf(volume, removal({})))).toEqual({ id: "vol-1", goes: false });
     expect(dataVolumeOf(stateOf(volume))).toEqual({ id: "vol-1", goes: false });
+    // Of a version that had the provider remove it.
+    expect(dataVolumeOf(stateOf({ ...volume, retainOnDelete: false }))).toEqual({ id: "vol-1", goes: true });
   });
 
   it("may be one that it has adopted", () => {
