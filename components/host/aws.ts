@@ -280,8 +280,9 @@ export interface CreateAwsHostArgs
 export async function createAwsHost(name: string, args: CreateAwsHostArgs): Promise<AwsHost> {
   const publicKey = await readPublicKey(args.host.key);
   if (args.host.access === "session-manager") await requireSessionTools();
+  const known = await readKnown();
   const provider = awsProvider(`${name}-provider`, args.host);
-  const found = await inspectAws({ host: args.host, known: await readKnown(), stack: args.stack, provider });
+  const found = await inspectAws({ host: args.host, known, stack: args.stack, provider });
   const { region, profile } = args.host;
   const asked = await askPrices({ region, profile, instanceType: found.instanceType });
   await pulumi.log.info(`price: ${priceLine(priced({ host: args.host, found }), asked)}`);

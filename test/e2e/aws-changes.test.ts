@@ -34,8 +34,9 @@ import { loadConfig } from "./config.ts";
 
 const { host, data } = await loadConfig();
 const stack = \`\${pulumi.getProject()}/\${pulumi.getStack()}\`;
+const known = await readKnown();
 const provider = awsProvider("aws-provider", host);
-const found = await inspectAws({ host, known: await readKnown(), stack, provider });
+const found = await inspectAws({ host, known, stack, provider });
 const s3 = s3Prefixes(data.flatMap(({ url }) => url));
 new AwsMachine("aws-machine", { host, found, publicKey: await readPublicKey(host.key), s3, stack, provider });
 export default { zone: found.zone };

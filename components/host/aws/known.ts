@@ -1,4 +1,5 @@
 /** What the stack has on AWS by its state, as the program has it: tags alone do not tell it from another stack of the same name. */
+import { setTimeout as sleep } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
 import { ec2Arn } from "./arn.ts";
 
@@ -29,9 +30,21 @@ export function knownOf(resources: Resources): Known {
   };
 }
 
-/** What the stack that is being deployed has. */
+/** How often the state is read, and how long it is left alone in between, in milliseconds. */
+const ATTEMPTS = 10;
+const PAUSE = 200;
+
+/** What the stack that is being deployed has. Best before its first resource: the engine writes the state while it makes them. */
 export async function readKnown(): Promise<Known> {
   const stackName = `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`;
-  const answer = await pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", { stackName });
-  return knownOf((answer as { outputs: Resources }).outputs);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const answer = await pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", { stackName });
+      return knownOf((answer as { outputs: Resources }).outputs);
+    } catch (error) {
+      // It was just being written.
+      if (!/failed to load checkpoint/.test(String(error)) || attempt === ATTEMPTS) throw error;
+      await sleep(PAUSE);
+    }
+  }
 }
