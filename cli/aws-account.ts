@@ -1,9 +1,8 @@
 /** Where a stack whose host is of kind `aws` is, and as whom AWS is asked about it. */
 import { EC2Client } from "@aws-sdk/client-ec2";
 import { GetCallerIdentityCommand, STSClient } from "@aws-sdk/client-sts";
-import { type Ec2Arn, ec2Arn } from "../components/host/aws/arn.ts";
+import { type Ec2Arn, ec2Arn, regionProblem } from "../components/host/aws/arn.ts";
 import { inWords, whyUnanswered } from "../components/host/aws/unanswered.ts";
-import { npmLine } from "../components/host/shell.ts";
 import { Problem } from "./say.ts";
 import type { Session } from "./session.ts";
 import { readStackFile } from "./setup/stack.ts";
@@ -63,12 +62,9 @@ export async function requireOwnAccount(session: Session, state: State): Promise
 
 /** @throws Problem where the file has another region than the stack is in */
 export function requireOwnRegion(session: Session, state: State): void {
-  const place = placeOf(state);
-  const { region } = rawHost(session);
-  if (!place || region === place.region) return;
-  throw new Problem(
-    `gpubox:host.region: stack ${session.stack} is in ${place.region}, and cannot move to ${region}: write ${place.region} again; or make another stack there, with \`${npmLine("init", "-s", "NAME", "--kind", "aws")}\`. Nothing was changed`,
-  );
+  const regions = { is: placeOf(state)?.region, wanted: rawHost(session).region };
+  const problem = regionProblem(session.stack, regions);
+  if (problem) throw new Problem(`${problem}. Nothing was changed`);
 }
 
 /** Why AWS could not be asked, with what mends it. */

@@ -1,5 +1,6 @@
 /** Where an instance cannot be had in one place, the next one is tried. */
 import { z } from "zod";
+import { placementName } from "../components/host/aws/capacity.ts";
 import { quotaReached } from "../components/host/aws/quota.ts";
 import { INSTANCE, rawHost, VOLUME } from "./aws-account.ts";
 import { say } from "./say.ts";
@@ -27,7 +28,7 @@ interface Refusal {
 
 const noCapacity: Refusal = {
   rules: "placement",
-  why: ({ instanceType, zone }) => `no capacity for ${instanceType}/${zone}`,
+  why: (launch) => `no capacity for ${placementName(launch)}`,
 };
 const accountsLimit: Refusal = {
   rules: "type",
@@ -45,8 +46,8 @@ const REFUSALS: Record<string, Refusal> = {
   Unsupported: noCapacity,
   SpotMaxPriceTooLow: {
     rules: "placement",
-    why: ({ instanceType, zone }, region) =>
-      `spot costs more than on demand for ${instanceType}/${zone}, which is the most that is offered; AWS may have kept the request, which starts an instance later: \`aws ec2 describe-spot-instance-requests --region ${region} --filters Name=state,Values=open\` shows it, and \`aws ec2 cancel-spot-instance-requests\` ends it`,
+    why: (launch, region) =>
+      `spot costs more than on demand for ${placementName(launch)}, which is the most that is offered; AWS may have kept the request, which starts an instance later: \`aws ec2 describe-spot-instance-requests --region ${region} --filters Name=state,Values=open\` shows it, and \`aws ec2 cancel-spot-instance-requests\` ends it`,
   },
   InsufficientFreeAddressesInSubnet: {
     rules: "zone",
@@ -104,7 +105,10 @@ export function without<Host extends Tried>(
     return others.length > 0 ? { ...host, instanceTypes: others } : undefined;
   }
   const types = rules === "zone" ? instanceTypes : [instanceType];
-  return { ...host, unavailable: [...unavailable, ...types.map((type) => `${type}/${zone}`)] };
+  return {
+    ...host,
+    unavailable: [...unavailable, ...types.map((type) => placementName({ instanceType: type, zone }))],
+  };
 }
 
 /** What the person is told of a refusal. */

@@ -2,8 +2,8 @@
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import { stackName } from "../owner.ts";
-import { npmLine } from "../shell.ts";
 import type { AwsHostArgs } from "./args.ts";
+import { regionProblem } from "./arn.ts";
 import { ask, refuse } from "./ask.ts";
 import { noPlacement, type Placement, type PlacementFacts, placements } from "./capacity.ts";
 import type { Known } from "./known.ts";
@@ -49,11 +49,8 @@ const ADDRESS_SERVICE = "https://checkip.amazonaws.com";
  */
 export async function inspectAws(args: InspectAwsArgs): Promise<AwsFindings> {
   const { host, known } = args;
-  if (known.region !== undefined && known.region !== host.region) {
-    refuse(
-      `gpubox:host.region: stack ${stackName(args.stack)} is in ${known.region}, and cannot move to ${host.region}: write ${known.region} again; or make another stack there, with \`${npmLine("init", "-s", "NAME", "--kind", "aws")}\``,
-    );
-  }
+  const problem = regionProblem(stackName(args.stack), { is: known.region, wanted: host.region });
+  if (problem) refuse(problem);
   const [network, existing, types, offerings, sshCidr] = await Promise.all([
     findNetwork(args),
     findInstance(args),
