@@ -1,11 +1,9 @@
 /** What is looked at before there is a machine on AWS, with a server on this machine in AWS's place. */
-import { once } from "node:events";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { awsChecks } from "../../../cli/doctor-aws.ts";
 import { hostArgs } from "../../support/aws.ts";
+import { answerAws } from "../../support/aws-server.ts";
 
 /** Answers by action: XML of the query protocol, or JSON. */
 type Answers = Record<string, string | object>;
@@ -19,32 +17,22 @@ const answers: Answers = {
 };
 
 describe("a stack on AWS", () => {
-  let server: Server;
   let given: Answers;
   let isSilent: boolean;
 
-  beforeEach(async () => {
+  beforeEach(() => {
     given = answers;
     isSilent = false;
-    server = createServer(async (request, response) => {
-      const body = await text(request);
-      const target = request.headers["x-amz-target"]?.toString().split(".")[1];
-      const answer = given[target ?? new URLSearchParams(body).get("Action") ?? ""];
-      if (isSilent) return;
-      if (typeof answer === "string") return response.setHeader("content-type", "text/xml").end(answer);
-      const refused = answer === undefined || "__type" in answer;
-      response.setHeader("content-type", "application/x-amz-json-1.1").statusCode = refused ? 400 : 200;
-      response.end(JSON.stringify(answer ?? { __type: "AccessDeniedException", message: "not for you" }));
-    }).listen(0, "127.0.0.1");
-    await once(server, "listening");
-    vi.stubEnv("AWS_ENDPOINT_URL", `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
-    vi.stubEnv("AWS_ACCESS_KEY_ID", "testing");
-    vi.stubEnv("AWS_SECRET_ACCESS_KEY", "testing");
   });
-  afterEach(() => {
-    vi.unstubAllEnvs();
-    server.closeAllConnections();
-    server.close();
+  answerAws(async (request, response) => {
+    const body = await text(request);
+    const target = request.headers["x-amz-target"]?.toString().split(".")[1];
+    const answer = given[target ?? new URLSearchParams(body).get("Action") ?? ""];
+    if (isSilent) return;
+    if (typeof answer === "string") return void response.setHeader("content-type", "text/xml").end(answer);
+    const refused = answer === undefined || "__type" in answer;
+    response.setHeader("content-type", "application/x-amz-json-1.1").statusCode = refused ? 400 : 200;
+    response.end(JSON.stringify(answer ?? { __type: "AccessDeniedException", message: "not for you" }));
   });
   const looked = async () =>
     (await awsChecks(hostArgs())).map(({ check, status, found }) => [check, status, found]);

@@ -1,10 +1,9 @@
 /** AWS's price list, as a server on this machine answers in its place. */
-import { once } from "node:events";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { ServerResponse } from "node:http";
 import { json } from "node:stream/consumers";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { askPrices, dearest } from "../../../../../components/host/aws/ask-prices.ts";
+import { answerAws } from "../../../../support/aws-server.ts";
 
 /** An entry of the list, as the service sends it. */
 const entry = (unit: string, USD: string, effectiveDate = "2026-11-01T00:00:00Z") =>
@@ -28,7 +27,6 @@ interface Asked {
 }
 
 describe("the price list", () => {
-  let server: Server;
   const asked: Record<string, string>[] = [];
   let targets: unknown[];
   let answer: (field: Record<string, string>, response: ServerResponse) => void;
@@ -38,26 +36,17 @@ describe("the price list", () => {
     (fields, response) =>
       response.end(fields.volumeApiName ? list(...volume) : list(...instance));
 
-  beforeEach(async () => {
+  beforeEach(() => {
     asked.length = 0;
     targets = [];
-    server = createServer(async (request: IncomingMessage, response) => {
-      const { ServiceCode, Filters } = (await json(request)) as Asked;
-      targets.push([request.headers["x-amz-target"], ServiceCode]);
-      const fields = Object.fromEntries(Filters.map(({ Field, Value }) => [Field, Value]));
-      asked.push(fields);
-      response.setHeader("content-type", "application/x-amz-json-1.1");
-      answer(fields, response);
-    }).listen(0, "127.0.0.1");
-    await once(server, "listening");
-    vi.stubEnv("AWS_ENDPOINT_URL", `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
-    vi.stubEnv("AWS_ACCESS_KEY_ID", "testing");
-    vi.stubEnv("AWS_SECRET_ACCESS_KEY", "testing");
   });
-  afterEach(() => {
-    vi.unstubAllEnvs();
-    server.closeAllConnections();
-    server.close();
+  answerAws(async (request, response) => {
+    const { ServiceCode, Filters } = (await json(request)) as Asked;
+    targets.push([request.headers["x-amz-target"], ServiceCode]);
+    const fields = Object.fromEntries(Filters.map(({ Field, Value }) => [Field, Value]));
+    asked.push(fields);
+    response.setHeader("content-type", "application/x-amz-json-1.1");
+    answer(fields, response);
   });
   const what = { region: "eu-west-1", instanceType: "g6.xlarge" };
 
