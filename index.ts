@@ -1,15 +1,20 @@
 /** A fast.ai / PyTorch notebook on a GPU: configuration, then the host it lands on, then what runs there. */
 import * as pulumi from "@pulumi/pulumi";
 import { createHost } from "./components/host/index.ts";
-import { madeBy } from "./components/host/owner.ts";
-import { registryLogin } from "./components/host/registry-login.ts";
 import { readHoldings } from "./components/host/stack-owner.ts";
-import { tunnelPorts } from "./components/workspace/container.ts";
-import { hostNeeds } from "./components/workspace/needs.ts";
 import { Workspace } from "./components/workspace/workspace.ts";
-import { loadConfig } from "./config.ts";
+import { readEngineConfig } from "./config/from-engine.ts";
+import { NAMESPACE } from "./config/messages.ts";
+import { registryLogin } from "./machine/docker/registry-login.ts";
+import { tunnelPorts } from "./machine/names.ts";
+import { hostNeeds } from "./machine/needs.ts";
+import { madeBy } from "./machine/owner.ts";
 
-const settings = await loadConfig();
+const keys = pulumi.runtime.allConfig();
+const settings = readEngineConfig(pulumi.getStack(), keys);
+// The engine leaves out what is below another key than `config:` and says nothing; the commands have looked before.
+if (!Object.keys(keys).some((key) => key.startsWith(`${NAMESPACE}:`)))
+  pulumi.log.warn(`stack ${pulumi.getStack()} sets no key of gpubox, so it is made with the defaults`);
 const { host: hostConfig, root, ...config } = settings;
 const stack = `${pulumi.getProject()}/${pulumi.getStack()}`;
 

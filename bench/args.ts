@@ -1,6 +1,6 @@
 /** The arguments of `npm run bench`. */
 import { parseArgs } from "node:util";
-import { Problem } from "../cli/say.ts";
+import { UserError } from "../errors.ts";
 
 export interface BenchArgs {
   /** Numbers of the measurements to make. */
@@ -24,7 +24,7 @@ const USAGE = `npm run bench -- [--only 1,3] [--rounds 5] [--scale 1] [--merge] 
   --merge   put what is measured into the published figures
   --docs    measure nothing: make docs/performance.md and its plot from the published figures`;
 
-/** @throws Problem that shows what can be given */
+/** @throws UserError that shows what can be given */
 export function parseBenchArgs(args: string[]): BenchArgs {
   const { only, rounds, scale, merge, docs } = values(args);
   const parsed = {
@@ -59,4 +59,4 @@ function values(args: string[]) {
   }
 }
 
-const wrong = (what: string) => new Problem(`bench: ${what}\n${USAGE}`);
+const wrong = (what: string) => new UserError(`bench: ${what}\n${USAGE}`);

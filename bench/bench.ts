@@ -1,5 +1,5 @@
 /** What every measurement is given. */
-import { Problem } from "../cli/say.ts";
+import { UserError } from "../errors.ts";
 import { floor } from "./floor.ts";
 import { type Arm, type Round, runRounds } from "./harness.ts";
 
@@ -49,7 +49,7 @@ export function createBench(folder: string, count: number, scale: number): Bench
         rounds: count,
         floor: counted ? async () => 1 : floor,
         onArm: (round, arm) => {
-          if (interrupted) throw new Problem("interrupted");
+          if (interrupted) throw new UserError("interrupted");
           say(`  ${name}: round ${round} of ${count}, ${arm}`);
         },
       });

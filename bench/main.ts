@@ -3,8 +3,9 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statfsSync, writ
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ROOT } from "../cli/context.ts";
-import { formatSeconds, Problem, say } from "../cli/say.ts";
-import { MISSING } from "../cli/setup/tests.ts";
+import { formatSeconds, say } from "../cli/ui/say.ts";
+import { UserError } from "../errors.ts";
+import { MISSING } from "../scripts/test-packages.ts";
 import { hasLanes, runInLane } from "../test/support/lane.ts";
 import { ALL, type BenchArgs, parseBenchArgs } from "./args.ts";
 import { type Bench, createBench } from "./bench.ts";
@@ -60,7 +61,7 @@ function forgetOwnStacks(): void {
 async function withFolder<T>(action: (folder: string) => Promise<T>): Promise<T> {
   const { bavail, bsize } = statfsSync(MEMORY);
   if (bavail * bsize < NEEDED) {
-    throw new Problem(
+    throw new UserError(
       `${MEMORY} has ${(bavail * bsize) / 1e9} GB free; the measurements need ${NEEDED / 1e9}`,
     );
   }
@@ -128,7 +129,7 @@ async function run(argv: string[]): Promise<number> {
 try {
   process.exitCode = await run(process.argv.slice(2));
 } catch (error) {
-  if (!(error instanceof Problem)) throw error;
+  if (!(error instanceof UserError)) throw error;
   say(error.message);
   process.exitCode = 1;
 }

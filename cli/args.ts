@@ -1,11 +1,11 @@
 /** The arguments of a command, by what `commands.ts` says that it takes. */
 import { parseArgs as tokenize } from "node:util";
-import { npmLine } from "../components/host/shell.ts";
-import { nearest, shown } from "../config-errors.ts";
-import { type EngineCommand, engineOptions } from "./engine-options.ts";
-import type { Env } from "./run.ts";
-import { Problem } from "./say.ts";
-import { parseStackArgs } from "./setup/stack.ts";
+import { UserError } from "../errors.ts";
+import { npmLine } from "../text/shell.ts";
+import { nearest, shown } from "../text/words.ts";
+import { type EngineCommand, engineOptions } from "./pulumi/engine-options.ts";
+import { parseStackArgs } from "./stack.ts";
+import type { Env } from "./system/run.ts";
 
 /** An option of a command. */
 export interface Option {
@@ -50,7 +50,7 @@ export interface Args {
 }
 
 /** That a command was not called as it can be. */
-export class Misuse extends Problem {
+export class Misuse extends UserError {
   /** Exit status. */
   readonly status = 2;
 }
@@ -64,7 +64,7 @@ const HELP = /^(--help|-h)$/;
  * Takes the arguments of a command apart.
  *
  * @returns undefined where they ask for its help
- * @throws Problem where they are none that it takes
+ * @throws UserError where they are none that it takes
  */
 export function parseArgs(name: string, takes: Takes, args: string[], env: Env): Args | undefined {
   const script = scriptOf(name, takes);

@@ -179,19 +179,19 @@ export const COMMANDS: Record<string, Entry> = {
     example: "stack ls",
   },
   check: {
-    load: async () => (await import("./commands/check.ts")).check,
+    load: async () => (await import("../scripts/check.ts")).check,
     does: "checks what needs no daemon",
     options: { "no-tests": { type: "boolean", does: "leaves out the tests" } },
     example: "--no-tests",
   },
   test: {
-    load: async () => (await import("./commands/test.ts")).test,
+    load: async () => (await import("../scripts/test.ts")).test,
     does: "runs the tests",
     passes: "vitest",
     example: "--project unit",
   },
   soak: {
-    load: async () => (await import("./commands/soak.ts")).soak,
+    load: async () => (await import("../scripts/soak.ts")).soak,
     script: "test:soak",
     does: "runs the long campaigns; the next run goes on where this one was",
     names: { are: "FILE", many: true },
@@ -202,7 +202,7 @@ export const COMMANDS: Record<string, Entry> = {
     example: "--minutes 30",
   },
   bench: {
-    load: async () => (await import("./commands/bench.ts")).bench,
+    load: async () => (await import("../scripts/bench.ts")).bench,
     does: "measures gpubox against what people use instead",
     options: {
       only: { type: "string", value: "NUMBERS", does: "the measurements to make, with commas" },
@@ -214,14 +214,14 @@ export const COMMANDS: Record<string, Entry> = {
     example: "--only 1,3",
   },
   lock: {
-    load: async () => (await import("./commands/lock.ts")).lock,
+    load: async () => (await import("../scripts/lock.ts")).lock,
     does: "renews the locks of Python packages, after a `.in` file beside one was changed",
     names: { are: "LOCK", many: true },
     options: { upgrade: { type: "boolean", does: "moves everything to its newest version" } },
     example: "--upgrade",
   },
   schema: {
-    load: async () => (await import("./commands/schema.ts")).schema,
+    load: async () => (await import("../scripts/schema.ts")).schema,
     does: "writes schema/stack.json, after config.ts was changed",
     options: { check: { type: "boolean", does: "only says whether it is what config.ts says" } },
     example: "--check",

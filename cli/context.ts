@@ -2,10 +2,11 @@
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Findings } from "./findings.ts";
-import { makePrivate } from "./private.mjs";
-import type { Env } from "./run.ts";
-import { Problem, say } from "./say.ts";
+import { UserError } from "../errors.ts";
+import { Findings } from "./system/memo.ts";
+import { makePrivate } from "./system/private.mjs";
+import type { Env } from "./system/run.ts";
+import { say } from "./ui/say.ts";
 
 /** The checkout this program is part of. */
 export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -47,14 +48,14 @@ export function createContext(env: Env = process.env, root: string = ROOT): Cont
  * Makes a folder of ours where it is not there yet, for its owner alone, and says so; one that is there is closed to others.
  *
  * @param others what of its mode others lose; all by default
- * @throws Problem when others may write to it, and it is not the person's to close
+ * @throws UserError when others may write to it, and it is not the person's to close
  */
 export function ensureFolder(path: string, purpose: string, others?: number): void {
   try {
     if (makePrivate(path, others)) say(`${path}: made, for ${purpose}`);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EPERM") throw error;
-    throw new Problem(
+    throw new UserError(
       `${path} is somebody else's, and others may write to it, where programs and secrets of yours would be: make it your own with \`sudo chown ${process.getuid?.()} '${path}' && chmod go-rwx '${path}'\`, or name another folder (docs/configuration.md)`,
     );
   }

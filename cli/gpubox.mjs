@@ -11,10 +11,10 @@ import module from "node:module";
 import { constants, homedir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { explain, guard } from "./failure.mjs";
-import { settleHome } from "./home.mjs";
-import { withLock } from "./lock.mjs";
-import { makePrivate } from "./private.mjs";
+import { explain, guard } from "./system/failure.mjs";
+import { settleHome } from "./system/home.mjs";
+import { withLock } from "./system/lock.mjs";
+import { makePrivate } from "./system/private.mjs";
 
 const OLDEST_NODE = 20;
 /** From here on Node runs TypeScript by itself. */

@@ -1,8 +1,8 @@
 /** The commands behind `npm start`, `npm test` and `npm run …`. */
 import { COMMANDS } from "./commands.ts";
 import { createContext } from "./context.ts";
-import { explain, guard } from "./failure.mjs";
-import { say } from "./say.ts";
+import { explain, guard } from "./system/failure.mjs";
+import { say } from "./ui/say.ts";
 
 async function main([name = "", ...argv]: string[]): Promise<number> {
   if (!Object.hasOwn(COMMANDS, name)) {

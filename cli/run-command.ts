@@ -2,16 +2,16 @@
 import { helpText, parseArgs } from "./args.ts";
 import { COMMANDS, type Entry } from "./commands.ts";
 import type { Context } from "./context.ts";
-import { lookWith } from "./failure.mjs";
 import { requireKnown } from "./known-stack.ts";
-import { npmCommand } from "./setup/stack.ts";
+import { npmCommand } from "./stack.ts";
+import { lookWith } from "./system/failure.mjs";
 
 /**
  * Runs a command, or prints its help.
  *
  * @param name one of the table
  * @returns the exit status
- * @throws Problem where it does not take these arguments, or there is no such stack
+ * @throws UserError where it does not take these arguments, or there is no such stack
  */
 export async function runCommand(name: string, argv: string[], context: Context): Promise<number> {
   const entry = COMMANDS[name] as Entry;

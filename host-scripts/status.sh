@@ -5,7 +5,7 @@
 #   CONTAINERS   names, separated by spaces
 #   DOCKER_HOST  optional, as the docker command reads it
 #
-# stdout: one line of JSON; cli/usage.ts reads it. Exit: 0 done, 2 bad parameter. What cannot be found out is null.
+# stdout: one line of JSON; cli/ui/usage.ts reads it. Exit: 0 done, 2 bad parameter. What cannot be found out is null.
 set -eu
 topic=status
 # shellcheck source=host-scripts/common.sh

@@ -6,8 +6,8 @@
  * AWS by a stack on AWS alone.
  */
 import { ResourceError, RunError } from "@pulumi/pulumi";
-import { explain } from "../cli/failure.mjs";
-import { settleHome } from "../cli/home.mjs";
+import { explain } from "../cli/system/failure.mjs";
+import { settleHome } from "../cli/system/home.mjs";
 
 /** Turns an error into one that the SDK shows in words, without the stack of calls that led to it. */
 function tame(error) {

@@ -1,17 +1,19 @@
 /** `npm run adopt`: takes over what a stack has on its Docker daemon, where the state that had it is lost. */
 import { randomBytes } from "node:crypto";
-import { type Holdings, isOwn } from "../../components/host/owner.ts";
-import { keepAdopted } from "../adopted.ts";
+import { readStack, stackLabel } from "../../config/stack-file.ts";
+import { UserError } from "../../errors.ts";
+import { type Holdings, isOwn } from "../../machine/owner.ts";
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
-import { clearAway, everything, type Found, list } from "../on-daemon.ts";
-import { Problem, say } from "../say.ts";
-import { isStackThere, makeStack, openSession, type Session } from "../session.ts";
-import { dockerAddress } from "../setup/daemon.ts";
-import { confirm } from "../setup/packages.ts";
-import { npmCommand, readStack, stackLabel } from "../setup/stack.ts";
-import { readState } from "../state.ts";
-import { stateHoldings } from "../state-file.ts";
+import { dockerAddress } from "../docker/daemon.ts";
+import { clearAway, everything, type Found, list } from "../docker/on-daemon.ts";
+import { keepAdopted } from "../pulumi/adopted.ts";
+import { stateHoldings } from "../pulumi/checkpoint.ts";
+import { isStackThere, makeStack, openSession, type Session } from "../pulumi/session.ts";
+import { readState } from "../pulumi/state.ts";
+import { npmCommand } from "../stack.ts";
+import { confirm } from "../ui/confirm.ts";
+import { say } from "../ui/say.ts";
 
 export async function adopt(context: Context, args: Args): Promise<number> {
   const { stack, options } = args;
@@ -20,7 +22,7 @@ export async function adopt(context: Context, args: Args): Promise<number> {
   const session = await openSession(context, { stack, rest: [] });
   const holdings = await holdingsOf(session);
   if (holdings.owner !== undefined || holdings.names.size > 0) {
-    throw new Problem(
+    throw new UserError(
       `adopt: stack ${stack} has a state of its own, so there is nothing to take over: \`${npmCommand("start", stack)}\``,
     );
   }
@@ -38,7 +40,7 @@ export async function adopt(context: Context, args: Args): Promise<number> {
   const owner = ownerOf(found, stack);
   say(describe(found, stack));
   if (!options.yes && !context.interactive) {
-    throw new Problem(
+    throw new UserError(
       `adopt: there is no terminal to ask at: confirm with \`${npmCommand("adopt", stack, "--yes")}\``,
     );
   }
@@ -65,15 +67,15 @@ async function daemonOf(context: Context, stack: string): Promise<string> {
   const { host } = readStack(context.root, stack);
   if (host === "local") return dockerAddress(context.env).host;
   if (host === "ssh") {
-    const { openRemote } = await import("../remote.ts");
+    const { openRemote } = await import("../hosts/remote.ts");
     return (await openRemote(context.root, stack)).docker.host;
   }
-  throw new Problem(
+  throw new UserError(
     `adopt: stack ${stack} has a machine of its own, which its lost state knew: name the data volume that it left as \`dataVolume: {id: vol-…}\`, docs/aws.md says how`,
   );
 }
 
-/** The owner of what was found. @throws Problem where that is more than one */
+/** The owner of what was found. @throws UserError where that is more than one */
 function ownerOf(found: Found[], stack: string): string {
   const owners = [...new Set(found.flatMap(({ owner }) => owner ?? []))];
   if (owners.length <= 1) return owners[0] ?? randomBytes(8).toString("hex");
@@ -82,7 +84,7 @@ function ownerOf(found: Found[], stack: string): string {
     const madeBy = its.flatMap((each) => each.madeBy ?? [])[0] ?? "nothing says whose";
     return `  ${owner} (${madeBy}): ${list(its)}`;
   });
-  throw new Problem(
+  throw new UserError(
     [
       `adopt: stack ${stack} is there for more than one state, so it is not clear which is yours:`,
       ...lines,
@@ -90,18 +92,18 @@ function ownerOf(found: Found[], stack: string): string {
   );
 }
 
-/** @throws Problem where its volumes have the name that the stack had before, under which alone they are gone on with */
+/** @throws UserError where its volumes have the name that the stack had before, under which alone they are gone on with */
 export function refuseRenamed(found: Pick<Found, "kind" | "stack">[], label: string): void {
   const [project, name] = label.split("/");
   const old = found.find(({ kind, stack }) => kind === "volume" && stack !== label)?.stack;
   if (old === undefined) return;
   const [projectBefore, before = ""] = old.split("/");
   if (projectBefore !== project) {
-    throw new Problem(
+    throw new UserError(
       `adopt: the project of stack ${name} was called ${projectBefore} when its home volumes were made, and they are gone on with under that name: have \`name: ${projectBefore}\` in Pulumi.yaml, in place of \`name: ${project}\`, then \`${npmCommand("adopt", before)}\``,
     );
   }
-  throw new Problem(
+  throw new UserError(
     `adopt: stack ${name} of ${project} was called ${before} when its home volumes were made, and they are gone on with under that name: \`mv Pulumi.${name}.yaml Pulumi.${before}.yaml\`, then \`${npmCommand("adopt", before)}\``,
   );
 }

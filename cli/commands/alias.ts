@@ -1,5 +1,5 @@
 /** `npm run alias`: prints the alias `fastai` for a shell, and writes it nowhere. */
-import { shellLine } from "../../components/host/shell.ts";
+import { shellLine } from "../../text/shell.ts";
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
 

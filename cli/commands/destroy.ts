@@ -1,29 +1,31 @@
 /** `npm run destroy`: tears the stack down and leaves the person's files alone. */
 
-import { npmLine } from "../../components/host/shell.ts";
-import { forgetAdopted } from "../adopted.ts";
+import { shortName } from "../../config/stack-file.ts";
+import { UserError } from "../../errors.ts";
+import { npmLine } from "../../text/shell.ts";
 import type { Args } from "../args.ts";
-import { DATA_GOES, displayArgs, IN_HOME, removesData, removesHome } from "../consent.ts";
 import type { Context } from "../context.ts";
-import { requireFree } from "../on-daemon.ts";
-import { readOutputs, type StackOutputs } from "../outputs.ts";
-import { containersOf, finishInterrupted } from "../reconcile.ts";
-import { recover } from "../recover.ts";
-import { Problem, say } from "../say.ts";
-import { isLocal, isStackThere, openSession, runEngine, type Session } from "../session.ts";
-import { prepareDocker } from "../setup/docker.ts";
-import { confirm } from "../setup/packages.ts";
-import { sayStandIns } from "../setup/plugins.ts";
-import { npmCommand, shortName } from "../setup/stack.ts";
-import { resourceName, type State } from "../state.ts";
-import { findPlaces, isStackFileThere } from "../state-file.ts";
+import { prepareDocker } from "../docker/install.ts";
+import { requireFree } from "../docker/on-daemon.ts";
+import { forgetAdopted } from "../pulumi/adopted.ts";
+import { findPlaces, isStackFileThere } from "../pulumi/checkpoint.ts";
+import { DATA_GOES, displayArgs, IN_HOME, removesData, removesHome } from "../pulumi/consent.ts";
+import { readOutputs, type StackOutputs } from "../pulumi/outputs.ts";
+import { sayStandIns } from "../pulumi/plugins.ts";
+import { containersOf, finishInterrupted } from "../pulumi/reconcile.ts";
+import { recover } from "../pulumi/recover.ts";
+import { isLocal, isStackThere, openSession, runEngine, type Session } from "../pulumi/session.ts";
+import { resourceName, type State } from "../pulumi/state.ts";
+import { npmCommand } from "../stack.ts";
+import { confirm } from "../ui/confirm.ts";
+import { say } from "../ui/say.ts";
 
 export async function destroy(context: Context, args: Args): Promise<number> {
   const { stack, rest, options } = args;
   const confirmed = options.yes === true;
   if (!confirmed && !context.interactive) {
     const again = npmCommand("destroy", stack, ...rest, "--yes");
-    throw new Problem(`there is no terminal to ask at: confirm with \`${again}\``);
+    throw new UserError(`there is no terminal to ask at: confirm with \`${again}\``);
   }
   const place = findPlaces(context, stack);
   // Without the engine, which takes minutes to get.
@@ -38,9 +40,11 @@ export async function destroy(context: Context, args: Args): Promise<number> {
   const state = await finishInterrupted(session, false);
   if (isLocal(session)) await requireFreeNetworks(session, state);
   const onAws =
-    session.settings?.host === "aws" && session.host === "aws" ? await import("../aws.ts") : undefined;
+    session.settings?.host === "aws" && session.host === "aws"
+      ? await import("../hosts/aws/instance.ts")
+      : undefined;
   const machine = await onAws?.findMachine(session, state);
-  const data = onAws && (await import("../aws-volume.ts"));
+  const data = onAws && (await import("../hosts/aws/volume.ts"));
   const volume = data?.dataVolumeOf(state);
   if (machine?.state === "gone") await onAws?.forgetHanging(session, state);
   const outputs = await readOutputs(session);
@@ -80,8 +84,8 @@ async function requireDaemon(session: Session): Promise<void> {
   try {
     await prepareDocker(session.context);
   } catch (error) {
-    if (!(error instanceof Problem)) throw error;
-    throw new Problem(
+    if (!(error instanceof UserError)) throw error;
+    throw new UserError(
       `${error.message}\nUntil then the containers, networks and volumes of stack ${session.stack} stay as they are. If that Docker is gone for good, forget the stack with \`${npmLine("pulumi", "stack", "rm", "--force", "--preserve-config", session.stack)}\`; your files stay either way.`,
     );
   }

@@ -1,9 +1,9 @@
 /** `npm run env`: the set-up for a shell, so that plain `pulumi` works in this folder. */
-import { quote } from "../../components/host/shell.ts";
+import { quote } from "../../text/shell.ts";
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
-import type { Env } from "../run.ts";
-import { prepareStack } from "../session.ts";
+import { prepareStack } from "../pulumi/session.ts";
+import type { Env } from "../system/run.ts";
 
 export async function env(context: Context, args: Args): Promise<number> {
   const { additions } = await prepareStack(context, args);

@@ -1,14 +1,15 @@
 /** `npm run init`: asks a few questions, or takes flags, and writes a new stack's file. */
 import { readFileSync, statSync, writeFileSync } from "node:fs";
-import { npmLine } from "../../components/host/shell.ts";
-import { type Config, ConfigError, DEFAULT_ROOT } from "../../config.ts";
-import { shown } from "../../config-errors.ts";
+import { readConfig } from "../../config/load.ts";
+import { type Config, DEFAULT_ROOT } from "../../config/schema.ts";
+import { hasStackFile, shortName, stackFile, stackNames } from "../../config/stack-file.ts";
+import { UserError } from "../../errors.ts";
+import { npmLine } from "../../text/shell.ts";
+import { shown } from "../../text/words.ts";
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
-import { type Answers, freeNotebook, REQUIRED, readBack, stackText } from "../init.ts";
-import { Problem, say } from "../say.ts";
-import { readConfig } from "../setup/config.ts";
-import { hasStackFile, shortName, stackFile, stackNames } from "../setup/stack.ts";
+import { type Answers, freeNotebook, REQUIRED, readBack, stackText } from "../stack-text.ts";
+import { say } from "../ui/say.ts";
 
 export async function init(context: Context, args: Args): Promise<number> {
   const { stack, isNamed } = args;
@@ -27,21 +28,21 @@ interface Given {
   answers: Answers;
 }
 
-/** @throws Problem naming what is missing or in the way */
+/** @throws UserError naming what is missing or in the way */
 function takeFlags(root: string, named: string | undefined, flags: Flags): Given {
   const { kind, force } = flags;
   if (kind !== undefined && !Object.hasOwn(NAMES, kind)) {
-    throw new Problem(`--kind must be ${Object.keys(NAMES).join(", ")}, not ${shown(kind)}`);
+    throw new UserError(`--kind must be ${Object.keys(NAMES).join(", ")}, not ${shown(kind)}`);
   }
   const needed = kind === undefined ? (["kind"] as const) : REQUIRED[kind];
   const absent = needed.filter((key) => flags[key] === undefined);
   if (kind === undefined || absent.length > 0) {
     const words = absent.map((key) => `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`);
-    throw new Problem(`there is no terminal to ask at: say ${words.join(" and ")}`);
+    throw new UserError(`there is no terminal to ask at: say ${words.join(" and ")}`);
   }
   const name = named ?? NAMES[kind];
   if (!force && isTaken(root, name)) {
-    throw new Problem(
+    throw new UserError(
       `${stackFile(root, name)} is there already: take another name with \`${npmLine("init", "-s", "NAME")}\`, or overwrite it with --force`,
     );
   }
@@ -67,12 +68,7 @@ const isEmpty = (file: string) => readFileSync(file, "utf8").trim() === "";
 function write(context: Context, name: string, answers: Answers): number {
   const file = stackFile(context.root, name);
   const written = stackText(name, answers, freeNotebook(otherConfigs(context.root, name)));
-  try {
-    readBack(written, name);
-  } catch (error) {
-    if (error instanceof ConfigError) throw new Problem(error.message);
-    throw error;
-  }
+  readBack(written, name);
   writeFileSync(file, written);
   say(
     `${file}: written. Look at it, then:\n  ${npmLine("doctor", "-s", name)}   # whether it can come up\n  ${npmLine("start", "-s", name)}`,
@@ -87,7 +83,7 @@ function otherConfigs(root: string, name: string): Config[] {
     try {
       return [readConfig(root, each)];
     } catch (error) {
-      if (!(error instanceof Problem)) throw error;
+      if (!(error instanceof UserError)) throw error;
       return [];
     }
   });

@@ -1,11 +1,11 @@
 /** `npm run url | shell | logs`: the way into a notebook. */
-import type { NotebookInfo } from "../../components/workspace/notebook.ts";
+import { UserError } from "../../errors.ts";
+import type { NotebookInfo } from "../../machine/outputs.ts";
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
-import { type LocalNotebook, lookAtStack, pickNotebook } from "../notebooks.ts";
-import { type Env, handOver } from "../run.ts";
-import { Problem } from "../say.ts";
-import { npmCommand } from "../setup/stack.ts";
+import { type LocalNotebook, lookAtStack, pickNotebook } from "../docker/notebooks.ts";
+import { npmCommand } from "../stack.ts";
+import { type Env, handOver } from "../system/run.ts";
 
 /** Whether a notebook in this condition will do. */
 type Need = (condition: LocalNotebook["condition"]) => boolean;
@@ -36,7 +36,7 @@ export async function logs(context: Context, args: Args): Promise<number> {
   return await handOver(command, [], { env, shell: true });
 }
 
-/** The notebook that is asked for, and the environment of its commands. @throws Problem when it is not as needed */
+/** The notebook that is asked for, and the environment of its commands. @throws UserError when it is not as needed */
 export async function findNotebook(
   context: Context,
   args: Args,
@@ -55,14 +55,14 @@ export async function findNotebook(
 export function notInReach(
   { name, condition }: Pick<LocalNotebook, "name" | "condition">,
   stack: string,
-): Problem {
-  return new Problem(`${name} is ${condition}: \`${npmCommand("start", stack)}\` brings it back`);
+): UserError {
+  return new UserError(`${name} is ${condition}: \`${npmCommand("start", stack)}\` brings it back`);
 }
 
 async function findWithEngine(context: Context, args: Args) {
   // Slow to load, and needed only for a stack that is elsewhere.
-  const { openSession, requireStack } = await import("../session.ts");
-  const { readOutputs } = await import("../outputs.ts");
+  const { openSession, requireStack } = await import("../pulumi/session.ts");
+  const { readOutputs } = await import("../pulumi/outputs.ts");
   const session = await openSession(context, args);
   await requireStack(session);
   const { notebooks = [] } = await readOutputs(session);

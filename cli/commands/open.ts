@@ -1,10 +1,10 @@
 /** `npm run open`: a notebook in the person's browser, by a tunnel where it is on another machine. */
 
+import { readStack } from "../../config/stack-file.ts";
 import type { Args } from "../args.ts";
-import { openBrowser } from "../browser.ts";
 import type { Context } from "../context.ts";
-import { say } from "../say.ts";
-import { readStack } from "../setup/stack.ts";
+import { openBrowser } from "../ui/browser.ts";
+import { say } from "../ui/say.ts";
 import { findNotebook } from "./notebook.ts";
 import { tunnel } from "./tunnel.ts";
 

@@ -1,12 +1,14 @@
 /** `npm run permissions`: the IAM policy that whoever runs gpubox on AWS needs. */
-import { policyFor, type StackNeeds } from "../../components/host/aws/calls.ts";
-import { s3Prefixes } from "../../components/host/aws/permissions.ts";
-import { npmLine, shellLine } from "../../components/host/shell.ts";
-import type { Config } from "../../config.ts";
+
+import type { Config } from "../../config/schema.ts";
+import { stackLabel } from "../../config/stack-file.ts";
+import { UserError } from "../../errors.ts";
+import { policyFor, type StackNeeds } from "../../machine/aws/calls.ts";
+import { s3Prefixes } from "../../machine/aws/permissions.ts";
+import { npmLine, shellLine } from "../../text/shell.ts";
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
-import { Problem, say } from "../say.ts";
-import { stackLabel } from "../setup/stack.ts";
+import { say } from "../ui/say.ts";
 
 export async function permissions({ root }: Context, { stack, isNamed }: Args): Promise<number> {
   const needs = isNamed ? await needsOf(root, stack) : undefined;
@@ -26,14 +28,14 @@ export async function permissions({ root }: Context, { stack, isNamed }: Args): 
 
 async function needsOf(root: string, stack: string): Promise<StackNeeds> {
   // Loads the schema.
-  const { readConfig } = await import("../setup/config.ts");
+  const { readConfig } = await import("../../config/load.ts");
   return needsIn(readConfig(root, stack), stackLabel(root, stack));
 }
 
-/** What a stack's permissions depend on, from its configuration. @throws Problem where it is not on AWS */
+/** What a stack's permissions depend on, from its configuration. @throws UserError where it is not on AWS */
 export function needsIn({ host, data }: Pick<Config, "host" | "data">, stack: string): StackNeeds {
   if (host.kind !== "aws")
-    throw new Problem(`gpubox:host: ${stack} is of kind ${host.kind}, and asks nothing of AWS`);
+    throw new UserError(`gpubox:host: ${stack} is of kind ${host.kind}, and asks nothing of AWS`);
   const { region, access, spot, ami, dataVolume } = host;
   return {
     stack,

@@ -1,8 +1,8 @@
 /** `npm run preview`: what `npm start` would change. */
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
-import { recover } from "../recover.ts";
-import { prepareStack, runEngine } from "../session.ts";
+import { recover } from "../pulumi/recover.ts";
+import { prepareStack, runEngine } from "../pulumi/session.ts";
 
 export async function preview(context: Context, args: Args): Promise<number> {
   const session = await prepareStack(context, args);

@@ -1,10 +1,10 @@
 /** `npm run pulumi -- ARGS`: any command of the engine, with the set-up of the others. */
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
-import { requireOwnDaemon } from "../on-daemon.ts";
-import { handOver } from "../run.ts";
-import { openSession } from "../session.ts";
-import { readStateFile } from "../state-file.ts";
+import { requireOwnDaemon } from "../docker/on-daemon.ts";
+import { readStateFile } from "../pulumi/checkpoint.ts";
+import { openSession } from "../pulumi/session.ts";
+import { handOver } from "../system/run.ts";
 
 /** Commands that work on what is there, by all of their names. */
 const NO_PROGRAM = /^(destroy|down|dn|refresh)$/;

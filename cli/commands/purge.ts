@@ -1,14 +1,16 @@
 /** `npm run purge`: removes what gpubox put below `code/` and `data/`, after asking; what is the person's stays. */
 import { readdirSync } from "node:fs";
-import type { SshConnection } from "../../components/host/ssh-command.ts";
+import { readConfig } from "../../config/load.ts";
+import { shortName } from "../../config/stack-file.ts";
+import { UserError } from "../../errors.ts";
+import type { SshConnection } from "../../machine/ssh/command.ts";
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
-import { runHostScript } from "../host-scripts.ts";
-import { findWay } from "../remote.ts";
-import { Problem, say } from "../say.ts";
-import { readConfig } from "../setup/config.ts";
-import { confirm } from "../setup/packages.ts";
-import { npmCommand, shortName } from "../setup/stack.ts";
+import { findWay } from "../hosts/remote.ts";
+import { runHostScript } from "../hosts/scripts.ts";
+import { npmCommand } from "../stack.ts";
+import { confirm } from "../ui/confirm.ts";
+import { say } from "../ui/say.ts";
 
 const KINDS = ["code", "data"] as const;
 
@@ -56,7 +58,7 @@ export async function purge(context: Context, args: Args): Promise<number> {
   }
   if (!options.yes && !context.interactive) {
     const again = npmCommand("purge", stack, ...names, "--yes");
-    throw new Problem(`there is no terminal to ask at: confirm with \`${again}\``);
+    throw new UserError(`there is no terminal to ask at: confirm with \`${again}\``);
   }
   if (!options.yes && !(await confirm("remove these, but no file that you changed or added?"))) {
     say("nothing was removed");
@@ -67,7 +69,7 @@ export async function purge(context: Context, args: Args): Promise<number> {
 
 const nameOf = ({ kind, folder }: PutEntry) => `${kind}/${folder}`;
 
-/** The root of a stack, as its file has it, and its entries by their names. @throws Problem when the file cannot be used */
+/** The root of a stack, as its file has it, and its entries by their names. @throws UserError when the file cannot be used */
 function readConfigured(context: Context, stack: string): { root: string; entries: string[] } {
   const config = readConfig(context.root, stack);
   const entries = KINDS.flatMap((kind) => config[kind].map(({ folder }) => `${kind}/${folder}`));
@@ -92,20 +94,20 @@ function othersOf({ root: checkout, env }: Context, stack: string): Map<string, 
       if (other.at === at) for (const entry of other.entries) found.set(entry, file);
     } catch (error) {
       // What is wrong with another stack's file is for a run of that one.
-      if (!(error instanceof Problem)) throw error;
+      if (!(error instanceof UserError)) throw error;
     }
   }
   return found;
 }
 
-/** Everything that gpubox put below a root, entry by entry. @throws Problem when the machine does not say */
+/** Everything that gpubox put below a root, entry by entry. @throws UserError when the machine does not say */
 export async function putEntries(
   context: Context,
   root: string,
   connection?: SshConnection,
 ): Promise<PutEntry[]> {
   const { code, lines } = await runHostScript(context, "list-own.sh", { ROOT: root }, { connection });
-  if (code !== 0) throw new Problem("what gpubox put there could not be listed");
+  if (code !== 0) throw new UserError("what gpubox put there could not be listed");
   const entries = new Map<string, PutEntry>();
   for (const line of lines) {
     const [kind, folder = "", kilobytes, path] = line.split("\t");
@@ -119,13 +121,13 @@ export async function putEntries(
   return [...entries.values()];
 }
 
-/** Those of these names, `data/pets` or `pets`; all of them without any. @throws Problem when there is none of that name */
+/** Those of these names, `data/pets` or `pets`; all of them without any. @throws UserError when there is none of that name */
 export function chooseEntries(entries: PutEntry[], names: string[]): PutEntry[] {
   const hasName = (entry: PutEntry, name: string) => name === nameOf(entry) || name === entry.folder;
   const unknown = names.find((name) => !entries.some((entry) => hasName(entry, name)));
   if (unknown) {
     const known = entries.map(nameOf).join(", ") || "nothing";
-    throw new Problem(`there is nothing of ${unknown} that gpubox put there; there is ${known}`);
+    throw new UserError(`there is nothing of ${unknown} that gpubox put there; there is ${known}`);
   }
   return names.length === 0 ? entries : entries.filter((entry) => names.some((name) => hasName(entry, name)));
 }

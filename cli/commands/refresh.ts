@@ -1,12 +1,12 @@
 /** `npm run refresh`: takes into the state what was changed behind the engine's back. */
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
-import { findHalted, startAgain } from "../own-containers.ts";
-import { finishInterrupted } from "../reconcile.ts";
-import { recover } from "../recover.ts";
-import { say } from "../say.ts";
-import { prepareStack, runEngine } from "../session.ts";
-import { npmCommand } from "../setup/stack.ts";
+import { findHalted, startAgain } from "../docker/own-containers.ts";
+import { finishInterrupted } from "../pulumi/reconcile.ts";
+import { recover } from "../pulumi/recover.ts";
+import { prepareStack, runEngine } from "../pulumi/session.ts";
+import { npmCommand } from "../stack.ts";
+import { say } from "../ui/say.ts";
 
 export async function refresh(context: Context, args: Args): Promise<number> {
   const session = await prepareStack(context, args);

@@ -1,17 +1,19 @@
 /** `npm run ssh-config`: prints a `Host` entry for a stack's machine, for plain ssh and for editors that work over it. */
-import { type SshConnection, sshConfig } from "../../components/host/ssh-command.ts";
+
+import { readStack, shortName } from "../../config/stack-file.ts";
+import { UserError } from "../../errors.ts";
+import { type SshConnection, sshConfig } from "../../machine/ssh/command.ts";
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
-import { readMachine } from "../remote.ts";
-import { capture } from "../run.ts";
-import { Problem } from "../say.ts";
-import { npmCommand, readStack, shortName } from "../setup/stack.ts";
+import { readMachine } from "../hosts/remote.ts";
+import { npmCommand } from "../stack.ts";
+import { capture } from "../system/run.ts";
 
 export async function sshConfigCommand(context: Context, args: Args): Promise<number> {
   const { stack } = args;
   const { host } = readStack(context.root, stack);
   if (host === "local") {
-    throw new Problem(
+    throw new UserError(
       `stack ${stack} is on this machine: your editor can attach to its container as it is, in VS Code by "Dev Containers: Attach to Running Container"`,
     );
   }
@@ -24,13 +26,13 @@ export async function sshConfigCommand(context: Context, args: Args): Promise<nu
 }
 
 async function connectionOfMachine(context: Context, args: Args): Promise<SshConnection> {
-  const { openSession, requireStack } = await import("../session.ts");
-  const { readOutputs } = await import("../outputs.ts");
+  const { openSession, requireStack } = await import("../pulumi/session.ts");
+  const { readOutputs } = await import("../pulumi/outputs.ts");
   const session = await openSession(context, args);
   await requireStack(session);
   const { machine } = await readOutputs(session);
   if (!machine)
-    throw new Problem(
+    throw new UserError(
       `stack ${session.stack} has no machine yet: run \`${npmCommand("start", session.stack)}\``,
     );
   return machine.connection;

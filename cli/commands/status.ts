@@ -1,17 +1,20 @@
 /** `npm run status`: what there is of each notebook, and what the machine is at. */
-import { sourced } from "../../components/host/aws/prices.ts";
-import { conditionOf, explain } from "../../components/host/condition.ts";
-import { type MachineInfo, scriptText } from "../../components/host/host.ts";
-import type { SshConnection } from "../../components/host/ssh-command.ts";
+
+import { hasStackFile } from "../../config/stack-file.ts";
+import { sourced } from "../../machine/aws/prices.ts";
+import { conditionOf, explain } from "../../machine/docker/condition.ts";
+import type { MachineInfo } from "../../machine/outputs.ts";
+import { scriptText } from "../../machine/scripts.ts";
+import type { SshConnection } from "../../machine/ssh/command.ts";
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
-import { type LocalNotebook, lookAtStack } from "../notebooks.ts";
-import { capture } from "../run.ts";
-import { say } from "../say.ts";
-import type { Session } from "../session.ts";
-import { dockerAddress } from "../setup/daemon.ts";
-import { hasStackFile, notUp, npmCommand } from "../setup/stack.ts";
-import { duration, kernelText, machineLines, readUsage, type Usage } from "../usage.ts";
+import { dockerAddress } from "../docker/daemon.ts";
+import { type LocalNotebook, lookAtStack } from "../docker/notebooks.ts";
+import type { Session } from "../pulumi/session.ts";
+import { notUp, npmCommand } from "../stack.ts";
+import { capture } from "../system/run.ts";
+import { say } from "../ui/say.ts";
+import { duration, kernelText, machineLines, readUsage, type Usage } from "../ui/usage.ts";
 
 /** What is shown of a notebook. */
 type Row = Pick<LocalNotebook, "name" | "condition" | "health" | "address" | "gpus"> & { kernels?: string };
@@ -158,9 +161,9 @@ const OFF = ["stopped", "stopping", "gone"];
 /** A stack that is elsewhere: what the last run said of it, and what its machine says now. */
 async function seeElsewhere(context: Context, args: Args): Promise<Seen> {
   // Slow to load, and needed only here.
-  const { isStackThere, openSession } = await import("../session.ts");
-  const { readOutputs } = await import("../outputs.ts");
-  const { readMachine } = await import("../remote.ts");
+  const { isStackThere, openSession } = await import("../pulumi/session.ts");
+  const { readOutputs } = await import("../pulumi/outputs.ts");
+  const { readMachine } = await import("../hosts/remote.ts");
   const session = await openSession(context, args);
   if (!(await isStackThere(session))) return { rows: [] };
   const { notebooks = [], machine, codeFolder } = await readOutputs(session);
@@ -196,8 +199,8 @@ async function seeElsewhere(context: Context, args: Args): Promise<Seen> {
 
 /** What AWS says of a stack's machine; undefined where it says nothing. */
 async function lookAtAws(session: Session): Promise<{ state: string; problem?: string } | undefined> {
-  const { readState } = await import("../state.ts");
-  const { findMachine, takenBack } = await import("../aws.ts");
+  const { readState } = await import("../pulumi/state.ts");
+  const { findMachine, takenBack } = await import("../hosts/aws/instance.ts");
   try {
     const found = await findMachine(session, await readState(session));
     return found?.interrupted ? { ...found, problem: takenBack(session, found) } : found;
@@ -215,7 +218,7 @@ async function usageThere(
   rows: Row[],
   stack: string,
 ): Promise<Usage | undefined> {
-  const { runOnMachine } = await import("../../components/host/inspect-ssh.ts");
+  const { runOnMachine } = await import("../../machine/ssh/inspect.ts");
   const environment = {
     ROOT: codeFolder.replace(/\/code$/, ""),
     CONTAINERS: rows.map(({ name }) => name).join(" "),

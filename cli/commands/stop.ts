@@ -1,12 +1,10 @@
 /** `npm run stop`: stops the notebooks and keeps everything; `npm start` brings them back. */
 import type Docker from "dockerode";
-import { STACK_LABEL } from "../../components/host/owner.ts";
+import { readStack, stackLabel } from "../../config/stack-file.ts";
+import { UserError } from "../../errors.ts";
+import { STACK_LABEL } from "../../machine/owner.ts";
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
-import { nameOf, requireOwnDaemon, stopping } from "../on-daemon.ts";
-import { containersOf } from "../reconcile.ts";
-import { Problem, say } from "../say.ts";
-import { openSession, requireStack, type Session } from "../session.ts";
 import {
   askDocker,
   type DockerAddress,
@@ -14,10 +12,14 @@ import {
   dockerClient,
   howToBeAllowed,
   pingDocker,
-} from "../setup/daemon.ts";
-import { npmCommand, readStack, stackLabel } from "../setup/stack.ts";
-import { readState, type State } from "../state.ts";
-import { findPlaces, hostOf, isStackFileThere, readStateFile } from "../state-file.ts";
+} from "../docker/daemon.ts";
+import { nameOf, requireOwnDaemon, stopping } from "../docker/on-daemon.ts";
+import { findPlaces, hostOf, isStackFileThere, readStateFile } from "../pulumi/checkpoint.ts";
+import { containersOf } from "../pulumi/reconcile.ts";
+import { openSession, requireStack, type Session } from "../pulumi/session.ts";
+import { readState, type State } from "../pulumi/state.ts";
+import { npmCommand } from "../stack.ts";
+import { say } from "../ui/say.ts";
 
 export async function stop(context: Context, args: Args): Promise<number> {
   const { stack, names } = args;
@@ -35,8 +37,8 @@ export async function stop(context: Context, args: Args): Promise<number> {
   }
   const address = dockerAddress(context.env);
   const ping = await pingDocker(address.host);
-  if (ping === "denied") throw new Problem(howToBeAllowed(address.host));
-  if (ping !== "ok") throw new Problem(cannotTell(address, stack));
+  if (ping === "denied") throw new UserError(howToBeAllowed(address.host));
+  if (ping !== "ok") throw new UserError(cannotTell(address, stack));
   // The engine is slow to start, and needed only where the state is not in a file.
   const known = state ?? (await readState(await openStack(context, args)));
   await requireOwnDaemon(context, stack, known);
@@ -58,7 +60,7 @@ async function openStack(context: Context, args: Args): Promise<Session> {
 }
 
 async function stopBySsh(context: Context, args: Args): Promise<number> {
-  const { openRemote } = await import("../remote.ts");
+  const { openRemote } = await import("../hosts/remote.ts");
   const session = await openStack(context, args);
   const state = await readState(session);
   const { docker } = await openRemote(context.root, session.stack);
@@ -69,11 +71,11 @@ async function stopBySsh(context: Context, args: Args): Promise<number> {
 /** The whole machine: it costs money while it runs. */
 async function stopOnAws(context: Context, args: Args): Promise<number> {
   if (args.names.length > 0) {
-    throw new Problem(
+    throw new UserError(
       "stop: on AWS the whole machine is stopped, as that is what costs money: name no notebook",
     );
   }
-  const { findMachine, stopMachine } = await import("../aws.ts");
+  const { findMachine, stopMachine } = await import("../hosts/aws/instance.ts");
   const session = await openStack(context, args);
   const machine = await findMachine(session, await readState(session));
   if (machine) await stopMachine(session, machine);
@@ -103,7 +105,7 @@ async function stopThem(
   const unknown = names.find((name) => !containers.some((container) => nameOf(container) === name));
   if (unknown) {
     const there = containers.map(nameOf).join(", ") || "none";
-    throw new Problem(`stop: stack ${stack} has no notebook ${unknown}; it has ${there}`);
+    throw new UserError(`stop: stack ${stack} has no notebook ${unknown}; it has ${there}`);
   }
   const isMeant = (container: Docker.ContainerInfo) =>
     names.length === 0 || names.includes(nameOf(container));

@@ -3,21 +3,22 @@
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { conditionOf } from "../../components/host/condition.ts";
-import { type SshConnection, tunnelCommand } from "../../components/host/ssh-command.ts";
-import type { NotebookInfo } from "../../components/workspace/notebook.ts";
+import { UserError } from "../../errors.ts";
+import { conditionOf } from "../../machine/docker/condition.ts";
+import type { NotebookInfo } from "../../machine/outputs.ts";
+import { type SshConnection, tunnelCommand } from "../../machine/ssh/command.ts";
 import type { Args } from "../args.ts";
-import { openBrowser } from "../browser.ts";
 import type { Context } from "../context.ts";
-import { pickNotebook } from "../notebooks.ts";
-import { nameOf } from "../on-daemon.ts";
-import { readOutputs } from "../outputs.ts";
-import { containersOf } from "../reconcile.ts";
-import { openRemote } from "../remote.ts";
-import { handOver } from "../run.ts";
-import { Problem, say } from "../say.ts";
-import { isLocal, openSession, requireStack, type Session } from "../session.ts";
-import { readState } from "../state.ts";
+import { pickNotebook } from "../docker/notebooks.ts";
+import { nameOf } from "../docker/on-daemon.ts";
+import { openRemote } from "../hosts/remote.ts";
+import { readOutputs } from "../pulumi/outputs.ts";
+import { containersOf } from "../pulumi/reconcile.ts";
+import { isLocal, openSession, requireStack, type Session } from "../pulumi/session.ts";
+import { readState } from "../pulumi/state.ts";
+import { handOver } from "../system/run.ts";
+import { openBrowser } from "../ui/browser.ts";
+import { say } from "../ui/say.ts";
 import { notInReach } from "./notebook.ts";
 
 /** How long ssh may take until the tunnel is there, in milliseconds. */
@@ -26,14 +27,15 @@ const PATIENCE = 30_000;
 export async function tunnel(context: Context, args: Args): Promise<number> {
   const session = await openSession(context, args);
   if (isLocal(session)) {
-    throw new Problem(`stack ${session.stack} is on this machine: its urls answer without a tunnel`);
+    throw new UserError(`stack ${session.stack} is on this machine: its urls answer without a tunnel`);
   }
   await requireStack(session);
   const { notebooks = [], machine } = await readOutputs(session);
   // A name that is not there is refused before anything is opened.
   const asked = pickNotebook(notebooks, session.stack, args.names[0]);
   const elsewhere = notebooks.filter(({ url }) => new URL(url).hostname === "127.0.0.1");
-  if (elsewhere.length === 0) throw new Problem(`stack ${session.stack} has no notebook that needs a tunnel`);
+  if (elsewhere.length === 0)
+    throw new UserError(`stack ${session.stack} has no notebook that needs a tunnel`);
   const connection = machine?.connection ?? (await reachRunning(session, asked.name));
   const ends = await Promise.all(
     elsewhere.map(async (notebook) => ({ notebook, port: await freePort(notebook) })),
@@ -53,7 +55,7 @@ export async function tunnel(context: Context, args: Args): Promise<number> {
   return await ended;
 }
 
-/** The way to a machine on which a notebook runs. @throws Problem where it does not: nothing would answer at its url */
+/** The way to a machine on which a notebook runs. @throws UserError where it does not: nothing would answer at its url */
 async function reachRunning(session: Session, name: string): Promise<SshConnection> {
   const { connection, docker } = await openRemote(session.context.root, session.stack);
   const containers = await containersOf(docker.host, await readState(session));
@@ -94,7 +96,7 @@ async function freePort({ name, port }: NotebookInfo): Promise<number> {
       server.close();
     }
   }
-  throw new Problem("no port of 127.0.0.1 is free on this machine");
+  throw new UserError("no port of 127.0.0.1 is free on this machine");
 }
 
 async function untilOpen(port: number): Promise<boolean> {

@@ -1,22 +1,38 @@
 /** `npm start`: sets up what is missing, then `pulumi up`, then says where the notebooks are. */
 
-import { forgetAdopted } from "../adopted.ts";
+import { readStack } from "../../config/stack-file.ts";
+import { UserError } from "../../errors.ts";
 import type { Args } from "../args.ts";
-import type { Awake } from "../aws.ts";
-import { type Consent, consent, displayArgs, isConfirmed, leaves, lookAhead, type Plan } from "../consent.ts";
 import type { Context } from "../context.ts";
-import { makeWay } from "../make-way.ts";
-import { readOutputs, type StackOutputs, summary } from "../outputs.ts";
-import { argsForBroken, findHalted, requireAnswers, startAgain } from "../own-containers.ts";
-import { argsForMissing, finishInterrupted } from "../reconcile.ts";
-import { recover } from "../recover.ts";
-import { formatSeconds, Problem, say } from "../say.ts";
-import { prepareStack, runEngine, type Session } from "../session.ts";
-import { dockerAddress, pingDocker } from "../setup/daemon.ts";
-import { confirm } from "../setup/packages.ts";
-import { npmCommand, readStack } from "../setup/stack.ts";
-import { lastUpdate, type State } from "../state.ts";
-import { findPlaces, historyFiles, readLastUpdate, readStateFile, type Update } from "../state-file.ts";
+import { dockerAddress, pingDocker } from "../docker/daemon.ts";
+import { makeWay } from "../docker/make-way.ts";
+import { argsForBroken, findHalted, requireAnswers, startAgain } from "../docker/own-containers.ts";
+import type { Awake } from "../hosts/aws/instance.ts";
+import { forgetAdopted } from "../pulumi/adopted.ts";
+import {
+  findPlaces,
+  historyFiles,
+  readLastUpdate,
+  readStateFile,
+  type Update,
+} from "../pulumi/checkpoint.ts";
+import {
+  type Consent,
+  consent,
+  displayArgs,
+  isConfirmed,
+  leaves,
+  lookAhead,
+  type Plan,
+} from "../pulumi/consent.ts";
+import { readOutputs, type StackOutputs, summary } from "../pulumi/outputs.ts";
+import { argsForMissing, finishInterrupted } from "../pulumi/reconcile.ts";
+import { recover } from "../pulumi/recover.ts";
+import { prepareStack, runEngine, type Session } from "../pulumi/session.ts";
+import { lastUpdate, type State } from "../pulumi/state.ts";
+import { npmCommand } from "../stack.ts";
+import { confirm } from "../ui/confirm.ts";
+import { formatSeconds, say } from "../ui/say.ts";
 
 export async function up(context: Context, args: Args): Promise<number> {
   if (!(await isReady(context, args))) return 1;
@@ -42,7 +58,7 @@ export async function up(context: Context, args: Args): Promise<number> {
     await makeWay(session, state, missing);
     await machine.first?.();
   } else if (machine.first) {
-    throw new Problem(
+    throw new UserError(
       `that has to be agreed to first: run \`${npmCommand("start", session.stack)}\` without further arguments`,
     );
   }
@@ -103,7 +119,7 @@ async function isReady(context: Context, args: Args): Promise<boolean> {
   const place = findPlaces(context, stack);
   if (readStateFile(place)?.deployment.resources?.length) return true;
   // Loads Pulumi's SDK.
-  const { findChecks, formatChecks, summary } = await import("../doctor.ts");
+  const { findChecks, formatChecks, summary } = await import("../hosts/doctor.ts");
   let began = performance.now();
   let checks = await findChecks(context, stack);
   const hasFailed = () => checks.some(({ status }) => status === "fail");
@@ -126,7 +142,7 @@ async function isReady(context: Context, args: Args): Promise<boolean> {
 async function installDocker(context: Context, stack: string): Promise<boolean> {
   if (readStack(context.root, stack).host !== "local") return false;
   if ((await pingDocker(dockerAddress(context.env).host)) === "ok") return false;
-  const { prepareDocker } = await import("../setup/docker.ts");
+  const { prepareDocker } = await import("../docker/install.ts");
   await prepareDocker(context);
   return true;
 }
@@ -134,13 +150,13 @@ async function installDocker(context: Context, stack: string): Promise<boolean> 
 /** What speaks to AWS is slow to load, and few need it. */
 async function lookAtMachine(session: Session, state: State): Promise<Awake> {
   if (session.settings?.host !== "aws") return { args: [], isGone: false };
-  const { wakeMachine } = await import("../aws.ts");
+  const { wakeMachine } = await import("../hosts/aws/instance.ts");
   return await wakeMachine(session, state);
 }
 
 async function runUp(session: Session, args: string[]): Promise<number> {
   if (session.settings?.host !== "aws") return await runEngine(session, "up", args);
-  const { upWithCapacity } = await import("../capacity.ts");
+  const { upWithCapacity } = await import("../hosts/aws/capacity.ts");
   return await upWithCapacity(session, args);
 }
 

@@ -1,20 +1,23 @@
 /** `npm run update`: moves the branches and tags of `code` entries on, without running the program. */
-import type { SshConnection } from "../../components/host/ssh-command.ts";
-import type { CodeParameters } from "../../components/workspace/code.ts";
+
+import { readConfig } from "../../config/load.ts";
+import { shortName } from "../../config/stack-file.ts";
+import { UserError } from "../../errors.ts";
+import { type CodeParameters, codeParameters } from "../../machine/scripts.ts";
+import type { SshConnection } from "../../machine/ssh/command.ts";
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
-import { runHostScript } from "../host-scripts.ts";
-import { findWay } from "../remote.ts";
-import { Problem, say } from "../say.ts";
-import { readConfig } from "../setup/config.ts";
-import { notUp, shortName } from "../setup/stack.ts";
-import { findPlaces, isStackFileThere } from "../state-file.ts";
+import { findWay } from "../hosts/remote.ts";
+import { runHostScript } from "../hosts/scripts.ts";
+import { findPlaces, isStackFileThere } from "../pulumi/checkpoint.ts";
+import { notUp } from "../stack.ts";
+import { say } from "../ui/say.ts";
 
 export async function update(context: Context, args: Args): Promise<number> {
   const { stack, names } = args;
-  const entries = chooseEntries(await codeEntries(context, stack), names);
+  const entries = chooseEntries(codeEntries(context, stack), names);
   if (entries.length === 0) {
-    throw new Problem(
+    throw new UserError(
       `stack ${stack} has no code: list it as \`gpubox:code\` in Pulumi.${shortName(stack)}.yaml`,
     );
   }
@@ -23,20 +26,18 @@ export async function update(context: Context, args: Args): Promise<number> {
   return await updateEntries(context, entries, await findWay(context, stack));
 }
 
-/** The `code` entries of a stack's file. @throws Problem when that cannot be used */
-async function codeEntries(context: Context, stack: string): Promise<CodeParameters[]> {
-  // Loads Pulumi's SDK, which other commands need not wait for.
-  const { codeParameters } = await import("../../components/workspace/code.ts");
+/** The `code` entries of a stack's file. @throws UserError when that cannot be used */
+function codeEntries(context: Context, stack: string): CodeParameters[] {
   const { code, root } = readConfig(context.root, stack);
   return code.map((entry) => ({ ROOT: root, ...codeParameters(entry) }));
 }
 
-/** Those with these folders; all of them without any. @throws Problem when there is none of that name */
+/** Those with these folders; all of them without any. @throws UserError when there is none of that name */
 export function chooseEntries(entries: CodeParameters[], names: string[]): CodeParameters[] {
   const folders = entries.map(({ FOLDER }) => FOLDER);
   const unknown = names.find((name) => !folders.includes(name));
   if (unknown) {
-    throw new Problem(`there is no \`code\` entry ${unknown}; there is ${folders.join(", ") || "none"}`);
+    throw new UserError(`there is no \`code\` entry ${unknown}; there is ${folders.join(", ") || "none"}`);
   }
   return names.length === 0 ? entries : entries.filter(({ FOLDER }) => names.includes(FOLDER));
 }

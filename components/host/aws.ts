@@ -1,4 +1,5 @@
 /** A GPU instance on AWS as a host: made by the stack, then used as any machine that is reached by SSH. */
+
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
@@ -8,32 +9,24 @@ import type * as aws from "@pulumi/aws";
 import * as command from "@pulumi/command";
 import type * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import type { AwsHostArgs as AwsHostConfig } from "./aws/args.ts";
-import { askPrices } from "./aws/ask-prices.ts";
+import type { AwsHostArgs as AwsHostConfig } from "../../config/host/aws.ts";
+import { UserError } from "../../errors.ts";
+import { askPrices } from "../../machine/aws/ask-prices.ts";
+import { type S3Prefix, s3Prefixes } from "../../machine/aws/permissions.ts";
+import { type AskedPrices, type Priced, priceLine, priceTexts } from "../../machine/aws/prices.ts";
+import type { RegistryAuth } from "../../machine/docker/registry-login.ts";
+import { type GpuInventory, INSPECT_ARGS } from "../../machine/gpus.ts";
+import { machineOf, type RunsAs } from "../../machine/inspection.ts";
+import type { MachineInfo } from "../../machine/outputs.ts";
+import { type HostScript, lastLine, scriptCommand, scriptText } from "../../machine/scripts.ts";
+import { loginCommand, newLoginScript, remoteScript, type SshConnection } from "../../machine/ssh/command.ts";
+import { shellLine } from "../../text/shell.ts";
 import { type AwsFindings, inspectAws } from "./aws/inspect.ts";
 import { readKnown } from "./aws/known.ts";
 import { AwsMachine, awsProvider } from "./aws/machine.ts";
-import { type S3Prefix, s3Prefixes } from "./aws/permissions.ts";
-import { type AskedPrices, type Priced, priceLine, priceTexts } from "./aws/prices.ts";
 import { SENTINEL } from "./aws/user-data.ts";
-import { INSPECT_ARGS } from "./gpus.ts";
-import {
-  type DockerHost,
-  type GpuInventory,
-  type HostRun,
-  type HostScript,
-  type HostScriptArgs,
-  lastLine,
-  type MachineInfo,
-  type RunsAs,
-  scriptCommand,
-  scriptText,
-} from "./host.ts";
-import { machineOf } from "./inspection.ts";
-import type { RegistryAuth } from "./registry-login.ts";
-import { shellLine } from "./shell.ts";
+import type { DockerHost, HostRun, HostScriptArgs } from "./host.ts";
 import { SshHost, scriptWith } from "./ssh.ts";
-import { loginCommand, newLoginScript, remoteScript, type SshConnection } from "./ssh-command.ts";
 
 /** What an `AwsHost` is made from. */
 export interface AwsHostArgs {
@@ -236,11 +229,11 @@ function sessionCommand({ region, profile }: AwsHostConfig): string {
   return shellLine([...session.split(" "), "--region", region, ...(profile ? ["--profile", profile] : [])]);
 }
 
-/** Session Manager's own tools, without which ssh gets no further. @throws pulumi.RunError where one is missing */
+/** Session Manager's own tools, without which ssh gets no further. @throws UserError where one is missing */
 async function requireSessionTools(): Promise<void> {
   for (const [program, guide] of SESSION_TOOLS) {
     await promisify(execFile)(program, ["--version"]).catch(() => {
-      throw new pulumi.RunError(
+      throw new UserError(
         `gpubox:host.access: session-manager needs the program ${program} on this machine: ${guide}; nothing was created`,
       );
     });
@@ -275,7 +268,7 @@ export interface CreateAwsHostArgs
 /**
  * Looks the account over, says what the stack will cost, and declares it.
  *
- * @throws pulumi.RunError before any resource is registered, when the stack cannot be made as it is configured
+ * @throws UserError before any resource is registered, when the stack cannot be made as it is configured
  */
 export async function createAwsHost(name: string, args: CreateAwsHostArgs): Promise<AwsHost> {
   const publicKey = await readPublicKey(args.host.key);
@@ -289,17 +282,17 @@ export async function createAwsHost(name: string, args: CreateAwsHostArgs): Prom
   return new AwsHost(name, { ...args, s3: s3Prefixes(args.dataUrls), found, asked, publicKey, provider });
 }
 
-/** The public half of the person's key. @throws pulumi.RunError when there is none that EC2 takes */
+/** The public half of the person's key. @throws UserError when there is none that EC2 takes */
 export async function readPublicKey(key: string, home = homedir()): Promise<string> {
   const file = `${key.replace(/^~(?=\/)/, home)}.pub`;
   const text = await readFile(file, "utf8").catch(() => {
-    throw new pulumi.RunError(
+    throw new UserError(
       `gpubox:host.key: there is no public key ${file}: make a pair with \`ssh-keygen -t ed25519 -f ${key}\`; nothing was created`,
     );
   });
   const line = text.trim();
   if (/^ssh-(ed25519|rsa) [A-Za-z0-9+/]+=*( |$)/.test(line) && !line.includes("\n")) return line;
-  throw new pulumi.RunError(
+  throw new UserError(
     `gpubox:host.key: ${file} is not an ed25519 or RSA key, the only kinds that EC2 takes: make one with \`ssh-keygen -t ed25519\`; nothing was created`,
   );
 }

@@ -4,83 +4,12 @@
  * A workspace takes a `DockerHost` and never asks which kind it is; each kind of host is one file beside
  * this one. What a host offers is what a workspace needs, and no more.
  */
-import { readFileSync } from "node:fs";
 import type * as docker from "@pulumi/docker";
 import type * as pulumi from "@pulumi/pulumi";
-import { exportLines } from "./shell.ts";
-import type { SshConnection } from "./ssh-command.ts";
-
-/** One NVIDIA GPU of a host. */
-export interface Gpu {
-  /** Index in the driver's order, as in `nvidia-smi -i`. */
-  index: number;
-  /** `GPU-…`, stable across reboots. */
-  uuid: string;
-  /** Product name. */
-  name: string;
-  /** Memory in MiB. */
-  memory: number;
-  /** Version of the driver, e.g. `580.95.05`; undefined where it was not found out. */
-  driver?: string;
-  /** What it can compute, e.g. `8.9`; undefined where an old driver does not say. */
-  computeCapability?: string;
-  /** The slices that it is cut into, where that (MIG) is switched on: then it cannot be had whole. */
-  slices?: GpuSlice[];
-}
-
-/** Part of a GPU that is cut into several (MIG). */
-export interface GpuSlice {
-  /** Index in its GPU. */
-  index: number;
-  /** `MIG-…`. */
-  uuid: string;
-  /** Its share of computing and of memory, e.g. `3g.20gb`. */
-  profile: string;
-}
-
-/** What is known about the GPUs of a host. */
-export interface GpuInventory {
-  /** The GPUs the driver shows; empty where there is none, or no driver. */
-  gpus: Gpu[];
-  /** How the Docker daemon hands GPUs to containers; undefined where it cannot. */
-  runtime: "nvidia" | "cdi" | undefined;
-  /** Why containers on this host cannot have a GPU, with the command that mends it; undefined where they can. */
-  problem: string | undefined;
-}
-
-/** Who the person is in a container. */
-export interface RunsAs {
-  /** `uid:gid`. */
-  user: string;
-  /** Numbers of further groups, in order. */
-  groups: string[];
-  /** `host` where the daemon would give the container ids of its own. */
-  usernsMode?: "host";
-}
-
-/** A script of `host-scripts/`. */
-export type HostScript =
-  | "wait-for-ssh.sh"
-  | "wait-for-machine.sh"
-  | "grow-root.sh"
-  | "mount-volume.sh"
-  | "grow-root.sh"
-  | "install-idle-stop.sh"
-  | "inspect.sh"
-  | "prepare.sh"
-  | "code.sh"
-  | "dataset.sh"
-  | "s3-sync.sh"
-  | "retire.sh"
-  | "list-own.sh"
-  | "teardown.sh"
-  | "remove-volume.sh"
-  | "own-home.sh"
-  | "wait-for-notebook.sh"
-  | "look-over-packages.sh"
-  | "prove-folders.sh"
-  | "prove-gpu.sh"
-  | "status.sh";
+import type { GpuInventory } from "../../machine/gpus.ts";
+import type { RunsAs } from "../../machine/inspection.ts";
+import type { MachineInfo } from "../../machine/outputs.ts";
+import type { HostScript } from "../../machine/scripts.ts";
 
 /** How to run a script of `host-scripts/` on a host. */
 export interface HostScriptArgs {
@@ -101,17 +30,6 @@ export interface HostRun {
   resource: pulumi.Resource;
   /** The last line the script printed: its result. */
   result: pulumi.Output<string>;
-}
-
-/** A machine that the stack made, for people and for the commands that deal with it. */
-export interface MachineInfo {
-  /** Id of the instance. */
-  instance: string;
-  /** Id of the volume that holds the root. */
-  dataVolume: string;
-  connection: SshConnection;
-  /** What it costs, in words, and who says so; an earlier version's state has no source. */
-  cost: { running: string; stopped: string; source?: string };
 }
 
 /** A machine with a Docker daemon that a workspace can be put on. */
@@ -144,28 +62,4 @@ export interface DockerHost {
   dockerCommand(args: string): pulumi.Output<string>;
   /** The command that brings ports of the host's loopback to the person's own; undefined where they are there already. */
   tunnelCommand(ports: number[]): pulumi.Output<string> | undefined;
-}
-
-/**
- * Command with which a shell runs a script that it is handed on its standard input: so a host needs none of our
- * files, and an error shows this line instead of the whole script.
- */
-export function scriptCommand(script: HostScript): string {
-  return `# host-scripts/${script}, from standard input\neval "$(cat)"`;
-}
-
-/** Text of a script, with what it takes in from beside it (`. ./common.sh`) in place. */
-export function scriptText(script: string): string {
-  const text = readFileSync(new URL(`../../host-scripts/${script}`, import.meta.url), "utf8");
-  return text.replace(/^\. \.\/(.+)$/gm, (_, name: string) => scriptText(name));
-}
-
-/** Text of a script that sets its own parameters: ssh hands no environment over. */
-export function selfContained(script: HostScript, parameters: Record<string, string>): string {
-  return exportLines(parameters) + scriptText(script);
-}
-
-/** The last line of what a script printed: its result. */
-export function lastLine(text: string): string {
-  return text.trimEnd().split("\n").at(-1) ?? "";
 }

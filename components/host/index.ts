@@ -1,9 +1,11 @@
-import type { HostConfig } from "../../config.ts";
+import * as pulumi from "@pulumi/pulumi";
+import type { HostConfig } from "../../config/host/index.ts";
+import type { RegistryAuth } from "../../machine/docker/registry-login.ts";
+import type { HostNeeds } from "../../machine/facts.ts";
+import { inspectLocalMachine } from "../../machine/local.ts";
+import { inspectSshMachine } from "../../machine/ssh/inspect.ts";
 import type { DockerHost } from "./host.ts";
-import { inspectSshMachine } from "./inspect-ssh.ts";
-import { inspectLocalMachine, LocalHost } from "./local.ts";
-import type { HostNeeds } from "./preflight.ts";
-import type { RegistryAuth } from "./registry-login.ts";
+import { LocalHost } from "./local.ts";
 import { SshHost } from "./ssh.ts";
 
 export type { DockerHost } from "./host.ts";
@@ -24,7 +26,7 @@ export interface CreateHostArgs {
 /**
  * The host a configuration asks for: the only place that tells one kind of host from another.
  *
- * @throws pulumi.RunError before any resource is registered, when the host cannot serve the stack
+ * @throws UserError before any resource is registered, when the host cannot serve the stack
  */
 export async function createHost({
   host,
@@ -36,7 +38,10 @@ export async function createHost({
   const shared = { root, owner: needs.holdings?.owner, registryAuth };
   switch (host.kind) {
     case "local":
-      return new LocalHost("local", { ...shared, machine: await inspectLocalMachine(needs, root) });
+      return new LocalHost("local", {
+        ...shared,
+        machine: await inspectLocalMachine(needs, root, (message) => pulumi.log.warn(message)),
+      });
     case "ssh": {
       const { kind: _, ...connection } = host;
       const machine = await inspectSshMachine(connection, root, needs);

@@ -1,43 +1,15 @@
 /** This machine as a host: the Docker daemon and the folders of the person who runs Pulumi. */
-import { execFile } from "node:child_process";
-import { once } from "node:events";
-import { accessSync, statfsSync, statSync } from "node:fs";
-import { createServer } from "node:net";
-import { homedir } from "node:os";
-import { dirname, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
+
 import * as command from "@pulumi/command";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import type Docker from "dockerode";
-import { askDocker, elsewhere, howToBeAllowed, isDenied, ownDockerHost } from "./docker-api.ts";
-import {
-  type GpuFindings,
-  gpuInventory,
-  mayHaveSlices,
-  NVIDIA_DETAIL_ARGS,
-  NVIDIA_LIST_ARGS,
-  NVIDIA_SMI_ARGS,
-} from "./gpus.ts";
-import type { DockerHost, GpuInventory, HostRun, HostScriptArgs, RunsAs } from "./host.ts";
-import { lastLine, scriptCommand, scriptText } from "./host.ts";
-import { architecture, type DockerInfo, daemonFacts, type Machine, runsAs } from "./inspection.ts";
-import { existing, stackName } from "./owner.ts";
-import { userIds } from "./person.ts";
-import {
-  type ExistingContainer,
-  furtherFolders,
-  type HostFacts,
-  type HostNeeds,
-  preflightProblems,
-  refuse,
-  rootFolders,
-} from "./preflight.ts";
-import { type RegistryAuth, registries } from "./registry-login.ts";
-import { npmLine } from "./shell.ts";
+import type { RegistryAuth } from "../../machine/docker/registry-login.ts";
+import type { GpuInventory } from "../../machine/gpus.ts";
+import type { Machine, RunsAs } from "../../machine/inspection.ts";
+import { lastLine, scriptCommand, scriptText } from "../../machine/scripts.ts";
+import type { DockerHost, HostRun, HostScriptArgs } from "./host.ts";
+import { registries } from "./registries.ts";
 import { stackOwner } from "./stack-owner.ts";
-import { checkoutChecks } from "./volume-checks.ts";
 
 /** What a `LocalHost` is made from. */
 export interface LocalHostArgs {
@@ -49,14 +21,6 @@ export interface LocalHostArgs {
   registryAuth?: RegistryAuth;
   machine: Machine;
 }
-
-/** The folder that this file is part of, links resolved. */
-const CHECKOUT = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
-
-type DaemonInfo = DockerInfo & Required<Pick<DockerInfo, "ID" | "Architecture">>;
-
-/** A driver or a daemon in trouble can hang for minutes; this is ample for one that is well, in milliseconds. */
-const PATIENCE = 8_000;
 
 /** The machine Pulumi runs on. */
 export class LocalHost extends pulumi.ComponentResource implements DockerHost {
@@ -112,185 +76,4 @@ export class LocalHost extends pulumi.ComponentResource implements DockerHost {
   tunnelCommand(): undefined {
     return undefined;
   }
-}
-
-/**
- * Looks this machine over.
- *
- * @param root of the stack
- * @throws pulumi.RunError naming everything that keeps it from serving the stack
- */
-export async function inspectLocalMachine(needs: HostNeeds, root: string): Promise<Machine> {
-  const daemon = ownDockerHost();
-  const problem = elsewhere(daemon, "DOCKER_HOST", `Pulumi.${stackName(needs.stack)}.yaml`);
-  if (problem) throw new pulumi.RunError(problem);
-  const looking = lookAtLocalMachine(needs, root, daemon).catch((error: Error) => {
-    if (isDenied(error)) throw new pulumi.RunError(howToBeAllowed(daemon));
-    throw new pulumi.RunError(
-      `no Docker daemon answers on this machine (${error.message}); nothing was created. Run \`${npmLine("start", "-s", stackName(needs.stack))}\`, which installs or starts one, or start it yourself: \`sudo systemctl start docker\``,
-    );
-  });
-  const [{ info, facts }, groups] = await Promise.all([looking, sharedGroups(daemon)]);
-  refuse("this machine", preflightProblems(needs, facts));
-  for (const { problem } of checkoutChecks(needs, facts)) if (problem) pulumi.log.warn(problem);
-  return {
-    id: info.ID,
-    platform: `linux/${architecture(info.Architecture)}`,
-    runsAs: runsAs({ user: userIds(), groups }, info),
-    home: homedir(),
-    gpus: facts.gpus,
-  };
-}
-
-/**
- * What this machine has.
- *
- * @param root of the stack
- * @param daemon as in DOCKER_HOST
- * @throws when no Docker daemon answers
- */
-export async function lookAtLocalMachine(
-  needs: HostNeeds,
-  root: string,
-  daemon: string,
-): Promise<{ info: DaemonInfo; facts: HostFacts }> {
-  const [info, containers, networks, volumes, driver, toolkitHook, listenErrors] = await Promise.all([
-    askInfo(daemon),
-    askDocker<Docker.ContainerInfo[]>(daemon, "/containers/json?all=true", PATIENCE).catch(() => []),
-    askDocker<Docker.NetworkInspectInfo[]>(daemon, "/networks", PATIENCE).catch(() => []),
-    askDocker<{ Volumes: Docker.VolumeInspectInfo[] | null }>(daemon, "/volumes", PATIENCE).catch(
-      () => undefined,
-    ),
-    askDriver(),
-    hasToolkitHook(),
-    findListenErrors(needs),
-  ]);
-  const gpus = gpuInventory({
-    driver,
-    toolkit: toolkitHook || "nvidia" in (info.Runtimes ?? {}),
-    cdi: (info.DiscoveredDevices ?? []).some(({ ID }) => ID?.startsWith("nvidia.com/gpu")),
-  });
-  const folder = resolve(root.replace(/^~(?=\/|$)/, homedir()));
-  const facts = {
-    gpus,
-    containers: (containers ?? []).map(existingContainer),
-    networks: (networks ?? []).map(({ Name, Labels }) => existing("network", Name, Labels)),
-    volumes: (volumes?.Volumes ?? []).map(({ Name, Labels }) => existing("volume", Name, Labels)),
-    listenErrors,
-    freeMegabytes: freeMegabytes(info.DockerRootDir),
-    freeForRoot: freeMegabytes(folder),
-    root: folder,
-    missing: [...rootFolders(folder), ...furtherFolders(needs)].filter(isMissing),
-    home: homedir(),
-    checkout: CHECKOUT,
-    clockAhead: clockAhead(),
-    daemon: { id: info.ID, host: daemon },
-    ...daemonFacts(info),
-  };
-  return { info, facts };
-}
-
-/** Free megabytes where a folder is or would be; undefined where that is not on this machine, or nobody may look. */
-function freeMegabytes(folder: string | undefined): number | undefined {
-  if (!folder) return undefined;
-  try {
-    const { bavail, bsize } = statfsSync(folder);
-    return Math.floor((bavail * bsize) / 2 ** 20);
-  } catch (error) {
-    const above = dirname(folder);
-    const isMissing = (error as NodeJS.ErrnoException).code === "ENOENT";
-    return isMissing && above !== folder ? freeMegabytes(above) : undefined;
-  }
-}
-
-/** Whether a path is certainly not there: where nobody may look it may well be. */
-function isMissing(path: string): boolean {
-  try {
-    accessSync(path);
-    return false;
-  } catch (error) {
-    return ["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "");
-  }
-}
-
-/** Seconds; negative where this machine's clock is behind the day on which this file was put there. */
-function clockAhead(): number {
-  return Math.min(0, (Date.now() - statSync(fileURLToPath(import.meta.url)).mtimeMs) / 1000);
-}
-
-async function askInfo(daemon: string) {
-  const info = await askDocker<DaemonInfo>(daemon, "/info", PATIENCE);
-  if (info === undefined) throw new Error(`what answers at ${daemon} is no Docker daemon`);
-  return info;
-}
-
-function existingContainer(info: Docker.ContainerInfo): ExistingContainer {
-  return {
-    ...existing("container", info.Names[0]?.replace(/^\//, "") ?? info.Id, info.Labels),
-    ports: info.Ports.flatMap(({ PublicPort }) => (PublicPort ? [PublicPort] : [])),
-    status: info.Status,
-    binds: info.Mounts.flatMap(({ Type, Source }) => (Type === "bind" ? [Source] : [])),
-  };
-}
-
-/**
- * Groups of the person whose files notebooks may use.
- *
- * @throws pulumi.RunError where they cannot be found out: containers made without them would take the place of those that run
- */
-export async function sharedGroups(daemon: string): Promise<number[]> {
-  const script = `set -eu\n${scriptText("groups.sh")}\nshared_groups`;
-  const options = { env: { ...process.env, DOCKER_HOST: daemon }, timeout: PATIENCE };
-  try {
-    const { stdout } = await promisify(execFile)("/bin/sh", ["-c", script], options);
-    return stdout.split("\n").filter(Boolean).map(Number);
-  } catch {
-    throw new pulumi.RunError(
-      `this machine does not say which groups you are in: does \`id\` answer? Run the same again once it does; nothing was created`,
-    );
-  }
-}
-
-async function askDriver(): Promise<GpuFindings["driver"]> {
-  try {
-    const ask = (args: string[]) => promisify(execFile)("nvidia-smi", args, { timeout: PATIENCE });
-    const [{ stdout: csv }, { stdout: details }] = await Promise.all([
-      ask(NVIDIA_SMI_ARGS),
-      ask(NVIDIA_DETAIL_ARGS).catch(() => ({ stdout: "" })),
-    ]);
-    if (!mayHaveSlices(details)) return { csv, details };
-    const { stdout: list } = await ask(NVIDIA_LIST_ARGS).catch(() => ({ stdout: "" }));
-    return { csv, details, list };
-  } catch (error) {
-    const { code, stdout = "", message } = error as NodeJS.ErrnoException & { stdout?: string };
-    if (code === "ENOENT") return { missing: true };
-    return { failed: stdout.trim().split("\n")[0] || message };
-  }
-}
-
-/** Whether the host has the container toolkit's hook, which is what the daemon itself looks for. */
-async function hasToolkitHook(): Promise<boolean> {
-  // `dockerd` finds it in folders that only root's PATH has.
-  const search =
-    'PATH="$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin" command -v nvidia-container-runtime-hook';
-  return promisify(execFile)("/bin/sh", ["-c", search]).then(
-    () => true,
-    () => false,
-  );
-}
-
-/** Tries to listen where the notebooks want to; the error code says why where that fails. */
-async function findListenErrors(needs: HostNeeds): Promise<HostFacts["listenErrors"]> {
-  const attempts = needs.notebooks.map(async ({ address, port }): Promise<[number, string] | undefined> => {
-    const server = createServer().listen({ host: address, port, exclusive: true });
-    try {
-      await once(server, "listening");
-      return undefined;
-    } catch (error) {
-      return [port, (error as NodeJS.ErrnoException).code ?? String(error)];
-    } finally {
-      server.close();
-    }
-  });
-  return new Map((await Promise.all(attempts)).filter((attempt) => attempt !== undefined));
 }

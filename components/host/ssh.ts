@@ -2,18 +2,11 @@
 import * as command from "@pulumi/command";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import {
-  type DockerHost,
-  type GpuInventory,
-  type HostRun,
-  type HostScriptArgs,
-  lastLine,
-  type RunsAs,
-  selfContained,
-} from "./host.ts";
-import type { Machine } from "./inspection.ts";
-import { OWNER_LABEL } from "./owner.ts";
-import { type RegistryAuth, registries } from "./registry-login.ts";
+import type { RegistryAuth } from "../../machine/docker/registry-login.ts";
+import type { GpuInventory } from "../../machine/gpus.ts";
+import type { Machine, RunsAs } from "../../machine/inspection.ts";
+import { OWNER_LABEL } from "../../machine/owner.ts";
+import { lastLine, selfContained } from "../../machine/scripts.ts";
 import {
   dockerUrl,
   forgivingScript,
@@ -22,7 +15,9 @@ import {
   scriptOnMachine,
   sshOptions,
   tunnelCommand,
-} from "./ssh-command.ts";
+} from "../../machine/ssh/command.ts";
+import type { DockerHost, HostRun, HostScriptArgs } from "./host.ts";
+import { registries } from "./registries.ts";
 import { stackOwner } from "./stack-owner.ts";
 
 /** What an `SshHost` is made from. All of it may be known only once a machine was made. */

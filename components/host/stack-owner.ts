@@ -1,7 +1,7 @@
 /** The owner of a stack, as the program has it. */
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
-import { ADOPTED, type Adopted, type Holdings, holdings, withAdopted } from "./owner.ts";
+import { ADOPTED, type Adopted, type Holdings, holdings, withAdopted } from "../../machine/owner.ts";
 
 /** What the stack that is being deployed has, by its state and by what was taken over for it. */
 export async function readHoldings(stack: string, env = process.env): Promise<Holdings> {

@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { CodeConfig } from "../../config.ts";
+import type { CodeConfig } from "../../config/schema.ts";
+import { codeParameters } from "../../machine/scripts.ts";
 import type { DockerHost } from "../host/host.ts";
 import { retire } from "./retire.ts";
 
@@ -29,19 +30,4 @@ export class CodeRepository extends pulumi.ComponentResource {
     this.folder = checkout.result;
     this.registerOutputs({ folder: this.folder });
   }
-}
-
-/** Parameters of `code.sh`. */
-export type CodeParameters = Record<string, string> & { FOLDER: string };
-
-/** Parameters of `code.sh`; what is not set is left out, so that a new option changes no stack that does not use it. */
-export function codeParameters({ url, ref, folder, shallow, submodules, lfs }: CodeConfig): CodeParameters {
-  return {
-    URL: url,
-    REF: ref,
-    FOLDER: folder,
-    ...(shallow ? {} : { SHALLOW: "0" }),
-    ...(submodules ? { SUBMODULES: "1" } : {}),
-    ...(lfs ? { LFS: "1" } : {}),
-  };
 }

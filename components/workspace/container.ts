@@ -2,9 +2,10 @@
 import { createHash } from "node:crypto";
 import type * as docker from "@pulumi/docker";
 import type * as pulumi from "@pulumi/pulumi";
-import type { ImageConfig, NotebookConfig } from "../../config.ts";
-import type { RunsAs } from "../host/host.ts";
-import { MADE_BY_LABEL } from "../host/owner.ts";
+import type { ImageConfig, NotebookConfig } from "../../config/schema.ts";
+import type { RunsAs } from "../../machine/inspection.ts";
+import { hasOwnUser } from "../../machine/names.ts";
+import { MADE_BY_LABEL } from "../../machine/owner.ts";
 
 /** Home folder in every container; see the Dockerfile. One of an image that is pulled and runs as its own user has its own. */
 export const HOME = "/home/jupyter";
@@ -80,19 +81,6 @@ export const LASTING = ["name", "labels"];
 /** Labels of what outlives its container: people find out from it whose it is. */
 export function lastingLabels(labels: Record<string, pulumi.Input<string>>, madeBy: string) {
   return labelList({ ...labels, [MADE_BY_LABEL]: madeBy });
-}
-
-/** Name for what belongs to a whole stack: `gpubox/dev` becomes `gpubox-dev`. */
-export function stackSlug(stack: string): string {
-  return stack.replaceAll("/", "-").toLowerCase();
-}
-
-/** Whether an image runs as a user of its own, with the home folder and the rights that it gives them. */
-const hasOwnUser = (image: ImageConfig): boolean => "pull" in image && image.user === "image";
-
-/** Name of the volume on a notebook's home folder; an image that runs as its own user gets none. */
-export function homeVolume(stack: string, notebook: string, image: ImageConfig): string | undefined {
-  return hasOwnUser(image) ? undefined : `${stackSlug(stack)}-${notebook}-home`;
 }
 
 /** A folder of the host as a container has it. */
@@ -196,28 +184,4 @@ export function environment(
     JUPYTER_TOKEN: token,
   };
   return Object.entries(variables).map(([key, value]) => `${key}=${value}`);
-}
-
-const LOOPBACK = "127.0.0.1";
-
-/** Whether an address is only reachable from the host itself. */
-export function isLoopback(address: string): boolean {
-  return address.startsWith("127.");
-}
-
-/** Ports that only the host itself reaches: where that is elsewhere, a tunnel must bring them to the person. */
-export function tunnelPorts(notebooks: Pick<NotebookConfig, "address" | "port">[]): number[] {
-  return notebooks.flatMap(({ address, port }) =>
-    addressForPerson(address, LOOPBACK) === LOOPBACK ? [port] : [],
-  );
-}
-
-/** Address under which the host itself reaches a port bound to `address`. */
-export function addressOnHost(address: string): string {
-  return address === "0.0.0.0" ? LOOPBACK : address;
-}
-
-/** Address under which the person reaches a port bound to `address` of a host they reach at `hostAddress`. */
-export function addressForPerson(address: string, hostAddress: string): string {
-  return isLoopback(address) || address === "0.0.0.0" ? hostAddress : address;
 }

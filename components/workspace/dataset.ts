@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { DatasetConfig } from "../../config.ts";
+import type { DatasetConfig } from "../../config/schema.ts";
 import type { DockerHost } from "../host/host.ts";
 import { retire } from "./retire.ts";
 

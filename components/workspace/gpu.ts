@@ -1,8 +1,8 @@
 /** From the GPUs a notebook asks for to what its container requests of the daemon. Pure. */
-import * as pulumi from "@pulumi/pulumi";
-import type { GpuSelection } from "../../config.ts";
-import { type GpuDevice, gpuDevices, gpuProblem, isNamed } from "../host/gpus.ts";
-import type { GpuInventory } from "../host/host.ts";
+
+import type { GpuSelection } from "../../config/schema.ts";
+import { UserError } from "../../errors.ts";
+import { type GpuDevice, type GpuInventory, gpuDevices, gpuProblem, isNamed } from "../../machine/gpus.ts";
 
 /** What a container is given. */
 export interface GpuRequest {
@@ -39,7 +39,7 @@ function cdiDevices(ids: string[] | "all"): GpuRequest["devices"] {
 /**
  * Resolves what a notebook asks for against what its host has.
  *
- * @throws pulumi.RunError when the host cannot serve it; "auto" falls back to the CPU with a warning instead
+ * @throws UserError when the host cannot serve it; "auto" falls back to the CPU with a warning instead
  */
 export function gpuRequest(name: string, selection: GpuSelection, inventory: GpuInventory): GpuRequest {
   if (selection === "none") return CPU;
@@ -48,7 +48,7 @@ export function gpuRequest(name: string, selection: GpuSelection, inventory: Gpu
     return { ...CPU, fallback: { reason, warning: `${name} runs on the CPU: ${inventory.problem}` } };
   }
   const problem = gpuProblem(selection, inventory);
-  if (problem) throw new pulumi.RunError(`${name}: ${problem}`);
+  if (problem) throw new UserError(`${name}: ${problem}`);
   const ids = Array.isArray(selection) ? selection.map(String) : "all";
   const all = gpuDevices(inventory);
   const chosen = ids === "all" ? all : all.filter((device) => ids.some((id) => isNamed(device, id)));

@@ -1,8 +1,8 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import type { ImageConfig } from "../../config.ts";
+import { packageArgs } from "../../config/requirements.ts";
+import type { ImageConfig } from "../../config/schema.ts";
 import type { DockerHost } from "../host/host.ts";
-import { packageArgs } from "./packages.ts";
 
 /** What a `NotebookImage` is made from. */
 export interface NotebookImageArgs {

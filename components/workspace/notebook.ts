@@ -1,21 +1,20 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
-import type { ImageConfig, NotebookConfig } from "../../config.ts";
+import type { ImageConfig, NotebookConfig } from "../../config/schema.ts";
+import { UserError } from "../../errors.ts";
+import { ownFolderProblem, volumeWarning } from "../../machine/checks/volumes.ts";
+import { addressForPerson, addressOnHost, homeVolume, isLoopback } from "../../machine/names.ts";
+import type { NotebookInfo } from "../../machine/outputs.ts";
+import { NOTEBOOK_LABEL } from "../../machine/owner.ts";
 import type { DockerHost } from "../host/host.ts";
-import { NOTEBOOK_LABEL } from "../host/owner.ts";
-import { ownFolderProblem, volumeWarning } from "../host/volume-checks.ts";
 import {
-  addressForPerson,
-  addressOnHost,
   binds,
   constants,
   environment,
   foldersToProve,
   HOME,
-  homeVolume,
   identity,
-  isLoopback,
   LASTING,
   labelList,
   lastingLabels,
@@ -41,21 +40,6 @@ export interface NotebookArgs {
   labels: Record<string, pulumi.Input<string>>;
   /** Who makes it, and where the state is, in words. */
   madeBy: string;
-}
-
-/** What a person needs to know of a running notebook. */
-export interface NotebookInfo {
-  name: string;
-  /** Address with the token: a secret. */
-  url: string;
-  /** What it computes on: "CPU", or its GPUs. */
-  gpus: string;
-  /** Port on the host. */
-  port: number;
-  /** Command that opens a shell in it. */
-  shell: string;
-  /** Command that follows its log. */
-  logs: string;
 }
 
 /** How long Jupyter may take to answer once its container has started, in seconds. */
@@ -266,9 +250,9 @@ export class Notebook extends pulumi.ComponentResource {
   }
 }
 
-/** What the container has of the host. @throws pulumi.RunError where a volume is one that it has already */
+/** What the container has of the host. @throws UserError where a volume is one that it has already */
 export function mountsOf(notebook: NotebookConfig, root: string, home?: string) {
   const [problem] = notebook.volumes.flatMap((mounted) => ownFolderProblem(mounted, root, home) ?? []);
-  if (problem) throw new pulumi.RunError(`a volume of ${notebook.name}: ${problem}`);
+  if (problem) throw new UserError(`a volume of ${notebook.name}: ${problem}`);
   return binds(root, notebook);
 }

@@ -1,4 +1,5 @@
 import type * as pulumi from "@pulumi/pulumi";
+import { REMOVAL } from "../../machine/names.ts";
 import type { DockerHost } from "../host/host.ts";
 
 /** What `retire` takes. */
@@ -26,9 +27,6 @@ export function retire(
   const environment = { ROOT: host.root, KIND: kind, FOLDER: folder, PURGE: purge ? "1" : "" };
   host.run(`${name}-retire`, { script: "retire.sh", on: "delete", environment }, opts);
 }
-
-/** What ends the name of the entry that removes a home volume. */
-export const REMOVAL = "-home-removal";
 
 /**
  * Removes a notebook's home volume once its entry has left the configuration or the stack is destroyed, where it is the stack's: by

@@ -1,13 +1,15 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import type { CodeConfig, DatasetConfig, ImageConfig, NotebookConfig } from "../../config.ts";
+import type { CodeConfig, DatasetConfig, ImageConfig, NotebookConfig } from "../../config/schema.ts";
+import { stackSlug } from "../../machine/names.ts";
+import type { NotebookInfo } from "../../machine/outputs.ts";
+import { OWNER_LABEL, STACK_LABEL } from "../../machine/owner.ts";
 import type { DockerHost } from "../host/host.ts";
-import { OWNER_LABEL, STACK_LABEL } from "../host/owner.ts";
 import { CodeRepository } from "./code.ts";
-import { LASTING, lastingLabels, stackSlug } from "./container.ts";
+import { LASTING, lastingLabels } from "./container.ts";
 import { Dataset } from "./dataset.ts";
 import { NotebookImage } from "./image.ts";
-import { Notebook, type NotebookInfo } from "./notebook.ts";
+import { Notebook } from "./notebook.ts";
 
 /** What a `Workspace` is made from. */
 export interface WorkspaceArgs {

@@ -17,7 +17,7 @@ import {
   ListRolesCommand,
 } from "@aws-sdk/client-iam";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { compareCalls } from "../../components/host/aws/calls.ts";
+import { compareCalls } from "../../machine/aws/calls.ts";
 import { type AwsStack, createAwsStack, fails, succeeds } from "../support/aws-stack.ts";
 import { REGION } from "../support/cloud.ts";
 import { describeWithDaemon } from "../support/requirements.ts";
@@ -28,11 +28,11 @@ import * as pulumi from "@pulumi/pulumi";
 import { inspectAws } from "./components/host/aws/inspect.ts";
 import { readKnown } from "./components/host/aws/known.ts";
 import { AwsMachine, awsProvider } from "./components/host/aws/machine.ts";
-import { s3Prefixes } from "./components/host/aws/permissions.ts";
+import { s3Prefixes } from "./machine/aws/permissions.ts";
 import { readPublicKey } from "./components/host/aws.ts";
-import { loadConfig } from "./config.ts";
+import { readEngineConfig } from "./config/from-engine.ts";
 
-const { host, data } = await loadConfig();
+const { host, data } = readEngineConfig(pulumi.getStack(), pulumi.runtime.allConfig());
 const stack = \`\${pulumi.getProject()}/\${pulumi.getStack()}\`;
 const known = await readKnown();
 const provider = awsProvider("aws-provider", host);

@@ -3,7 +3,7 @@
  * machine; what takes more of them, or other ways to one, is in test/soak/aws-*.test.ts.
  */
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { compareCalls } from "../../components/host/aws/calls.ts";
+import { compareCalls } from "../../machine/aws/calls.ts";
 import {
   type AwsStack,
   createAwsStack,

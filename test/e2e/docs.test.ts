@@ -4,7 +4,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
-import { quote } from "../../components/host/shell.ts";
+import { quote } from "../../text/shell.ts";
 import { type Daemon, startDaemon } from "../support/daemon.ts";
 import { type Block, pagePaths, patternOf, readPage } from "../support/docs.ts";
 import { gitAs } from "../support/git-server.ts";

@@ -3,7 +3,7 @@ import { chownSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type Docker from "dockerode";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { stackJsonSchema } from "../../config.ts";
+import { stackJsonSchema } from "../../config/schema.ts";
 import { type Daemon, startDaemon } from "../support/daemon.ts";
 import { createPerson, type Person } from "../support/person.ts";
 import { describeWithDaemon } from "../support/requirements.ts";

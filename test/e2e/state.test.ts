@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { readLocks } from "../../cli/recover.ts";
+import { readLocks } from "../../cli/pulumi/recover.ts";
 import { type LoopbackServer, startLoopbackServer } from "../support/loopback-server.ts";
 import type { Outcome, Person } from "../support/person.ts";
 import { killAll, processesOf } from "../support/processes.ts";

@@ -3,8 +3,8 @@ import { chmodSync, chownSync, mkdirSync, readdirSync, statSync, symlinkSync } f
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
-import { NVIDIA_DETAIL_ARGS, NVIDIA_SMI_ARGS } from "../../components/host/gpus.ts";
-import { dockerProblem, factsOf, type Inspection, machineOf } from "../../components/host/inspection.ts";
+import { NVIDIA_DETAIL_ARGS, NVIDIA_SMI_ARGS } from "../../machine/gpus.ts";
+import { dockerProblem, factsOf, type Inspection, machineOf } from "../../machine/inspection.ts";
 import { lacks, missingPrograms, pathWith, pretend, runScript } from "../support/host-script.ts";
 import { ownFolder } from "../support/own-folder.ts";
 

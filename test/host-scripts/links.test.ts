@@ -16,7 +16,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
-import type { HostScript } from "../../components/host/host.ts";
+import type { HostScript } from "../../machine/scripts.ts";
 import { sha256 } from "../support/dataset-host.ts";
 import { gitAs } from "../support/git-server.ts";
 import {

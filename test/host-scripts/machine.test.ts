@@ -3,8 +3,8 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
-import { quote } from "../../components/host/shell.ts";
-import { loginCommand } from "../../components/host/ssh-command.ts";
+import { loginCommand } from "../../machine/ssh/command.ts";
+import { quote } from "../../text/shell.ts";
 import {
   findProgram,
   lacks,

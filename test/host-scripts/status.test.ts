@@ -5,7 +5,7 @@ import { createServer } from "node:http";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { readUsage } from "../../cli/usage.ts";
+import { readUsage } from "../../cli/ui/usage.ts";
 import { pathWith, pretend, runScript } from "../support/host-script.ts";
 import { ownFolder } from "../support/own-folder.ts";
 

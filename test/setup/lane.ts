@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inject } from "vitest";
-import { MISSING } from "../../cli/setup/tests.ts";
+import { MISSING } from "../../scripts/test-packages.ts";
 import { LANE_FOLDER } from "../support/daemon.ts";
 import { copyImages } from "../support/images.ts";
 import { LANE } from "../support/lanes.ts";

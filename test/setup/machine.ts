@@ -15,10 +15,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestProject } from "vitest/node";
 import { createContext } from "../../cli/context.ts";
-import { Problem, say } from "../../cli/say.ts";
-import { prepareToolchain } from "../../cli/session.ts";
-import { sayStandIns } from "../../cli/setup/plugins.ts";
-import { missingForTests } from "../../cli/setup/tests.ts";
+import { sayStandIns } from "../../cli/pulumi/plugins.ts";
+import { prepareToolchain } from "../../cli/pulumi/session.ts";
+import { say } from "../../cli/ui/say.ts";
+import { UserError } from "../../errors.ts";
+import { missingForTests } from "../../scripts/test-packages.ts";
 import { prepareImages } from "../support/images.ts";
 import { network } from "../support/network.ts";
 
@@ -73,7 +74,7 @@ async function prepare(run: string): Promise<Prepared> {
     sayStandIns(toolchain);
     return { missing, env: toolchain.env };
   } catch (error) {
-    const reason = error instanceof Problem ? error.message : String(error);
+    const reason = error instanceof UserError ? error.message : String(error);
     return { missing: [reason], env: {} };
   }
 }

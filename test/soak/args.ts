@@ -1,6 +1,6 @@
 /** The arguments of `npm run test:soak`. */
 import { parseArgs } from "node:util";
-import { Problem } from "../../cli/say.ts";
+import { UserError } from "../../errors.ts";
 
 export interface SoakArgs {
   /** Minutes after which nothing further is begun; what is at work then is finished. Unbounded by default. */
@@ -16,7 +16,7 @@ const USAGE = `npm run test:soak -- [--minutes 30] [--seed 1234] [FILE…]
   --seed     begin anew, with these random numbers
   FILE       only the campaigns whose file names hold one of these words`;
 
-/** @throws Problem that shows what can be given */
+/** @throws UserError that shows what can be given */
 export function parseSoakArgs(args: string[]): SoakArgs {
   const { values, positionals } = parsed(args);
   const minutes = values.minutes === undefined ? Number.POSITIVE_INFINITY : Number(values.minutes);
@@ -38,4 +38,4 @@ function parsed(args: string[]) {
   }
 }
 
-const wrong = (what: string) => new Problem(`test:soak: ${what}\n${USAGE}`);
+const wrong = (what: string) => new UserError(`test:soak: ${what}\n${USAGE}`);

@@ -11,7 +11,7 @@ import {
   DescribeSpotInstanceRequestsCommand,
 } from "@aws-sdk/client-ec2";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { compareCalls } from "../../components/host/aws/calls.ts";
+import { compareCalls } from "../../machine/aws/calls.ts";
 import { type AwsStack, createAwsStack, fails, NO_CHANGES, succeeds } from "../support/aws-stack.ts";
 import { describeWithDaemon } from "../support/requirements.ts";
 

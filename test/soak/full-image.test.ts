@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { ROOT } from "../../cli/context.ts";
-import { parseConfig } from "../../config.ts";
+import { parseConfig } from "../../config/schema.ts";
 import { inBrowser, runStarter } from "../support/browser.ts";
 import { courseNotebooks } from "../support/course.ts";
 import { type Daemon, laneFolder, startDaemon } from "../support/daemon.ts";

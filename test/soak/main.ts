@@ -7,8 +7,9 @@ import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";
 import { ROOT } from "../../cli/context.ts";
-import { handOver } from "../../cli/run.ts";
-import { formatSeconds, Problem, say } from "../../cli/say.ts";
+import { handOver } from "../../cli/system/run.ts";
+import { formatSeconds, say } from "../../cli/ui/say.ts";
+import { UserError } from "../../errors.ts";
 import { DEADLINE, PROGRESS, SEED } from "../support/campaign.ts";
 import { keepSummary, SUMMARY, summaryLine } from "../support/summary-reporter.ts";
 import { parseSoakArgs } from "./args.ts";
@@ -25,7 +26,8 @@ async function main(args: string[]): Promise<number> {
   const deadline = began + minutes * 60_000;
   const all = readdirSync(import.meta.dirname).filter((name) => name.endsWith(".test.ts"));
   const isMeant = (name: string) => files.length === 0 || files.some((word) => name.includes(word));
-  if (!all.some(isMeant)) throw new Problem(`test:soak: none of ${all.join(", ")} is ${files.join(" or ")}`);
+  if (!all.some(isMeant))
+    throw new UserError(`test:soak: none of ${all.join(", ")} is ${files.join(" or ")}`);
 
   const newSeed = () => randomBytes(4).readUInt32LE();
   const { seed, parts, isNew } = openSoak(folder, all, await codeOf(ROOT), wanted, newSeed);
@@ -90,7 +92,7 @@ async function codeOf(root: string): Promise<string> {
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  if (!(error instanceof Problem)) throw error;
+  if (!(error instanceof UserError)) throw error;
   say(error.message);
   process.exitCode = 2;
 }

@@ -1,7 +1,7 @@
 /** Debian's Chromium, as a person has it before them who follows the url of a notebook. */
 import { chromium, type Page } from "playwright-core";
 import { expect } from "vitest";
-import { findSystemProgram } from "../../cli/path.ts";
+import { findSystemProgram } from "../../cli/system/path.ts";
 
 /** Longest wait for anything that a page is to show, in milliseconds. */
 const PATIENCE = 60_000;

@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type HostScript, scriptCommand, scriptText } from "../../components/host/host.ts";
+import { type HostScript, scriptCommand, scriptText } from "../../machine/scripts.ts";
 
 /**
  * Where programs are looked for. The system's own come first: a version manager's shims only work in place, and one of theirs

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { createInterface, type Interface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
-import { stackPlaces } from "../../cli/state-file.ts";
+import { stackPlaces } from "../../cli/pulumi/checkpoint.ts";
 import { type ArchiveEntry, zip } from "./archives.ts";
 import { type Daemon, startDaemon } from "./daemon.ts";
 import { gitAs } from "./git-server.ts";

@@ -9,7 +9,7 @@ import { once } from "node:events";
 import { readlinkSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { findSystemProgram } from "../../cli/path.ts";
+import { findSystemProgram } from "../../cli/system/path.ts";
 
 const enter = fileURLToPath(new URL("enter-lane.sh", import.meta.url));
 

@@ -8,9 +8,9 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { stringify } from "yaml";
 import { createContext, ROOT } from "../../cli/context.ts";
-import { dockerfileBase, prepareBaseImage } from "../../cli/setup/base-image.ts";
-import { prepareEngine } from "../../cli/setup/engine.ts";
-import { shellLine } from "../../components/host/shell.ts";
+import { dockerfileBase, prepareBaseImage } from "../../cli/docker/base-image.ts";
+import { prepareEngine } from "../../cli/pulumi/engine.ts";
+import { shellLine } from "../../text/shell.ts";
 import type { Daemon } from "./daemon.ts";
 
 /** What a command printed, and how it ended. */

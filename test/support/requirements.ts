@@ -1,6 +1,6 @@
 /** What the end-to-end tests need of a machine: skipped with a reason where a person lacks it, a failure in CI. */
 import { describe } from "vitest";
-import { MISSING } from "../../cli/setup/tests.ts";
+import { MISSING } from "../../scripts/test-packages.ts";
 
 /** `describe` for tests that start a daemon of their own. */
 export const describeWithDaemon = ((name: string, tests: () => void) => {

@@ -1,12 +1,15 @@
 /** A whole stack against the recorder: what `index.ts` does, on a host that needs no machine. */
 import type * as pulumi from "@pulumi/pulumi";
-import type { DockerHost, GpuInventory, RunsAs } from "../../components/host/host.ts";
+import type { DockerHost } from "../../components/host/host.ts";
 import { LocalHost } from "../../components/host/local.ts";
-import type { RegistryAuth } from "../../components/host/registry-login.ts";
 import { SshHost } from "../../components/host/ssh.ts";
-import type { SshConnection } from "../../components/host/ssh-command.ts";
 import { Workspace } from "../../components/workspace/workspace.ts";
-import { parseConfig, requirementsOf } from "../../config.ts";
+import { requirementsOf } from "../../config/image.ts";
+import { parseConfig } from "../../config/schema.ts";
+import type { RegistryAuth } from "../../machine/docker/registry-login.ts";
+import type { GpuInventory } from "../../machine/gpus.ts";
+import type { RunsAs } from "../../machine/inspection.ts";
+import type { SshConnection } from "../../machine/ssh/command.ts";
 import { awsHost } from "./aws.ts";
 import { record, resolved } from "./recorder.ts";
 

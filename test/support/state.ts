@@ -3,9 +3,9 @@ import { readdirSync, readFileSync, statfsSync, statSync, truncateSync } from "n
 import { dirname, join } from "node:path";
 import { execa } from "execa";
 import { expect } from "vitest";
-import { damage } from "../../cli/damaged-state.ts";
-import { readLocks } from "../../cli/recover.ts";
-import { type StackPlaces, stackPlaces } from "../../cli/state-file.ts";
+import { type StackPlaces, stackPlaces } from "../../cli/pulumi/checkpoint.ts";
+import { damage } from "../../cli/pulumi/damaged-state.ts";
+import { readLocks } from "../../cli/pulumi/recover.ts";
 import { type Daemon, startDaemon } from "./daemon.ts";
 import { status } from "./jupyter.ts";
 import { createPerson, type Outcome, type Person } from "./person.ts";

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { inflateSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { parseConfig } from "../../config.ts";
+import { parseConfig } from "../../config/schema.ts";
 import { contextDigest } from "../../offline/plugins/resource-docker/context.ts";
 
 const docker = fileURLToPath(new URL("../../docker/", import.meta.url));

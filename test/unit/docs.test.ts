@@ -4,7 +4,7 @@ import { dirname, join, relative } from "node:path";
 import { expect, it } from "vitest";
 import { parse } from "yaml";
 import { ROOT } from "../../cli/context.ts";
-import { parseConfig } from "../../config.ts";
+import { parseConfig } from "../../config/schema.ts";
 import { type Block, npmScripts, pagePaths, patternOf, readPage } from "../support/docs.ts";
 
 const pages = pagePaths().map(readPage);
@@ -135,10 +135,19 @@ it("every message that is explained is one that can be printed", () => {
 
 /** Everything that prints something, with the holes of its templates as `…`. */
 function sources(): string {
-  const folders = ["cli", "components", "docker", "host-scripts", "program"].flatMap((folder) =>
+  const folders = [
+    "cli",
+    "components",
+    "config",
+    "docker",
+    "host-scripts",
+    "machine",
+    "program",
+    "scripts",
+  ].flatMap((folder) =>
     readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" }).map((path) => join(folder, path)),
   );
-  return ["config.ts", "config-errors.ts", "config-file.ts", ...folders]
+  return folders
     .filter((path) => /\.(ts|mjs|sh|py)$|\bbin\/./.test(path))
     .map((path) =>
       readFileSync(join(ROOT, path), "utf8").replace(/\$\{[^{}]*\}|\{[\w.]+\}|\$\([^()]*\)|\$\w+/g, "…"),

@@ -1,10 +1,11 @@
 /** Asking AWS something before anything is made. */
-import * as pulumi from "@pulumi/pulumi";
-import { inWords, whyUnanswered } from "./unanswered.ts";
 
-/** @throws pulumi.RunError always */
+import { UserError } from "../../../errors.ts";
+import { inWords, whyUnanswered } from "../../../machine/aws/unanswered.ts";
+
+/** @throws UserError always */
 export function refuse(problem: string): never {
-  throw new pulumi.RunError(`${problem}; nothing was created`);
+  throw new UserError(`${problem}; nothing was created`);
 }
 
 /**
@@ -12,7 +13,7 @@ export function refuse(problem: string): never {
  *
  * @param question what is asked, as in "AWS does not say …", with the configuration's key before it where one is behind it
  * @param absent the refusal where there is no such thing; without it, that is one more thing that AWS does not say
- * @throws pulumi.RunError where AWS does not answer
+ * @throws UserError where AWS does not answer
  */
 export async function ask<T>(
   { key, question, absent }: { key?: string; question: string; absent?: string },

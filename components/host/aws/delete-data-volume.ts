@@ -16,7 +16,7 @@ import {
   DescribeVolumesCommand,
   EC2Client,
 } from "@aws-sdk/client-ec2";
-import { LAST_SNAPSHOT, ROLE_TAG } from "./tags.ts";
+import { LAST_SNAPSHOT, ROLE_TAG } from "../../../machine/aws/tags.ts";
 
 /** How often AWS is asked how far it is, in milliseconds. */
 const PAUSE = 10_000;

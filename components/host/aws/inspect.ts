@@ -1,16 +1,23 @@
 /** What AWS says before anything is made: the image, where the wanted types are to be had, what is there already. */
+
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
-import { stackName } from "../owner.ts";
-import type { AwsHostArgs } from "./args.ts";
-import { regionProblem } from "./arn.ts";
+import type { AwsHostArgs } from "../../../config/host/aws.ts";
+import { UserError } from "../../../errors.ts";
+import { regionProblem } from "../../../machine/aws/arn.ts";
+import {
+  noPlacement,
+  type Placement,
+  type PlacementFacts,
+  placements,
+} from "../../../machine/aws/capacity.ts";
+import { quotaOf, quotaProblem } from "../../../machine/aws/quota.ts";
+import { inWords, whyUnanswered } from "../../../machine/aws/unanswered.ts";
+import { stackName } from "../../../machine/owner.ts";
 import { ask, refuse } from "./ask.ts";
-import { noPlacement, type Placement, type PlacementFacts, placements } from "./capacity.ts";
 import type { Known } from "./known.ts";
 import { findNetwork, type Subnet } from "./network.ts";
 import { type Existing, findInstance, findVolume } from "./present.ts";
-import { quotaOf, quotaProblem } from "./quota.ts";
-import { inWords, whyUnanswered } from "./unanswered.ts";
 
 /** What was found out, and chosen by it. */
 export interface AwsFindings {
@@ -45,7 +52,7 @@ const ADDRESS_SERVICE = "https://checkip.amazonaws.com";
 /**
  * Looks the account over.
  *
- * @throws pulumi.RunError when the stack cannot be made as it is configured; nothing was created then
+ * @throws UserError when the stack cannot be made as it is configured; nothing was created then
  */
 export async function inspectAws(args: InspectAwsArgs): Promise<AwsFindings> {
   const { host, known } = args;
@@ -196,7 +203,7 @@ async function findOfferings({ host, provider }: InspectAwsArgs): Promise<Placem
  * The types whose quota is large enough. A quota that cannot be read is said, and let pass: launching needs no permission to
  * read it.
  *
- * @throws pulumi.RunError when no type fits
+ * @throws UserError when no type fits
  */
 async function fitQuota(
   { host, provider }: InspectAwsArgs,
@@ -255,7 +262,7 @@ async function findAddress(sshCidr: string | undefined): Promise<string | undefi
       `${ADDRESS_SERVICE} does not say an IPv4 address (HTTP ${response.status}): give yours as gpubox:host.sshCidr`,
     );
   } catch (error) {
-    if (error instanceof pulumi.RunError) throw error;
+    if (error instanceof UserError) throw error;
     return refuse(
       `gpubox:host.sshCidr: ${ADDRESS_SERVICE} does not answer (${(error as Error).message}): give your address with /32`,
     );

@@ -1,7 +1,7 @@
 /** What the stack has on AWS by its state, as the program has it: tags alone do not tell it from another stack of the same name. */
 import { setTimeout as sleep } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
-import { ec2Arn } from "./arn.ts";
+import { ec2Arn } from "../../../machine/aws/arn.ts";
 
 /** What is known; nothing of a stack that is new. */
 export interface Known {

@@ -2,11 +2,11 @@ import * as aws from "@pulumi/aws";
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
-import type { AwsHostArgs } from "./args.ts";
+import type { AwsHostArgs } from "../../../config/host/aws.ts";
+import { permissions, type S3Prefix, sessionManagerPolicy, TRUST } from "../../../machine/aws/permissions.ts";
+import { DATA_REMOVAL, ROLE_TAG, STACK_TAG } from "../../../machine/aws/tags.ts";
 import { hostKey } from "./host-key.ts";
 import type { AwsFindings } from "./inspect.ts";
-import { permissions, type S3Prefix, sessionManagerPolicy, TRUST } from "./permissions.ts";
-import { DATA_REMOVAL, ROLE_TAG, STACK_TAG } from "./tags.ts";
 import { userData } from "./user-data.ts";
 
 /** What an `AwsMachine` is made from. */

@@ -1,9 +1,10 @@
 /** Where an instance can be put: subnets with a way to the internet, which a machine needs for all that it fetches. */
+
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
-import type { AwsHostArgs } from "./args.ts";
+import type { AwsHostArgs } from "../../../config/host/aws.ts";
+import { inWords, whyUnanswered } from "../../../machine/aws/unanswered.ts";
 import { ask, refuse } from "./ask.ts";
-import { inWords, whyUnanswered } from "./unanswered.ts";
 
 /** A subnet in its zone. */
 export interface Subnet {
@@ -26,7 +27,7 @@ export interface NetworkArgs {
 /**
  * The subnet that is named, or the default ones of the region.
  *
- * @throws pulumi.RunError where there is none that a machine could be reached in
+ * @throws UserError where there is none that a machine could be reached in
  */
 export async function findNetwork(args: NetworkArgs): Promise<Network> {
   const { host, provider } = args;

@@ -1,14 +1,15 @@
 /** What a stack has in the account already: its instance and its data volume. */
+
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
-import { stackName } from "../owner.ts";
-import { npmLine } from "../shell.ts";
-import type { AwsHostArgs } from "./args.ts";
+import type { AwsHostArgs } from "../../../config/host/aws.ts";
+import type { Placement } from "../../../machine/aws/capacity.ts";
+import { ROLE_TAG, STACK_TAG } from "../../../machine/aws/tags.ts";
+import { inWords, whyUnanswered } from "../../../machine/aws/unanswered.ts";
+import { stackName } from "../../../machine/owner.ts";
+import { npmLine } from "../../../text/shell.ts";
 import { ask, refuse } from "./ask.ts";
-import type { Placement } from "./capacity.ts";
 import type { Known } from "./known.ts";
-import { ROLE_TAG, STACK_TAG } from "./tags.ts";
-import { inWords, whyUnanswered } from "./unanswered.ts";
 
 /** An instance of the stack, running or not. */
 export interface Existing extends Placement {
@@ -38,7 +39,7 @@ export interface PresentArgs {
   provider: aws.Provider;
 }
 
-/** The stack's instance, once there is one. @throws pulumi.RunError where AWS does not answer */
+/** The stack's instance, once there is one. @throws UserError where AWS does not answer */
 export async function findInstance({ known, stack, provider }: PresentArgs): Promise<Existing | undefined> {
   if (known.instance === undefined) return undefined;
   const question = `what has become of ${known.instance}, the machine of stack ${stackName(stack)}`;
@@ -68,7 +69,7 @@ export async function findInstance({ known, stack, provider }: PresentArgs): Pro
   };
 }
 
-/** The data volume that is there already: an instance can only be in its zone. @throws pulumi.RunError where it cannot serve */
+/** The data volume that is there already: an instance can only be in its zone. @throws UserError where it cannot serve */
 export async function findVolume(args: PresentArgs): Promise<Volume | undefined> {
   const { host, known, stack } = args;
   const { dataVolume } = host;

@@ -4,7 +4,7 @@ import { homedir } from "node:os";
 import { setTimeout as after } from "node:timers/promises";
 import Docker from "dockerode";
 import { z } from "zod";
-import { dialStdio } from "../../../components/host/dial-stdio.ts";
+import { dialStdio } from "../../../machine/docker/dial-stdio.ts";
 
 /** Arguments of docker.Provider. */
 export const providerSchema = z.strictObject({

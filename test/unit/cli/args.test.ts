@@ -7,8 +7,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest
 import { helpText, parseArgs, scriptOf, synopsis } from "../../../cli/args.ts";
 import { COMMANDS } from "../../../cli/commands.ts";
 import { createContext, ROOT } from "../../../cli/context.ts";
-import { explain } from "../../../cli/failure.mjs";
 import { runCommand } from "../../../cli/run-command.ts";
+import { explain } from "../../../cli/system/failure.mjs";
 import { readPage } from "../../support/docs.ts";
 
 const { scripts } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as {

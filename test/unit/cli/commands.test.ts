@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { aliasLines } from "../../../cli/commands/alias.ts";
-import { shellScripts } from "../../../cli/commands/check.ts";
 import { exports } from "../../../cli/commands/env.ts";
 import { changedNothing } from "../../../cli/commands/up.ts";
+import { shellScripts } from "../../../scripts/check.ts";
 
 let folder: string;
 beforeEach(() => {

@@ -19,7 +19,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
-import { withLock } from "../../../cli/lock.mjs";
+import { withLock } from "../../../cli/system/lock.mjs";
 
 const root = join(import.meta.dirname, "../../..");
 let folder: string;
@@ -30,12 +30,18 @@ afterEach(() => rmSync(folder, { recursive: true }));
 
 describe("the first stage", () => {
   it("runs on old Nodes: no syntax that they cannot read, nothing to install", () => {
-    for (const file of ["gpubox.mjs", "lock.mjs", "private.mjs", "failure.mjs", "home.mjs"]) {
+    for (const file of [
+      "gpubox.mjs",
+      "system/lock.mjs",
+      "system/private.mjs",
+      "system/failure.mjs",
+      "system/home.mjs",
+    ]) {
       const imports = [...readFileSync(join(root, "cli", file), "utf8").matchAll(/ from "([^"]+)"/g)];
       expect(
         imports
           .map(([, name]) => name)
-          .filter((name) => !/^(node:|\.\/(lock|private|failure|home)\.mjs$)/.test(name ?? "")),
+          .filter((name) => !/^(node:|\.\/(system\/)?(lock|private|failure|home)\.mjs$)/.test(name ?? "")),
       ).toEqual([]);
     }
   });
@@ -92,8 +98,8 @@ describe("what is made", () => {
   it("for the state is as well, with the passphrase and what earlier runs found out", () => {
     const program = `
       const { createContext } = await import(${JSON.stringify(join(root, "cli/context.ts"))});
-      const { prepareBackend } = await import(${JSON.stringify(join(root, "cli/setup/backend.ts"))});
-      const { useCopy } = await import(${JSON.stringify(join(root, "cli/setup/stack.ts"))});
+      const { prepareBackend } = await import(${JSON.stringify(join(root, "cli/pulumi/backend.ts"))});
+      const { useCopy } = await import(${JSON.stringify(join(root, "cli/pulumi/stack.ts"))});
       const context = createContext();
       prepareBackend(context);
       context.findings.set("key", "value");
@@ -160,7 +166,7 @@ describe("the installation", () => {
       lockfileVersion: 3,
       packages: { "": { dependencies }, "node_modules/late": late },
     });
-    for (const part of ["cli", "components/legible.ts"])
+    for (const part of ["cli", "errors.ts", "text/legible.ts"])
       cpSync(join(root, part), join(folder, part), { recursive: true });
     return registry;
   }
@@ -223,7 +229,7 @@ describe("a lock", () => {
     expect(await withLock(lock(), () => "in")).toBe("in");
   });
   it("is taken over from a holder that was killed", async () => {
-    const program = `import { withLock } from ${JSON.stringify(join(root, "cli/lock.mjs"))};
+    const program = `import { withLock } from ${JSON.stringify(join(root, "cli/system/lock.mjs"))};
       await withLock(${JSON.stringify(lock())}, () => new Promise((resolve) => { console.log("in"); setTimeout(resolve, 60000); }));`;
     const child = spawn(process.execPath, ["--input-type=module", "-e", program], {
       stdio: ["ignore", "pipe", "inherit"],

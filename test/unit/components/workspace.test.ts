@@ -1,9 +1,9 @@
 import { execFileSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
-import type { RunsAs } from "../../../components/host/host.ts";
 import { constants, unappliedLabel } from "../../../components/workspace/container.ts";
 import { mountsOf } from "../../../components/workspace/notebook.ts";
-import { type NotebookConfig, parseConfig } from "../../../config.ts";
+import { type NotebookConfig, parseConfig } from "../../../config/schema.ts";
+import type { RunsAs } from "../../../machine/inspection.ts";
 import { only, type Recorded } from "../../support/recorder.ts";
 import { recordStack, TWO_GPUS } from "../../support/stack.ts";
 

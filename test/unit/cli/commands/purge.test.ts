@@ -14,10 +14,10 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { chooseEntries as choosePut, type PutEntry, putEntries } from "../../../../cli/commands/purge.ts";
 import { chooseEntries, updateEntries } from "../../../../cli/commands/update.ts";
 import { createContext } from "../../../../cli/context.ts";
-import { runHostScript } from "../../../../cli/host-scripts.ts";
+import { runHostScript } from "../../../../cli/hosts/scripts.ts";
 import { runCommand } from "../../../../cli/run-command.ts";
-import { Problem } from "../../../../cli/say.ts";
-import type { CodeParameters } from "../../../../components/workspace/code.ts";
+import { UserError } from "../../../../errors.ts";
+import type { CodeParameters } from "../../../../machine/scripts.ts";
 import { gitAs } from "../../../support/git-server.ts";
 
 vi.setConfig({ testTimeout: 30_000 });
@@ -90,7 +90,7 @@ describe("npm run update", () => {
     expect(chooseEntries(entries, [])).toEqual(entries);
     expect(chooseEntries(entries, ["b"])).toEqual([entry("b")]);
     expect(() => chooseEntries(entries, ["c"])).toThrow(
-      new Problem("there is no `code` entry c; there is a, b"),
+      new UserError("there is no `code` entry c; there is a, b"),
     );
   });
 

@@ -227,10 +227,10 @@ describe("what speaks to AWS", () => {
       const pulumi = (await import("@pulumi/pulumi")).default;
       await pulumi.runtime.setMocks({ call: () => { throw new Error("stop here"); }, newResource: ({ name, inputs }) => ({ id: name, state: inputs }) });
       const { createHost } = await import("./components/host/index.ts");
-      const { parseConfig } = await import("./config.ts");
+      const { parseConfig } = await import("./config/schema.ts");
       const { host, root, notebooks } = parseConfig(${JSON.stringify({ host, notebooks: [{ name: "container1", gpus: "none", port: 18899 }] })}, "dev");
       await createHost({ host, root, needs: { stack: "gpubox/dev", notebooks }, dataUrls: [] }).catch(() => {});
-      console.log(JSON.stringify([...seen].filter((url) => /@pulumi\\/aws\\/|@aws-sdk|host\\/aws\\.ts/.test(url))));
+      console.log(JSON.stringify([...seen].filter((url) => /@pulumi\\/aws\\/|@aws-sdk|components\\/host\\/aws\\.ts/.test(url))));
       process.exit(0);`;
     const out = execFileSync(process.execPath, ["--input-type=module", "-e", program], {
       encoding: "utf8",

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { gpuInventory, gpuProblem, mayHaveSlices, parseGpus } from "../../../../components/host/gpus.ts";
 import { gpuRequest } from "../../../../components/workspace/gpu.ts";
+import { gpuInventory, gpuProblem, mayHaveSlices, parseGpus } from "../../../../machine/gpus.ts";
 
 const csv = "0, GPU-aaaa-1, NVIDIA L4, 23034\n1, GPU-bbbb-2, NVIDIA L4, 23034\n";
 const twoGpus = gpuInventory({ driver: { csv }, toolkit: true, cdi: false });

@@ -205,7 +205,7 @@ describe("gpubox's own program", () => {
   /** What runs index.ts, with another in its place. @returns where it is */
   function around(program: string): string {
     const path = project(program, { name: "around" });
-    for (const file of ["program/main.mjs", "cli/failure.mjs", "cli/home.mjs"])
+    for (const file of ["program/main.mjs", "cli/system/failure.mjs", "cli/system/home.mjs"])
       cpSync(join(ROOT, file), join(path, file));
     return join(path, "program");
   }

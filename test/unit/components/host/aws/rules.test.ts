@@ -2,17 +2,17 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
+import { hostKey } from "../../../../../components/host/aws/host-key.ts";
+import { SENTINEL, userData } from "../../../../../components/host/aws/user-data.ts";
 import {
   noPlacement,
   type PlacementFacts,
   placementName,
   placements,
-} from "../../../../../components/host/aws/capacity.ts";
-import { hostKey } from "../../../../../components/host/aws/host-key.ts";
-import { permissions, type S3Prefix, s3Prefixes } from "../../../../../components/host/aws/permissions.ts";
-import { priceLine, prices, priceTexts, sourced } from "../../../../../components/host/aws/prices.ts";
-import { quotaOf, quotaProblem } from "../../../../../components/host/aws/quota.ts";
-import { SENTINEL, userData } from "../../../../../components/host/aws/user-data.ts";
+} from "../../../../../machine/aws/capacity.ts";
+import { permissions, type S3Prefix, s3Prefixes } from "../../../../../machine/aws/permissions.ts";
+import { priceLine, prices, priceTexts, sourced } from "../../../../../machine/aws/prices.ts";
+import { quotaOf, quotaProblem } from "../../../../../machine/aws/quota.ts";
 
 describe("prices", () => {
   const priced = { region: "us-east-1", instanceType: "g6.xlarge", spot: false, volumes: 200 };

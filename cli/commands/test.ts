@@ -1,9 +1,0 @@
-/** `npm test`: runs the tests, which get what they need by themselves. */
-import { join } from "node:path";
-import type { Args } from "../args.ts";
-import type { Context } from "../context.ts";
-import { handOver } from "../run.ts";
-
-export function test({ root, env }: Context, args: Args): Promise<number> {
-  return handOver(join(root, "node_modules", ".bin", "vitest"), ["run", ...args.rest], { env, cwd: root });
-}

@@ -1,0 +1,145 @@
+/** The containers of a stack, as they are on its Docker daemon, and bringing back those that do not run. */
+import type Docker from "dockerode";
+import { UserError } from "../../errors.ts";
+import { explain, explainSilence, readStatus, type Said } from "../../machine/docker/condition.ts";
+import { type NotebookHost, type NotebookOnHost, whySilent } from "../hosts/scripts.ts";
+import { CONTAINER, type ContainerInputs } from "../pulumi/checkpoint.ts";
+import { hasDaemon, type Session } from "../pulumi/session.ts";
+import { readState, type State } from "../pulumi/state.ts";
+import { npmCommand } from "../stack.ts";
+import { say, step, TICK } from "../ui/say.ts";
+import { askDocker, daemonsWord, dockerClient } from "./daemon.ts";
+import { nameOf } from "./on-daemon.ts";
+
+/** A container of a stack that is there. */
+export interface OwnContainer extends NotebookOnHost, Said {
+  id: string;
+  /** Of its entry in the state. */
+  urn: string;
+}
+
+/** A container that does not do what it is there for. */
+export interface Broken {
+  name: string;
+  urn: string;
+  /** In a few words. */
+  why: string;
+}
+
+/** How long Jupyter may take to answer once its container was started, and where its container runs already, in seconds. */
+const PATIENCE = { start: 120, look: 10 };
+
+/** Every container on the stack's daemon. */
+async function listContainers({ docker }: Session): Promise<Docker.ContainerInfo[]> {
+  return (await askDocker(docker.host, "/containers/json?all=true")) ?? [];
+}
+
+/** Those that the state names: by their ids, as labels may be another stack's, or of a name that the stack had before. */
+function ownContainers(listed: Docker.ContainerInfo[], state: State): OwnContainer[] {
+  const entries = (state.deployment.resources ?? []).filter(
+    (each) => each.type === CONTAINER && !each.delete,
+  );
+  return entries.flatMap(({ id, urn, inputs }) => {
+    const found = listed.find(({ Id }) => Id === id);
+    const [port] = (inputs as ContainerInputs | undefined)?.ports ?? [];
+    if (!found || !port) return [];
+    const name = nameOf(found);
+    return [{ id: found.Id, urn, name, address: port.ip, port: port.external, ...readStatus(found.Status) }];
+  });
+}
+
+/** Those that do not run. */
+export async function findHalted(session: Session, state: State): Promise<OwnContainer[]> {
+  if (!hasDaemon(session)) return [];
+  return ownContainers(await listContainers(session), state).filter(({ condition }) => condition !== "up");
+}
+
+/**
+ * Starts containers and waits until their notebooks answer, one after the other.
+ *
+ * @returns those that cannot be started, or stop again
+ * @throws UserError where no daemon answers
+ */
+export async function startAgain(session: Session, halted: OwnContainer[]): Promise<Broken[]> {
+  const broken: Broken[] = [];
+  for (const container of halted) {
+    const { name, urn } = container;
+    const failure = () => whyNotStarted(session, container);
+    const why = await step(`${name}: starting it again`, failure, (found) => (found ? "failed" : "done"));
+    if (why !== undefined) broken.push({ name, urn, why });
+  }
+  return broken;
+}
+
+async function whyNotStarted(session: Session, container: OwnContainer): Promise<string | undefined> {
+  const { host } = session.docker;
+  if (container.condition === "restarting") {
+    const found = await askDocker<{ State: { ExitCode: number } }>(host, `/containers/${container.id}/json`);
+    return `it stops again and again, with exit code ${found?.State.ExitCode}`;
+  }
+  const handle = dockerClient(host).getContainer(container.id);
+  try {
+    await (container.condition === "paused" ? handle.unpause() : handle.start());
+  } catch (error) {
+    return daemonsWord(host, error, session.stack);
+  }
+  return await whySilent(session.context, container, PATIENCE.start, await whereItIs(session));
+}
+
+/** Where a stack's notebooks are asked. */
+async function whereItIs({ docker, context, stack }: Session): Promise<NotebookHost> {
+  if (docker.from !== "ssh") return { daemon: docker.host };
+  const { readMachine } = await import("../hosts/remote.ts");
+  return { connection: readMachine(context.root, stack).connection };
+}
+
+/** Has the engine make containers anew that cannot be started. @returns arguments for `pulumi up` and `pulumi preview` */
+export function argsForBroken(broken: Broken[]): string[] {
+  for (const { name, why } of broken) say(`${name} cannot be started (${why}); it is made anew`);
+  return broken.flatMap(({ urn }) => ["--replace", urn]);
+}
+
+/**
+ * Sees to it that in the end every notebook runs and answers: a preview may have announced a replacement that the run itself found
+ * needless, one that runs may have hung for long, and one that stops again and again runs in between.
+ *
+ * @throws UserError naming those that do not
+ */
+export async function requireAnswers(session: Session): Promise<void> {
+  if (!hasDaemon(session)) return;
+  const listed = await listContainers(session);
+  // The state need not be in a file, and then takes the engine to read.
+  if (listed.every(({ Status }) => isWell(readStatus(Status)))) return;
+  const { context, stack } = session;
+  const own = ownContainers(listed, await readState(session));
+  const broken = await startAgain(
+    session,
+    own.filter(({ condition }) => condition !== "up"),
+  );
+  const start = npmCommand("start", stack);
+  const lines = broken.map(
+    ({ name, why }) => `${name} cannot be started (${why}): \`${start}\` again makes it anew`,
+  );
+  const machine = await whereItIs(session);
+  const look = async (container: OwnContainer) => {
+    const { name, starting } = container;
+    const looking = whySilent(context, container, starting ? PATIENCE.start : PATIENCE.look, machine);
+    const why = await notInSilence(`${name}: waiting until it answers`, looking);
+    if (why === undefined) return [];
+    return starting
+      ? [explainSilence(name, why, npmCommand("logs", stack, name))]
+      : [`${explain(name, container, start)} (${why})`];
+  };
+  const doubtful = own.filter((each) => each.condition === "up" && !isWell(each));
+  lines.push(...(await Promise.all(doubtful.map(look))).flat());
+  if (lines.length > 0) throw new UserError(lines.join("\n"));
+}
+
+/** Whether Docker's own check has passed, so that there is nothing to ask. */
+const isWell = ({ condition, unhealthy, starting }: Said) => condition === "up" && !unhealthy && !starting;
+
+/** Says now and then what is waited for; nothing where it is there at once. */
+async function notInSilence<T>(what: string, coming: Promise<T>): Promise<T> {
+  const ticker = setInterval(() => say(what), TICK.log);
+  return await coming.finally(() => clearInterval(ticker));
+}

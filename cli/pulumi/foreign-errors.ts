@@ -1,0 +1,121 @@
+/**
+ * What the engine, its plugins, Docker or ssh say when something is wrong that they alone can see, in words of ours with what mends it:
+ * one table. docs/troubleshooting.md has a row for each.
+ */
+import { z } from "zod";
+import { dockerLogin, missingHelper, registryOf } from "../../machine/docker/registry-login.ts";
+import { socketProblem } from "../../machine/ssh/command.ts";
+import { npmLine } from "../../text/shell.ts";
+
+/** What an explanation may have to name. */
+export interface About {
+  stack: string;
+  /** Where the passphrase comes from, in words. */
+  passphrase: string;
+  /** The engine that is used. */
+  engine: string;
+  /** HOME. */
+  home: string;
+}
+
+/** An error of somebody else's. */
+interface ForeignError {
+  said: RegExp;
+  /** What is wrong, and what mends it. */
+  explain(match: RegExpExecArray, about: About): string;
+}
+
+const TABLE: ForeignError[] = [
+  {
+    said: /docker-credential-([\w.-]+)\W+(?:executable file not found|resolves to executable|no such file)/,
+    explain: ([, helper]) => missingHelper(helper as string),
+  },
+  {
+    said: /(?:\b(?:cause|E): (.+)\n(?:.*\n){0,9}?.*)?gpubox: the packages of `image\.(apt|packages)`/,
+    explain: ([, why, kind]) =>
+      `gpubox:image: packages that \`${kind === "apt" ? "apt" : "packages` or `requirements"}\` names cannot be had as they are asked for${why ? `: ${why.trim()}` : ", as the step that failed says"}. Mend or leave out that line; notebooks that run go on with the image they have`,
+  },
+  {
+    said: /pulling image (\S+?): .*(?:pull access denied|unauthorized|no basic auth credentials|authentication required|denied: )/,
+    explain: ([, image]) => {
+      const registry = registryOf(image as string);
+      return `the registry ${registry} does not give ${image} to whoever asks: where it is right, log in on this machine with \`${dockerLogin(registry)}\`, as somebody who may read it; your login here is used wherever the stack lands`;
+    },
+  },
+  {
+    said: /could not find an available, non-overlapping IPv4 address pool|all predefined address pools have been fully subnetted/,
+    explain: () =>
+      "Docker has no address left for another network: `docker network prune` removes those that nothing uses; more addresses come from `default-address-pools` in /etc/docker/daemon.json",
+  },
+  {
+    said: /OOM-killed|[Mm]inimum memory limit allowed is/,
+    explain: () =>
+      "the memory that gpubox:notebooks gives the container is too little for it to start: raise `memory`, or leave it out",
+  },
+  {
+    said: /Bind for (\S+) failed: port is already allocated/,
+    explain: ([, port], { stack }) =>
+      `${port} is taken by another container, which \`docker ps\` names. Where that is a notebook which has left the configuration, \`${npmLine("start", "-s", stack)}\` without further arguments stops it first`,
+  },
+  {
+    said: /incorrect passphrase/,
+    explain: (_, { stack, passphrase }) =>
+      `the passphrase is not the one that protects the secrets of stack ${stack}; it comes from ${passphrase}: put the right one there. docs/troubleshooting.md says what to do where it is gone for good`,
+  },
+  {
+    said: /unsupported checkpoint version|needs support for the following features|is newer than what this version of the Pulumi CLI understands|features that are not supported by this version of the Pulumi CLI/,
+    explain: (_, { stack, engine }) =>
+      `the state of stack ${stack} was written by a newer Pulumi than this one (${engine}), and was not touched: update gpubox with \`git pull\`, or the \`pulumi\` on your PATH`,
+  },
+  {
+    said: /unable to validate AWS credentials|configured AWS credentials are invalid or have expired|failed to refresh cached credentials|no valid credential sources for .* found/,
+    explain: () =>
+      "AWS does not know you by the credentials there are (gpubox:host.profile, or those of your environment): log in again, with `aws sso login` or `aws configure`; `aws sts get-caller-identity` says who you are",
+  },
+  {
+    said: /ControlPath too long|too long for Unix domain socket/,
+    explain: (_, { home }) =>
+      socketProblem(home) ?? "the path of ssh's socket is too long: a shorter TMPDIR or HOME mends it",
+  },
+];
+
+/** What there is to say about errors, each once; nothing for those that nobody knows. */
+export function explain(said: string, about: About): string[] {
+  return TABLE.flatMap((each) => {
+    const match = each.said.exec(said);
+    return match ? [each.explain(match, about)] : [];
+  });
+}
+
+const event = z.object({
+  diagnosticEvent: z
+    .object({ urn: z.string().optional(), message: z.string(), severity: z.string() })
+    .optional(),
+});
+
+/** A build's steps print why one fails, and the official plugin's error has no more than its exit status. */
+const BUILD = /\$docker:index\/image:Image::/;
+
+/**
+ * The errors in what the engine did, and before them what builds printed, one JSON object a line; a killed one has not ended its
+ * last line. Nothing where there is no error.
+ */
+export function errorsOf(events: string): string {
+  const said = events.split("\n").flatMap((line) => {
+    const { diagnosticEvent } = event.safeParse(parse(line)).data ?? {};
+    return diagnosticEvent ? [diagnosticEvent] : [];
+  });
+  if (!said.some(({ severity }) => severity === "error")) return "";
+  return said
+    .filter(({ severity, urn = "" }) => severity === "error" || BUILD.test(urn))
+    .map(({ message }) => message)
+    .join("\n");
+}
+
+function parse(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,296 @@
+/** Where the Docker daemon and the state disagree: after a run that was killed, a stop, or a hand at work. */
+
+import { existsSync } from "node:fs";
+import { isAbsolute } from "node:path";
+import type Docker from "dockerode";
+import type { StackSettings } from "../../config/stack-file.ts";
+import { UserError } from "../../errors.ts";
+import { holdings, OWNER_LABEL, STACK_LABEL } from "../../machine/owner.ts";
+import { lastLine } from "../../machine/scripts.ts";
+import { askDocker, dockerAddress, dockerClient } from "../docker/daemon.ts";
+import { clearAway, findStrays, list, requireOwnDaemon, strayText } from "../docker/on-daemon.ts";
+import { confirm } from "../ui/confirm.ts";
+import { say } from "../ui/say.ts";
+import { CONTAINER, isHere, stateHoldings } from "./checkpoint.ts";
+import { hasDaemon, isLocal, type Session } from "./session.ts";
+import {
+  lastUpdate,
+  readState,
+  resourceName,
+  type State,
+  type StateResource,
+  tainted,
+  unfinished,
+  withoutUnfinished,
+  writeState,
+} from "./state.ts";
+
+const NETWORK = "docker:index/network:Network";
+const VOLUME = "docker:index/volume:Volume";
+const IMAGE = "docker:index/image:Image";
+const COMMAND = "command:local:Command";
+const REMOTE_IMAGE = "docker:index/remoteImage:RemoteImage";
+
+/** The containers of a stack on a daemon, running or not: what its state names, and what has its owner. */
+export async function containersOf(host: string, state: State): Promise<Docker.ContainerInfo[]> {
+  const { resources = [] } = state.deployment;
+  const ids = new Set(resources.flatMap(({ type, id }) => (type === CONTAINER && id ? [id] : [])));
+  const { owner } = stateHoldings(state);
+  const all = (await askDocker<Docker.ContainerInfo[]>(host, "/containers/json?all=true")) ?? [];
+  return all.filter(
+    ({ Id, Labels }) => ids.has(Id) || (owner !== undefined && Labels[OWNER_LABEL] === owner),
+  );
+}
+
+/** Docker's words for a container in whose memory kernels may have something. */
+const RUNNING = /^(running|paused|restarting)$/;
+
+/** Removes strays; one that runs only after a word of the person's. @throws UserError where that cannot be asked for */
+async function withoutStrays(session: Session, state: State): Promise<void> {
+  if (!hasDaemon(session)) return;
+  const { host } = session.docker;
+  const strays = await findStrays(host, state);
+  if (strays.length === 0) return;
+  for (const each of strays) say(strayText(each));
+  const running = strays.filter((each) => RUNNING.test(each.state ?? ""));
+  const isConfirmed = session.rest.some((arg) => /^(-y|--yes)$/.test(arg));
+  if (running.length > 0 && !isConfirmed) {
+    const what = `${list(running)} is removed, and what kernels have in memory is lost; /code, /data and the home volume stay`;
+    if (!session.context.interactive) {
+      throw new UserError(`${what}: there is no terminal to ask at: confirm with \`--yes\``);
+    }
+    if (!(await confirm(`${what}: go on?`))) throw new UserError("nothing was changed");
+  }
+  await clearAway(host, strays);
+}
+
+/**
+ * Makes the state one to go on from after a run that was killed or failed: removes what it had begun to make, so that it can be
+ * made again, and sees to it that what it may have changed on the host is looked at again.
+ *
+ * @param goesOn whether there is more to come: what is torn down need not be looked at
+ */
+export async function finishInterrupted(session: Session, goesOn = true): Promise<State> {
+  const state = await readState(session);
+  await requireOwnDaemon(session.context, session.stack, state);
+  const rest = await withoutHalfMade(session, state);
+  await withoutStrays(session, rest);
+  const safe = await withoutOthersVolumes(session, rest);
+  const mended = goesOn ? await doubtful(session, state, safe) : safe;
+  if (mended !== state) await writeState(session, mended);
+  return mended;
+}
+
+/**
+ * Only what the state names as begun and the daemon shows with this stack's owner is removed: another state may have a stack of the
+ * same name on a shared daemon. Volumes are left: making one again finds it.
+ */
+async function withoutHalfMade(session: Session, state: State): Promise<State> {
+  const rest = withoutUnfinished(state);
+  if (!rest) return state;
+  if (hasDaemon(session)) {
+    const docker = dockerClient(session.docker.host);
+    for (const resource of unfinished(state)) await removeHalfMade(docker, resource);
+  }
+  say(`stack ${session.stack}: cleared away what an earlier run was making when it was killed`);
+  return rest;
+}
+
+/** A volume that was there so much earlier than its entry in the state was not made for it, in milliseconds. */
+const EARLIER = 60_000;
+
+/**
+ * A volume that the stack has not made stays when its entry goes: Docker hands one that is there to whoever makes one of its name, and
+ * a person may have restored it from a backup. remove-volume.sh looks at the labels once more when it comes to that; only the state
+ * says when its entry was made, and entries of before that script are removed by the provider, which does not look.
+ */
+async function withoutOthersVolumes(session: Session, state: State): Promise<State> {
+  const { resources = [] } = state.deployment;
+  if (!isHere(state)) return state;
+  /** What would remove a volume. */
+  const takes = ({ id, type, inputs, retainOnDelete }: StateResource, volume: StateResource) => {
+    const { VOLUME: removed } = (inputs?.environment ?? {}) as Record<string, unknown>;
+    return !retainOnDelete && (type === VOLUME ? id : type === COMMAND && removed) === volume.id;
+  };
+  const volumes = resources.filter(({ type, id, delete: isOld }) => type === VOLUME && id && !isOld);
+  const taken = volumes.filter((volume) => resources.some((each) => takes(each, volume)));
+  if (taken.length === 0) return state;
+  const { host } = dockerAddress(session.context.env);
+  const found = (await askDocker<{ Volumes: VolumeInfo[] | null }>(host, "/volumes"))?.Volumes ?? [];
+  const others = taken.filter((resource) => {
+    const volume = found.find(({ Name }) => Name === resource.id);
+    if (volume === undefined || !isOthers(volume, resource)) return false;
+    const owner = volume.Labels?.[OWNER_LABEL];
+    const said = `stack ${session.stack}: volume ${resource.id} is`;
+    if (owner !== undefined && owner !== ownerOf(resource)) {
+      say(`${said} another's, though the state names it: it stays as it is`);
+    } else {
+      say(
+        `${said} not the one that the stack made: it was put there by hand, is gone on with, and stays when its notebook goes`,
+      );
+    }
+    return true;
+  });
+  if (others.length === 0) return state;
+  const kept = resources.map((each) =>
+    others.some((volume) => takes(each, volume)) ? { ...each, retainOnDelete: true } : each,
+  );
+  return { ...state, deployment: { ...state.deployment, resources: kept } };
+}
+
+type VolumeInfo = Pick<Docker.VolumeInspectInfo, "Name"> & {
+  /** The daemon has null in place of none. */
+  Labels?: Record<string, string> | null;
+  CreatedAt?: string;
+};
+
+/** Whether a volume on the daemon is not the one that a stack made. Pure. */
+export function isOthers({ Labels, CreatedAt }: VolumeInfo, resource: StateResource): boolean {
+  const owner = ownerOf(resource);
+  const found = Labels?.[OWNER_LABEL];
+  if (found !== undefined) return found !== owner;
+  // Restored by hand.
+  if (Labels?.[STACK_LABEL] === undefined) return true;
+  // Of before there were owners, and taken over since, which the person has agreed to.
+  if (owner !== undefined) return false;
+  // The daemon's time may be later than that of the creation, and never earlier.
+  return Date.parse(CreatedAt ?? "") + EARLIER < Date.parse(resource.created ?? "");
+}
+
+/** The owner that a resource was made with. */
+const ownerOf = ({ urn, type, inputs }: StateResource) => holdings([{ urn, type, properties: inputs }]).owner;
+
+/**
+ * Where the last run did not end well, a host may have what that run brought there, while the state still has what was there
+ * before; a configuration that goes back to that would be taken for unchanged. The scripts whose parameters come from the
+ * configuration run again then, and say "unchanged" themselves where nothing is to be done.
+ */
+async function doubtful(session: Session, before: State, state: State): Promise<State> {
+  const doubted = tainted(state, followsConfiguration);
+  if (!doubted) return state;
+  // A creation that cannot simply be done again stays there until a person has looked at it.
+  const pending = state.deployment.pending_operations ?? [];
+  const wasKilled = before !== state || pending.some(({ type }) => type !== "creating");
+  if (!wasKilled && (await lastUpdate(session))?.result !== "failed") return state;
+  say(
+    `stack ${session.stack}: the last run did not end well; what it may have changed on the host is looked at again`,
+  );
+  return doubted;
+}
+
+/** Whether a resource is a script that puts code, data or the idle stop of a machine in place. */
+export function followsConfiguration(resource: StateResource): boolean {
+  if (!putsInPlace(resource)) return false;
+  return (
+    /gpubox:workspace:(CodeRepository|Dataset)\$/.test(resource.urn) || resource.urn.endsWith("-idle-stop")
+  );
+}
+
+/** Whether a resource is a script that has run: one that only runs on delete has put nothing in place. */
+const putsInPlace = ({ type, inputs, delete: isOld }: StateResource): boolean =>
+  type === COMMAND && !isOld && Boolean(inputs?.create);
+
+async function removeHalfMade(docker: Docker, resource: StateResource): Promise<void> {
+  const { type, inputs } = resource;
+  const name = inputs?.name;
+  const owner = ownerOf(resource);
+  if (typeof name !== "string" || owner === undefined) return;
+  const labels = await ifThere(async () => {
+    if (type === CONTAINER) return (await docker.getContainer(name).inspect()).Config.Labels;
+    if (type === NETWORK) return (await docker.getNetwork(name).inspect()).Labels;
+    return undefined;
+  });
+  if (labels?.[OWNER_LABEL] !== owner) return;
+  if (type === CONTAINER) await docker.getContainer(name).remove({ force: true });
+  else await docker.getNetwork(name).remove();
+  say(`${name}: removed, half made`);
+}
+
+async function ifThere<T>(ask: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await ask();
+  } catch (error) {
+    if ((error as { statusCode?: number }).statusCode === 404) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * What the engine must be told to notice that things it made are gone: it takes the state's word for them otherwise.
+ *
+ * @returns arguments for `pulumi up` and `pulumi preview`; none where all is there
+ */
+export async function argsForMissing(session: Session, state: State): Promise<string[]> {
+  if (!hasDaemon(session)) return [];
+  const resources = state.deployment.resources ?? [];
+  // The folders of a machine elsewhere cannot be looked at from here.
+  const folders = isLocal(session) ? missingFolders(resources) : [];
+  if (folders.length > 0) {
+    say(`gone since the last run: ${folders.map(({ folder }) => folder).join(", ")}; fetched again`);
+  }
+  return [...(await argsForDocker(session, resources)), ...folders.flatMap(({ urn }) => ["--replace", urn])];
+}
+
+async function argsForDocker(session: Session, resources: StateResource[]): Promise<string[]> {
+  const looks = resources.map(async (resource) => {
+    const path = pathInDaemon(resource);
+    return path && (await askDocker(session.docker.host, path)) === undefined ? [resource] : [];
+  });
+  const gone = (await Promise.all(looks)).flat();
+  if (gone.length === 0) return [];
+  const inFile = gone.filter(({ urn }) => !hasLeft(resourceName(urn), session.settings));
+  const names = inFile.map(({ urn }) => resourceName(urn));
+  if (names.length > 0)
+    say(`gone from the Docker daemon since the last run: ${names.join(", ")}; made again`);
+  // A built image is not noticed by a refresh either.
+  const images = gone.filter(({ type }) => type === IMAGE);
+  const again = [...images, ...preparations(inFile, resources)];
+  return ["--refresh", ...again.flatMap(({ urn }) => ["--replace", urn])];
+}
+
+/** The scripts that prepared volumes which are gone: nothing about them has changed, and a new volume needs them again. Pure. */
+export function preparations(gone: StateResource[], resources: StateResource[]): StateResource[] {
+  const volumes = gone.filter(({ type }) => type === VOLUME).map(({ id }) => id);
+  return resources.filter((resource) => {
+    const { VOLUME: prepared } = (resource.inputs?.environment ?? {}) as Record<string, unknown>;
+    return putsInPlace(resource) && typeof prepared === "string" && volumes.includes(prepared);
+  });
+}
+
+/** Whether a resource is of a notebook that is no longer in the configuration, and so is not made again. */
+export function hasLeft(name: string, settings: Pick<StackSettings, "notebooks"> | undefined): boolean {
+  const [, notebook] = /^(.*)-(container|home)$/.exec(name) ?? [];
+  const { notebooks = [] } = settings ?? {};
+  return notebook !== undefined && notebooks.length > 0 && !notebooks.includes(notebook);
+}
+
+/** Where the daemon shows what a resource stands for; undefined for what is not the daemon's. */
+function pathInDaemon({ type, id, outputs }: StateResource): string | undefined {
+  if (!id) return undefined;
+  if (type === CONTAINER) return `/containers/${id}/json`;
+  if (type === NETWORK) return `/networks/${id}`;
+  if (type === VOLUME) return `/volumes/${id}`;
+  const image = type === IMAGE ? outputs?.repoDigest : type === REMOTE_IMAGE ? outputs?.imageId : undefined;
+  return typeof image === "string" ? `/images/${image}/json` : undefined;
+}
+
+/**
+ * The data sets and checkouts whose folders somebody removed. A script that puts one in place is given FOLDER and
+ * ROOT, and its last line is the folder's path.
+ */
+export function missingFolders(
+  resources: StateResource[],
+  isThere: (path: string) => boolean = existsSync,
+): { urn: string; folder: string }[] {
+  return resources.filter(putsInPlace).flatMap(({ urn, inputs, outputs }) => {
+    const { FOLDER, ROOT } = (inputs?.environment ?? {}) as Record<string, unknown>;
+    const folder = lastLine(String(outputs?.stdout ?? ""));
+    // Where all that is around it is gone as well, a disk may not be mounted: nothing is fetched then, and the program says so.
+    const isGone =
+      FOLDER && ROOT && isAbsolute(folder) && isThere(around(folder, String(FOLDER))) && !isThere(folder);
+    return isGone ? [{ urn, folder }] : [];
+  });
+}
+
+/** `code/` or `data/` of the root, of an entry's folder in it. */
+const around = (path: string, folder: string): string => path.slice(0, -folder.length);

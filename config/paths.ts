@@ -1,0 +1,59 @@
+/** Paths as a stack file may have them. Pure. */
+import { z } from "zod";
+
+/** What Docker's `SOURCE:TARGET` cannot carry. */
+export const noColon = (path: string) => !path.includes(":");
+
+export const NO_COLON = "must not contain a colon, by which Docker tells the two sides of a volume apart";
+
+/** What a message cannot show as it is. */
+export const NO_CONTROL = "must not contain a line break or another control character";
+
+export const noControl = (path: string) => !/\p{Cc}/u.test(path);
+
+/** A folder on the host: absolute, or below the home folder of the person (`~/…`). */
+export const hostPath = z
+  .string()
+  .regex(/^(~$|~\/|\/)/, "must be absolute, or start with ~/")
+  .refine((path) => !path.split("/").includes(".."), "must not contain ..")
+  .refine(noColon, NO_COLON)
+  .refine(noControl, NO_CONTROL)
+  .refine((path) => !/^[/.]+$/.test(path), "must be a folder, not all of the machine");
+
+/** A folder directly below `code/` or `data/`: one that cannot lead out of it, nor collide with our own. */
+export const folder = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9_][A-Za-z0-9._-]*(\/[A-Za-z0-9_][A-Za-z0-9._-]*)*$/,
+    "must be a relative path without ..",
+  );
+
+export const purge = z
+  .boolean()
+  .default(false)
+  .describe(
+    "Whether its files go when the entry leaves the configuration or the stack is destroyed. What you changed or added stays.",
+  );
+
+/** Last part of a url, without query and fragment. */
+export function basename(url: string): string {
+  const path = url.replace(/[?#].*$/, "").replace(/\/+$/, "");
+  return path.slice(Math.max(path.lastIndexOf("/"), path.lastIndexOf(":")) + 1);
+}
+
+/** The folder of an entry that names none comes from its name or url, and that may end in anything, ".." included. */
+export function requireFolder(
+  entry: { folder: string; name?: string | undefined },
+  context: z.core.$RefinementCtx,
+): void {
+  if (folder.safeParse(entry.folder).success) return;
+  const where =
+    entry.name === undefined ? "the url does not end in a name that can be one" : "`name` cannot be one";
+  const message = `is needed, as ${where}`;
+  context.addIssue({ code: "custom", path: ["folder"], message });
+}
+
+export const sameFolder = (a: { folder: string }, b: { folder: string }) =>
+  `${a.folder}/`.startsWith(`${b.folder}/`) || `${b.folder}/`.startsWith(`${a.folder}/`)
+    ? `wants folder ${a.folder}, which ${b.folder} of another entry takes: give it a \`folder\` of its own`
+    : undefined;
