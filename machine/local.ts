@@ -12,7 +12,8 @@ import { UserError } from "../errors.ts";
 import { npmLine } from "../text/shell.ts";
 import { preflightProblems, refuse } from "./checks/preflight.ts";
 import { checkoutChecks } from "./checks/volumes.ts";
-import { askDocker, elsewhere, howToBeAllowed, isDenied, ownDockerHost } from "./docker/api.ts";
+import { askDocker, howToBeAllowed, isDenied } from "./docker/api.ts";
+import { elsewhere, providerEndpoint } from "./docker/endpoint.ts";
 import type { ExistingContainer, HostFacts, HostNeeds } from "./facts.ts";
 import { furtherFolders, rootFolders } from "./facts.ts";
 import {
@@ -48,7 +49,7 @@ export async function inspectLocalMachine(
   root: string,
   warn: (message: string) => void,
 ): Promise<Machine> {
-  const daemon = ownDockerHost();
+  const daemon = providerEndpoint();
   const problem = elsewhere(daemon, "DOCKER_HOST", `Pulumi.${stackName(needs.stack)}.yaml`);
   if (problem) throw new UserError(problem);
   const looking = lookAtLocalMachine(needs, root, daemon).catch((error: Error) => {

@@ -1,23 +1,25 @@
 /** `npm run adopt`: takes over what a stack has on its Docker daemon, where the state that had it is lost. */
 import { randomBytes } from "node:crypto";
-import { readStack, stackLabel } from "../../config/stack-file.ts";
+import { stackLabel } from "../../config/stack-file.ts";
 import { UserError } from "../../errors.ts";
 import { type Holdings, isOwn } from "../../machine/owner.ts";
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
-import { dockerAddress } from "../docker/daemon.ts";
 import { clearAway, everything, type Found, list } from "../docker/on-daemon.ts";
+import { wantedHost } from "../hosts/index.ts";
 import { keepAdopted } from "../pulumi/adopted.ts";
 import { stateHoldings } from "../pulumi/checkpoint.ts";
-import { isStackThere, makeStack, openSession, type Session } from "../pulumi/session.ts";
+import { isStackThere, makeStack, type Session } from "../pulumi/session.ts";
 import { readState } from "../pulumi/state.ts";
+import { openSession } from "../session.ts";
 import { npmCommand } from "../stack.ts";
 import { confirm } from "../ui/confirm.ts";
 import { say } from "../ui/say.ts";
 
 export async function adopt(context: Context, args: Args): Promise<number> {
   const { stack, options } = args;
-  const host = await daemonOf(context, stack);
+  const { docker } = await (await wantedHost({ context, stack })).reach({ context, stack });
+  const { host } = docker;
   const label = stackLabel(context.root, stack);
   const session = await openSession(context, { stack, rest: [] });
   const holdings = await holdingsOf(session);
@@ -61,18 +63,6 @@ export async function adopt(context: Context, args: Args): Promise<number> {
 async function holdingsOf(session: Session): Promise<Holdings> {
   const state = (await isStackThere(session)) ? await readState(session) : undefined;
   return stateHoldings(state ?? { version: 0, deployment: {} });
-}
-
-async function daemonOf(context: Context, stack: string): Promise<string> {
-  const { host } = readStack(context.root, stack);
-  if (host === "local") return dockerAddress(context.env).host;
-  if (host === "ssh") {
-    const { openRemote } = await import("../hosts/remote.ts");
-    return (await openRemote(context.root, stack)).docker.host;
-  }
-  throw new UserError(
-    `adopt: stack ${stack} has a machine of its own, which its lost state knew: name the data volume that it left as \`dataVolume: {id: vol-…}\`, docs/aws.md says how`,
-  );
 }
 
 /** The owner of what was found. @throws UserError where that is more than one */

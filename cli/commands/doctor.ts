@@ -1,7 +1,7 @@
 /** `npm run doctor`: everything that a stack depends on, one line each, with what mends what is wrong. */
 import type { Args } from "../args.ts";
+import { findChecks, formatChecks, summary } from "../checks.ts";
 import type { Context } from "../context.ts";
-import { findChecks, formatChecks, summary } from "../hosts/doctor.ts";
 
 export async function doctor(context: Context, args: Args): Promise<number> {
   const { stack, options } = args;

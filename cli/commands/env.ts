@@ -2,7 +2,7 @@
 import { quote } from "../../text/shell.ts";
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
-import { prepareStack } from "../pulumi/session.ts";
+import { prepareStack } from "../session.ts";
 import type { Env } from "../system/run.ts";
 
 export async function env(context: Context, args: Args): Promise<number> {

@@ -61,10 +61,9 @@ export function notInReach(
 
 async function findWithEngine(context: Context, args: Args) {
   // Slow to load, and needed only for a stack that is elsewhere.
-  const { openSession, requireStack } = await import("../pulumi/session.ts");
+  const { openable } = await import("../session.ts");
   const { readOutputs } = await import("../pulumi/outputs.ts");
-  const session = await openSession(context, args);
-  await requireStack(session);
+  const session = await openable(context, args).open();
   const { notebooks = [] } = await readOutputs(session);
   return { notebook: pickNotebook(notebooks, session.stack, args.names[0]), env: session.env };
 }

@@ -3,17 +3,16 @@ import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
 import { requireOwnDaemon } from "../docker/on-daemon.ts";
 import { readStateFile } from "../pulumi/checkpoint.ts";
-import { openSession } from "../pulumi/session.ts";
+import { openSession } from "../session.ts";
 import { handOver } from "../system/run.ts";
 
 /** Commands that work on what is there, by all of their names. */
 const NO_PROGRAM = /^(destroy|down|dn|refresh)$/;
 
 export async function pulumi(context: Context, args: Args): Promise<number> {
-  const { engine, env, host, place, stack } = await openSession(context, args);
+  const { engine, env, place, stack } = await openSession(context, args);
   const state = readStateFile(place);
   // The program itself refuses another daemon, and a destroy or a refresh does not run it.
-  if (state && host === "local" && args.rest.some((arg) => NO_PROGRAM.test(arg)))
-    await requireOwnDaemon(context, stack, state);
+  if (state && args.rest.some((arg) => NO_PROGRAM.test(arg))) await requireOwnDaemon(context, stack, state);
   return await handOver(engine.file, args.rest, { env, cwd: context.root });
 }

@@ -6,9 +6,10 @@ import { UserError } from "../../errors.ts";
 import type { SshConnection } from "../../machine/ssh/command.ts";
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
-import { findWay } from "../hosts/remote.ts";
-import { runHostScript } from "../hosts/scripts.ts";
+import { connectTo } from "../hosts/index.ts";
+import { openable } from "../session.ts";
 import { npmCommand } from "../stack.ts";
+import { runHostScript } from "../system/host-scripts.ts";
 import { confirm } from "../ui/confirm.ts";
 import { say } from "../ui/say.ts";
 
@@ -28,7 +29,7 @@ export interface PutEntry {
 export async function purge(context: Context, args: Args): Promise<number> {
   const { stack, names, options } = args;
   const { root, entries: configured } = readConfigured(context, stack);
-  const connection = await findWay(context, stack);
+  const connection = await connectTo(openable(context, args));
   const chosen = chooseEntries(await putEntries(context, root, connection), names);
   const others = othersOf(context, stack);
   const isKept = (entry: PutEntry) => names.length === 0 && others.has(nameOf(entry));

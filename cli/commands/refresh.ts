@@ -4,7 +4,8 @@ import type { Context } from "../context.ts";
 import { findHalted, startAgain } from "../docker/own-containers.ts";
 import { finishInterrupted } from "../pulumi/reconcile.ts";
 import { recover } from "../pulumi/recover.ts";
-import { prepareStack, runEngine } from "../pulumi/session.ts";
+import { runEngine } from "../pulumi/run-engine.ts";
+import { prepareStack } from "../session.ts";
 import { npmCommand } from "../stack.ts";
 import { say } from "../ui/say.ts";
 

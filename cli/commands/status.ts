@@ -3,14 +3,13 @@
 import { hasStackFile } from "../../config/stack-file.ts";
 import { sourced } from "../../machine/aws/prices.ts";
 import { conditionOf, explain } from "../../machine/docker/condition.ts";
+import { dockerEndpoint } from "../../machine/docker/endpoint.ts";
 import type { MachineInfo } from "../../machine/outputs.ts";
 import { scriptText } from "../../machine/scripts.ts";
 import type { SshConnection } from "../../machine/ssh/command.ts";
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
-import { dockerAddress } from "../docker/daemon.ts";
 import { type LocalNotebook, lookAtStack } from "../docker/notebooks.ts";
-import type { Session } from "../pulumi/session.ts";
 import { notUp, npmCommand } from "../stack.ts";
 import { capture } from "../system/run.ts";
 import { say } from "../ui/say.ts";
@@ -140,7 +139,7 @@ async function seeHere(context: Context, stack: string): Promise<Seen | undefine
     return { rows: notebooks, problem: problem?.message, strays };
   const env = {
     ...context.env,
-    DOCKER_HOST: dockerAddress(context.env).host,
+    DOCKER_HOST: dockerEndpoint(context.env).host,
     ROOT: root,
     CONTAINERS: notebooks.map(({ name }) => name).join(" "),
   };
@@ -161,9 +160,9 @@ const OFF = ["stopped", "stopping", "gone"];
 /** A stack that is elsewhere: what the last run said of it, and what its machine says now. */
 async function seeElsewhere(context: Context, args: Args): Promise<Seen> {
   // Slow to load, and needed only here.
-  const { isStackThere, openSession } = await import("../pulumi/session.ts");
+  const { openSession } = await import("../session.ts");
+  const { isStackThere } = await import("../pulumi/session.ts");
   const { readOutputs } = await import("../pulumi/outputs.ts");
-  const { readMachine } = await import("../hosts/remote.ts");
   const session = await openSession(context, args);
   if (!(await isStackThere(session))) return { rows: [] };
   const { notebooks = [], machine, codeFolder } = await readOutputs(session);
@@ -175,9 +174,9 @@ async function seeElsewhere(context: Context, args: Args): Promise<Seen> {
     gpus,
   }));
   if (rows.length === 0 || !codeFolder || !hasStackFile(context.root, session.stack)) return { rows };
-  const onAws = machine && (await lookAtAws(session));
-  const made = machine && { ...machine, state: onAws?.state ?? "unknown" };
-  if (made?.state === "unknown" && onAws?.problem) return { rows, machine: made, problem: onAws.problem };
+  const known = await session.host.machineState(session);
+  const made = machine && { ...machine, state: known?.state ?? "unknown" };
+  if (made?.state === "unknown" && known?.problem) return { rows, machine: made, problem: known.problem };
   if (made && OFF.includes(made.state)) {
     const stopped = rows.map(
       (row): Row => ({ ...row, condition: made.state === "gone" ? "gone" : "stopped" }),
@@ -185,27 +184,16 @@ async function seeElsewhere(context: Context, args: Args): Promise<Seen> {
     return {
       rows: stopped,
       machine: made,
-      problem: onAws?.problem ?? `\`${npmCommand("start", session.stack)}\` brings it back`,
+      problem: known?.problem ?? `\`${npmCommand("start", session.stack)}\` brings it back`,
     };
   }
   try {
-    const connection = machine?.connection ?? readMachine(context.root, session.stack).connection;
+    const connection =
+      machine?.connection ?? (await session.host.login({ ...session, open: async () => session }));
     const usage = await usageThere(connection, codeFolder, rows, session.stack);
     return { ...withFigures(rows, usage), machine: made };
   } catch (error) {
     return { rows, machine: made, problem: (error as Error).message };
-  }
-}
-
-/** What AWS says of a stack's machine; undefined where it says nothing. */
-async function lookAtAws(session: Session): Promise<{ state: string; problem?: string } | undefined> {
-  const { readState } = await import("../pulumi/state.ts");
-  const { findMachine, takenBack } = await import("../hosts/aws/instance.ts");
-  try {
-    const found = await findMachine(session, await readState(session));
-    return found?.interrupted ? { ...found, problem: takenBack(session, found) } : found;
-  } catch (error) {
-    return { state: "unknown", problem: (error as Error).message };
   }
 }
 

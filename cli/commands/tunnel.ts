@@ -10,12 +10,11 @@ import { type SshConnection, tunnelCommand } from "../../machine/ssh/command.ts"
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
 import { pickNotebook } from "../docker/notebooks.ts";
-import { nameOf } from "../docker/on-daemon.ts";
-import { openRemote } from "../hosts/remote.ts";
+import { containersOf, nameOf } from "../docker/on-daemon.ts";
 import { readOutputs } from "../pulumi/outputs.ts";
-import { containersOf } from "../pulumi/reconcile.ts";
-import { isLocal, openSession, requireStack, type Session } from "../pulumi/session.ts";
+import { requireStack } from "../pulumi/session.ts";
 import { readState } from "../pulumi/state.ts";
+import { openSession, type StackSession } from "../session.ts";
 import { handOver } from "../system/run.ts";
 import { openBrowser } from "../ui/browser.ts";
 import { say } from "../ui/say.ts";
@@ -26,7 +25,7 @@ const PATIENCE = 30_000;
 
 export async function tunnel(context: Context, args: Args): Promise<number> {
   const session = await openSession(context, args);
-  if (isLocal(session)) {
+  if (session.host.isHere) {
     throw new UserError(`stack ${session.stack} is on this machine: its urls answer without a tunnel`);
   }
   await requireStack(session);
@@ -56,8 +55,9 @@ export async function tunnel(context: Context, args: Args): Promise<number> {
 }
 
 /** The way to a machine on which a notebook runs. @throws UserError where it does not: nothing would answer at its url */
-async function reachRunning(session: Session, name: string): Promise<SshConnection> {
-  const { connection, docker } = await openRemote(session.context.root, session.stack);
+async function reachRunning(session: StackSession, name: string): Promise<SshConnection> {
+  const { docker, connection } = await session.host.reach(session);
+  if (!connection) throw notInReach({ name, condition: "unknown" }, session.stack);
   const containers = await containersOf(docker.host, await readState(session));
   const found = containers.find((each) => nameOf(each) === name);
   const condition = found ? conditionOf(found.State) : "gone";

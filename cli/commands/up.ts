@@ -1,13 +1,12 @@
 /** `npm start`: sets up what is missing, then `pulumi up`, then says where the notebooks are. */
 
-import { readStack } from "../../config/stack-file.ts";
 import { UserError } from "../../errors.ts";
 import type { Args } from "../args.ts";
+import { summary as checksSummary, findChecks, formatChecks } from "../checks.ts";
 import type { Context } from "../context.ts";
-import { dockerAddress, pingDocker } from "../docker/daemon.ts";
 import { makeWay } from "../docker/make-way.ts";
 import { argsForBroken, findHalted, requireAnswers, startAgain } from "../docker/own-containers.ts";
-import type { Awake } from "../hosts/aws/instance.ts";
+import { wantedHost } from "../hosts/index.ts";
 import { forgetAdopted } from "../pulumi/adopted.ts";
 import {
   findPlaces,
@@ -28,8 +27,10 @@ import {
 import { readOutputs, type StackOutputs, summary } from "../pulumi/outputs.ts";
 import { argsForMissing, finishInterrupted } from "../pulumi/reconcile.ts";
 import { recover } from "../pulumi/recover.ts";
-import { prepareStack, runEngine, type Session } from "../pulumi/session.ts";
+import { runEngine } from "../pulumi/run-engine.ts";
+import type { Session } from "../pulumi/session.ts";
 import { lastUpdate, type State } from "../pulumi/state.ts";
+import { prepareStack } from "../session.ts";
 import { npmCommand } from "../stack.ts";
 import { confirm } from "../ui/confirm.ts";
 import { formatSeconds, say } from "../ui/say.ts";
@@ -40,7 +41,7 @@ export async function up(context: Context, args: Args): Promise<number> {
   await recover(session);
   const state = await finishInterrupted(session);
   const gone = await argsForMissing(session, state);
-  const machine = await lookAtMachine(session, state);
+  const machine = await session.wanted.wake(session, state);
   const { looked, args: broken } = await bringBack(session, state);
   const missing = [...gone, ...machine.args, ...broken];
   const lost = [...gone, ...broken, ...(machine.isGone ? machine.args : [])];
@@ -66,7 +67,7 @@ export async function up(context: Context, args: Args): Promise<number> {
   // The history counts in whole seconds.
   const started = Math.floor(Date.now() / 1000) * 1000;
   const asked = given.do === "let the engine ask" ? [] : ["--yes", "--skip-preview", ...display];
-  const code = await runUp(session, [...asked, ...missing]);
+  const code = await session.wanted.up(session, [...asked, ...missing]);
   if (code !== 0) return code;
   forgetAdopted(context, session.stack);
   const [update, outputs] = await Promise.all([updateSince(session, before, started), readOutputs(session)]);
@@ -118,46 +119,17 @@ async function isReady(context: Context, args: Args): Promise<boolean> {
   const { stack } = args;
   const place = findPlaces(context, stack);
   if (readStateFile(place)?.deployment.resources?.length) return true;
-  // Loads Pulumi's SDK.
-  const { findChecks, formatChecks, summary } = await import("../hosts/doctor.ts");
   let began = performance.now();
   let checks = await findChecks(context, stack);
   const hasFailed = () => checks.some(({ status }) => status === "fail");
-  if (!hasFailed() && (await installDocker(context, stack))) {
+  if (!hasFailed() && (await (await wantedHost({ context, stack })).install(context))) {
     began = performance.now();
     checks = await findChecks(context, stack);
   }
   const bad = checks.filter(({ status }) => status !== "ok");
   if (bad.length > 0) say(formatChecks(bad).trimEnd());
-  say(`${summary(checks)} (${formatSeconds((performance.now() - began) / 1000)})`);
+  say(`${checksSummary(checks)} (${formatSeconds((performance.now() - began) / 1000)})`);
   return !hasFailed();
-}
-
-/**
- * Installs or starts this machine's Docker where a stack needs it and it does not answer: asked before the minutes that the rest of
- * the set-up takes, in which nobody sits and waits for a question; and without a daemon there is little to look at.
- *
- * @returns whether something was done
- */
-async function installDocker(context: Context, stack: string): Promise<boolean> {
-  if (readStack(context.root, stack).host !== "local") return false;
-  if ((await pingDocker(dockerAddress(context.env).host)) === "ok") return false;
-  const { prepareDocker } = await import("../docker/install.ts");
-  await prepareDocker(context);
-  return true;
-}
-
-/** What speaks to AWS is slow to load, and few need it. */
-async function lookAtMachine(session: Session, state: State): Promise<Awake> {
-  if (session.settings?.host !== "aws") return { args: [], isGone: false };
-  const { wakeMachine } = await import("../hosts/aws/instance.ts");
-  return await wakeMachine(session, state);
-}
-
-async function runUp(session: Session, args: string[]): Promise<number> {
-  if (session.settings?.host !== "aws") return await runEngine(session, "up", args);
-  const { upWithCapacity } = await import("../hosts/aws/capacity.ts");
-  return await upWithCapacity(session, args);
 }
 
 /** What a run noted in the history: by its file, or, where that is none, by the clock. */

@@ -7,10 +7,11 @@ import { type CodeParameters, codeParameters } from "../../machine/scripts.ts";
 import type { SshConnection } from "../../machine/ssh/command.ts";
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
-import { findWay } from "../hosts/remote.ts";
-import { runHostScript } from "../hosts/scripts.ts";
+import { connectTo } from "../hosts/index.ts";
 import { findPlaces, isStackFileThere } from "../pulumi/checkpoint.ts";
+import { openable } from "../session.ts";
 import { notUp } from "../stack.ts";
+import { runHostScript } from "../system/host-scripts.ts";
 import { say } from "../ui/say.ts";
 
 export async function update(context: Context, args: Args): Promise<number> {
@@ -23,7 +24,7 @@ export async function update(context: Context, args: Args): Promise<number> {
   }
   const place = findPlaces(context, stack);
   if (place && !isStackFileThere(place)) throw notUp(stack);
-  return await updateEntries(context, entries, await findWay(context, stack));
+  return await updateEntries(context, entries, await connectTo(openable(context, args)));
 }
 
 /** The `code` entries of a stack's file. @throws UserError when that cannot be used */

@@ -2,11 +2,11 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { UserError } from "../../errors.ts";
+import { askDocker, dockerClient } from "../../machine/docker/api.ts";
 import type { Context } from "../context.ts";
 import { asRoot, canInstall, inspectMachine, installPackages, type Machine } from "../system/packages.ts";
 import { findSystemProgram } from "../system/path.ts";
 import { step } from "../ui/say.ts";
-import { askDocker, dockerClient } from "./daemon.ts";
 
 /** How long a registry may take to begin to answer, in milliseconds. */
 const PATIENCE = 10_000;

@@ -1,12 +1,14 @@
 /** Getting this machine's Docker daemon to run. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "../../errors.ts";
+import { howToBeAllowed } from "../../machine/docker/api.ts";
+import { type DockerEndpoint, dockerEndpoint } from "../../machine/docker/endpoint.ts";
 import type { Context } from "../context.ts";
 import { canInstall, inspectMachine, installPackages, type Machine } from "../system/packages.ts";
 import { findSystemProgram } from "../system/path.ts";
 import type { Env } from "../system/run.ts";
 import { confirm } from "../ui/confirm.ts";
-import { type DockerAddress, dockerAddress, howToBeAllowed, type Ping, pingDocker } from "./daemon.ts";
+import { type Ping, pingDocker } from "./daemon.ts";
 import { startDaemon } from "./start.ts";
 
 /** What the distribution's Docker Engine needs; without iptables its daemon does not start. */
@@ -26,7 +28,7 @@ export type DockerPlan =
 
 /** Decides what to do. Pure. */
 export function planDocker(
-  address: DockerAddress,
+  address: DockerEndpoint,
   ping: Ping,
   installed: { dockerd: boolean; iptables: boolean },
   machine: Machine,
@@ -80,8 +82,8 @@ function howToInstall({ platform, family }: Machine): string {
  * @returns where it is
  * @throws UserError that says what the person must do
  */
-export async function prepareDocker(context: Context): Promise<DockerAddress> {
-  const address = dockerAddress(context.env);
+export async function prepareDocker(context: Context): Promise<DockerEndpoint> {
+  const address = dockerEndpoint(context.env);
   const ping = await pingDocker(address.host);
   if (ping === "ok") return address;
   const machine = await inspectMachine(context);
@@ -110,7 +112,7 @@ async function askToInstall(): Promise<void> {
   );
 }
 
-async function expectAnswer(address: DockerAddress): Promise<DockerAddress> {
+async function expectAnswer(address: DockerEndpoint): Promise<DockerEndpoint> {
   // Just started: the socket may be there a moment before the daemon answers.
   for (let attempt = 0; attempt < 20; attempt++) {
     const ping = await pingDocker(address.host);

@@ -1,9 +1,9 @@
 import { readConfig } from "../../config/load.ts";
+import { askDocker, dockerClient } from "../../machine/docker/api.ts";
 import { CONTAINER, type ContainerInputs } from "../pulumi/checkpoint.ts";
-import { hasDaemon, type Session } from "../pulumi/session.ts";
+import type { Session } from "../pulumi/session.ts";
 import type { State } from "../pulumi/state.ts";
 import { step } from "../ui/say.ts";
-import { askDocker, dockerClient } from "./daemon.ts";
 import { stopping } from "./on-daemon.ts";
 
 /** A notebook's name and port. */
@@ -38,7 +38,7 @@ export function findInTheWay({ deployment }: Pick<State, "deployment">, notebook
  */
 export async function makeWay(session: Session, state: State, args: string[]): Promise<void> {
   const { context, stack, docker } = session;
-  if (!hasDaemon(session)) return;
+  if (!docker) return;
   const inTheWay = findInTheWay(state, readConfig(context.root, stack).notebooks);
   if (inTheWay.length === 0) return;
   const running = (await askDocker<{ Id: string }[]>(docker.host, "/containers/json")) ?? [];

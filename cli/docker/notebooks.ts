@@ -5,7 +5,9 @@
 
 import { hasStackFile, readStack } from "../../config/stack-file.ts";
 import { UserError } from "../../errors.ts";
+import { askDocker } from "../../machine/docker/api.ts";
 import { type Condition, conditionOf } from "../../machine/docker/condition.ts";
+import { dockerEndpoint } from "../../machine/docker/endpoint.ts";
 import { addressForPerson } from "../../machine/names.ts";
 import type { NotebookInfo } from "../../machine/outputs.ts";
 import type { Context } from "../context.ts";
@@ -18,7 +20,7 @@ import {
 } from "../pulumi/checkpoint.ts";
 import type { StateResource } from "../pulumi/state.ts";
 import { notUp } from "../stack.ts";
-import { askDocker, daemonProblem, dockerAddress } from "./daemon.ts";
+import { daemonProblem } from "./daemon.ts";
 import { findStrays, requireOwnDaemon, strayText } from "./on-daemon.ts";
 
 /** What the program says of a stack, apart from its notebooks. */
@@ -73,7 +75,7 @@ export async function lookAtStack(context: Context, stack: string): Promise<Loca
   let problem: UserError | undefined;
   let strays: string[] = [];
   if (state && resources.length > 0) {
-    const { host } = dockerAddress(context.env);
+    const { host } = dockerEndpoint(context.env);
     try {
       const looks = [findStrays(host, state, PATIENCE), requireOwnDaemon(context, stack, state)] as const;
       strays = (await Promise.all(looks))[0].map(strayText);
@@ -82,7 +84,7 @@ export async function lookAtStack(context: Context, stack: string): Promise<Loca
     }
   }
   const look = async (resource: StateResource) => {
-    const { host } = dockerAddress(context.env);
+    const { host } = dockerEndpoint(context.env);
     if (problem) return describe(resource, outputs, "unknown");
     try {
       const container = await askDocker<Container>(host, `/containers/${resource.id}/json`, PATIENCE);

@@ -1,12 +1,14 @@
 /** What there is on a Docker daemon, by its labels, and taking some of it away. */
 import type Docker from "dockerode";
 import { UserError } from "../../errors.ts";
-import { type Existing, existing, otherDaemon } from "../../machine/owner.ts";
+import { askDocker, dockerClient } from "../../machine/docker/api.ts";
+import { dockerEndpoint } from "../../machine/docker/endpoint.ts";
+import { type Existing, existing, OWNER_LABEL, otherDaemon } from "../../machine/owner.ts";
 import type { Context } from "../context.ts";
-import { stateHoldings } from "../pulumi/checkpoint.ts";
+import { CONTAINER, stateHoldings } from "../pulumi/checkpoint.ts";
 import type { State } from "../pulumi/state.ts";
 import { step } from "../ui/say.ts";
-import { askDocker, daemonProblem, daemonsWord, dockerAddress, dockerClient } from "./daemon.ts";
+import { daemonProblem, daemonsWord } from "./daemon.ts";
 
 /** Something on a daemon. */
 export interface Found extends Existing {
@@ -123,7 +125,7 @@ const PATIENCE = 8_000;
 export async function requireOwnDaemon({ env }: Context, stack: string, state: State): Promise<void> {
   const holdings = stateHoldings(state);
   if (holdings.daemon === undefined) return;
-  const { host } = dockerAddress(env);
+  const { host } = dockerEndpoint(env);
   const asked = askDocker<{ ID: string }>(host, "/info", PATIENCE);
   const { ID: id } =
     (await asked.catch((error) => {
@@ -150,3 +152,14 @@ export async function findStrays(host: string, state: State, patience?: number):
 /** A stray, in a line. */
 export const strayText = (each: Found): string =>
   `${list([each])} is this stack's, and its state knows nothing of it: that is older than it, or used twice`;
+
+/** The containers of a stack on a daemon, running or not: what its state names, and what has its owner. */
+export async function containersOf(host: string, state: State): Promise<Docker.ContainerInfo[]> {
+  const { resources = [] } = state.deployment;
+  const ids = new Set(resources.flatMap(({ type, id }) => (type === CONTAINER && id ? [id] : [])));
+  const { owner } = stateHoldings(state);
+  const all = (await askDocker<Docker.ContainerInfo[]>(host, "/containers/json?all=true")) ?? [];
+  return all.filter(
+    ({ Id, Labels }) => ids.has(Id) || (owner !== undefined && Labels[OWNER_LABEL] === owner),
+  );
+}

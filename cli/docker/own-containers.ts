@@ -1,14 +1,15 @@
 /** The containers of a stack, as they are on its Docker daemon, and bringing back those that do not run. */
 import type Docker from "dockerode";
 import { UserError } from "../../errors.ts";
+import { askDocker, dockerClient } from "../../machine/docker/api.ts";
 import { explain, explainSilence, readStatus, type Said } from "../../machine/docker/condition.ts";
-import { type NotebookHost, type NotebookOnHost, whySilent } from "../hosts/scripts.ts";
 import { CONTAINER, type ContainerInputs } from "../pulumi/checkpoint.ts";
-import { hasDaemon, type Session } from "../pulumi/session.ts";
+import type { Session } from "../pulumi/session.ts";
 import { readState, type State } from "../pulumi/state.ts";
 import { npmCommand } from "../stack.ts";
+import { type NotebookHost, type NotebookOnHost, whySilent } from "../system/host-scripts.ts";
 import { say, step, TICK } from "../ui/say.ts";
-import { askDocker, daemonsWord, dockerClient } from "./daemon.ts";
+import { daemonsWord } from "./daemon.ts";
 import { nameOf } from "./on-daemon.ts";
 
 /** A container of a stack that is there. */
@@ -30,8 +31,8 @@ export interface Broken {
 const PATIENCE = { start: 120, look: 10 };
 
 /** Every container on the stack's daemon. */
-async function listContainers({ docker }: Session): Promise<Docker.ContainerInfo[]> {
-  return (await askDocker(docker.host, "/containers/json?all=true")) ?? [];
+async function listContainers(host: string): Promise<Docker.ContainerInfo[]> {
+  return (await askDocker(host, "/containers/json?all=true")) ?? [];
 }
 
 /** Those that the state names: by their ids, as labels may be another stack's, or of a name that the stack had before. */
@@ -50,8 +51,10 @@ function ownContainers(listed: Docker.ContainerInfo[], state: State): OwnContain
 
 /** Those that do not run. */
 export async function findHalted(session: Session, state: State): Promise<OwnContainer[]> {
-  if (!hasDaemon(session)) return [];
-  return ownContainers(await listContainers(session), state).filter(({ condition }) => condition !== "up");
+  if (!session.docker) return [];
+  return ownContainers(await listContainers(session.docker.host), state).filter(
+    ({ condition }) => condition !== "up",
+  );
 }
 
 /**
@@ -61,18 +64,23 @@ export async function findHalted(session: Session, state: State): Promise<OwnCon
  * @throws UserError where no daemon answers
  */
 export async function startAgain(session: Session, halted: OwnContainer[]): Promise<Broken[]> {
+  const { docker } = session;
   const broken: Broken[] = [];
+  if (!docker) return broken;
   for (const container of halted) {
     const { name, urn } = container;
-    const failure = () => whyNotStarted(session, container);
+    const failure = () => whyNotStarted(session, docker.host, container);
     const why = await step(`${name}: starting it again`, failure, (found) => (found ? "failed" : "done"));
     if (why !== undefined) broken.push({ name, urn, why });
   }
   return broken;
 }
 
-async function whyNotStarted(session: Session, container: OwnContainer): Promise<string | undefined> {
-  const { host } = session.docker;
+async function whyNotStarted(
+  session: Session,
+  host: string,
+  container: OwnContainer,
+): Promise<string | undefined> {
   if (container.condition === "restarting") {
     const found = await askDocker<{ State: { ExitCode: number } }>(host, `/containers/${container.id}/json`);
     return `it stops again and again, with exit code ${found?.State.ExitCode}`;
@@ -83,15 +91,12 @@ async function whyNotStarted(session: Session, container: OwnContainer): Promise
   } catch (error) {
     return daemonsWord(host, error, session.stack);
   }
-  return await whySilent(session.context, container, PATIENCE.start, await whereItIs(session));
+  return await whySilent(session.context, container, PATIENCE.start, whereItIs(session, host));
 }
 
 /** Where a stack's notebooks are asked. */
-async function whereItIs({ docker, context, stack }: Session): Promise<NotebookHost> {
-  if (docker.from !== "ssh") return { daemon: docker.host };
-  const { readMachine } = await import("../hosts/remote.ts");
-  return { connection: readMachine(context.root, stack).connection };
-}
+const whereItIs = ({ connection }: Session, host: string): NotebookHost =>
+  connection ? { connection } : { daemon: host };
 
 /** Has the engine make containers anew that cannot be started. @returns arguments for `pulumi up` and `pulumi preview` */
 export function argsForBroken(broken: Broken[]): string[] {
@@ -106,8 +111,9 @@ export function argsForBroken(broken: Broken[]): string[] {
  * @throws UserError naming those that do not
  */
 export async function requireAnswers(session: Session): Promise<void> {
-  if (!hasDaemon(session)) return;
-  const listed = await listContainers(session);
+  if (!session.docker) return;
+  const { host } = session.docker;
+  const listed = await listContainers(host);
   // The state need not be in a file, and then takes the engine to read.
   if (listed.every(({ Status }) => isWell(readStatus(Status)))) return;
   const { context, stack } = session;
@@ -120,7 +126,7 @@ export async function requireAnswers(session: Session): Promise<void> {
   const lines = broken.map(
     ({ name, why }) => `${name} cannot be started (${why}): \`${start}\` again makes it anew`,
   );
-  const machine = await whereItIs(session);
+  const machine = whereItIs(session, host);
   const look = async (container: OwnContainer) => {
     const { name, starting } = container;
     const looking = whySilent(context, container, starting ? PATIENCE.start : PATIENCE.look, machine);

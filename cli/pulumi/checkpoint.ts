@@ -119,14 +119,11 @@ const HOSTS = {
 } as const;
 
 /** The kind of host that a stack was put on, whatever its file says by now; undefined where it is on none. */
-export function hostOf({ deployment: { resources = [] } }: State): HostConfig["kind"] | undefined {
+export function hostKindOf({ deployment: { resources = [] } }: State): HostConfig["kind"] | undefined {
   const kinds = resources.map(({ type }) => HOSTS[type as keyof typeof HOSTS]);
   // A machine of AWS's is reached as one of kind ssh is.
   return kinds.find((kind) => kind === "aws") ?? kinds.find((kind) => kind !== undefined);
 }
-
-/** Whether a stack was put on this machine. */
-export const isHere = (state: State): boolean => hostOf(state) === "local";
 
 /** What a stack has on its Docker daemon, by its state; what an engine that was killed was making tells the owner as well. */
 export function stateHoldings({ deployment }: State): Holdings {

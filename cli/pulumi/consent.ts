@@ -4,7 +4,8 @@ import { DATA_REMOVAL } from "../../machine/aws/tags.ts";
 import { REMOVAL } from "../../machine/names.ts";
 import { npmCommand } from "../stack.ts";
 import { step } from "../ui/say.ts";
-import { planQuietly, type Session } from "./session.ts";
+import { planQuietly } from "./run-engine.ts";
+import type { Session } from "./session.ts";
 import { resourceName, type State, type StateResource } from "./state.ts";
 
 /** Under so many columns the engine's tree has no room for what it says of a resource. */
@@ -60,7 +61,7 @@ export function leaves(plan: Plan, urn: string): boolean {
  * @throws UserError where work or data would be lost and there is no terminal to ask at
  */
 export async function consent(
-  session: Session,
+  session: Session & { wanted: { costsMoney: boolean } },
   state: State,
   args: string[],
   gone: string[] = args,
@@ -78,7 +79,7 @@ export async function consent(
   if (!interactive && isConfirmed(session)) return goAhead;
   const { resources = [] } = state.deployment;
   if (resources.length === 0) {
-    return interactive && session.settings?.host === "aws" ? { do: "show it first", losses: [] } : goAhead;
+    return interactive && session.wanted.costsMoney ? { do: "show it first", losses: [] } : goAhead;
   }
   const plan = await look();
   // What is wrong is said when it is shown, or tried.

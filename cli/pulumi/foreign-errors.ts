@@ -6,6 +6,7 @@ import { z } from "zod";
 import { dockerLogin, missingHelper, registryOf } from "../../machine/docker/registry-login.ts";
 import { socketProblem } from "../../machine/ssh/command.ts";
 import { npmLine } from "../../text/shell.ts";
+import type { Env } from "../system/run.ts";
 
 /** What an explanation may have to name. */
 export interface About {
@@ -118,4 +119,11 @@ function parse(line: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+/** What there is to name about a session. Pure. */
+export function about({ stack, env, engine }: { stack: string; env: Env; engine: { file: string } }): About {
+  const { PULUMI_CONFIG_PASSPHRASE: given, PULUMI_CONFIG_PASSPHRASE_FILE: file } = env;
+  const passphrase = given !== undefined || !file ? "PULUMI_CONFIG_PASSPHRASE" : file;
+  return { stack, passphrase, engine: engine.file, home: env.HOME ?? "" };
 }

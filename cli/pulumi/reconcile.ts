@@ -5,14 +5,14 @@ import { isAbsolute } from "node:path";
 import type Docker from "dockerode";
 import type { StackSettings } from "../../config/stack-file.ts";
 import { UserError } from "../../errors.ts";
+import { askDocker, dockerClient } from "../../machine/docker/api.ts";
 import { holdings, OWNER_LABEL, STACK_LABEL } from "../../machine/owner.ts";
 import { lastLine } from "../../machine/scripts.ts";
-import { askDocker, dockerAddress, dockerClient } from "../docker/daemon.ts";
 import { clearAway, findStrays, list, requireOwnDaemon, strayText } from "../docker/on-daemon.ts";
 import { confirm } from "../ui/confirm.ts";
 import { say } from "../ui/say.ts";
-import { CONTAINER, isHere, stateHoldings } from "./checkpoint.ts";
-import { hasDaemon, isLocal, type Session } from "./session.ts";
+import { CONTAINER } from "./checkpoint.ts";
+import type { Session } from "./session.ts";
 import {
   lastUpdate,
   readState,
@@ -31,23 +31,12 @@ const IMAGE = "docker:index/image:Image";
 const COMMAND = "command:local:Command";
 const REMOTE_IMAGE = "docker:index/remoteImage:RemoteImage";
 
-/** The containers of a stack on a daemon, running or not: what its state names, and what has its owner. */
-export async function containersOf(host: string, state: State): Promise<Docker.ContainerInfo[]> {
-  const { resources = [] } = state.deployment;
-  const ids = new Set(resources.flatMap(({ type, id }) => (type === CONTAINER && id ? [id] : [])));
-  const { owner } = stateHoldings(state);
-  const all = (await askDocker<Docker.ContainerInfo[]>(host, "/containers/json?all=true")) ?? [];
-  return all.filter(
-    ({ Id, Labels }) => ids.has(Id) || (owner !== undefined && Labels[OWNER_LABEL] === owner),
-  );
-}
-
 /** Docker's words for a container in whose memory kernels may have something. */
 const RUNNING = /^(running|paused|restarting)$/;
 
 /** Removes strays; one that runs only after a word of the person's. @throws UserError where that cannot be asked for */
 async function withoutStrays(session: Session, state: State): Promise<void> {
-  if (!hasDaemon(session)) return;
+  if (!session.docker) return;
   const { host } = session.docker;
   const strays = await findStrays(host, state);
   if (strays.length === 0) return;
@@ -88,7 +77,7 @@ export async function finishInterrupted(session: Session, goesOn = true): Promis
 async function withoutHalfMade(session: Session, state: State): Promise<State> {
   const rest = withoutUnfinished(state);
   if (!rest) return state;
-  if (hasDaemon(session)) {
+  if (session.docker) {
     const docker = dockerClient(session.docker.host);
     for (const resource of unfinished(state)) await removeHalfMade(docker, resource);
   }
@@ -106,7 +95,7 @@ const EARLIER = 60_000;
  */
 async function withoutOthersVolumes(session: Session, state: State): Promise<State> {
   const { resources = [] } = state.deployment;
-  if (!isHere(state)) return state;
+  if (!session.isHere || !session.docker) return state;
   /** What would remove a volume. */
   const takes = ({ id, type, inputs, retainOnDelete }: StateResource, volume: StateResource) => {
     const { VOLUME: removed } = (inputs?.environment ?? {}) as Record<string, unknown>;
@@ -115,7 +104,7 @@ async function withoutOthersVolumes(session: Session, state: State): Promise<Sta
   const volumes = resources.filter(({ type, id, delete: isOld }) => type === VOLUME && id && !isOld);
   const taken = volumes.filter((volume) => resources.some((each) => takes(each, volume)));
   if (taken.length === 0) return state;
-  const { host } = dockerAddress(session.context.env);
+  const { host } = session.docker;
   const found = (await askDocker<{ Volumes: VolumeInfo[] | null }>(host, "/volumes"))?.Volumes ?? [];
   const others = taken.filter((resource) => {
     const volume = found.find(({ Name }) => Name === resource.id);
@@ -221,20 +210,23 @@ async function ifThere<T>(ask: () => Promise<T>): Promise<T | undefined> {
  * @returns arguments for `pulumi up` and `pulumi preview`; none where all is there
  */
 export async function argsForMissing(session: Session, state: State): Promise<string[]> {
-  if (!hasDaemon(session)) return [];
+  if (!session.docker) return [];
   const resources = state.deployment.resources ?? [];
   // The folders of a machine elsewhere cannot be looked at from here.
-  const folders = isLocal(session) ? missingFolders(resources) : [];
+  const folders = session.isHere ? missingFolders(resources) : [];
   if (folders.length > 0) {
     say(`gone since the last run: ${folders.map(({ folder }) => folder).join(", ")}; fetched again`);
   }
-  return [...(await argsForDocker(session, resources)), ...folders.flatMap(({ urn }) => ["--replace", urn])];
+  return [
+    ...(await argsForDocker(session, session.docker.host, resources)),
+    ...folders.flatMap(({ urn }) => ["--replace", urn]),
+  ];
 }
 
-async function argsForDocker(session: Session, resources: StateResource[]): Promise<string[]> {
+async function argsForDocker(session: Session, host: string, resources: StateResource[]): Promise<string[]> {
   const looks = resources.map(async (resource) => {
     const path = pathInDaemon(resource);
-    return path && (await askDocker(session.docker.host, path)) === undefined ? [resource] : [];
+    return path && (await askDocker(host, path)) === undefined ? [resource] : [];
   });
   const gone = (await Promise.all(looks)).flat();
   if (gone.length === 0) return [];

@@ -1,14 +1,10 @@
 /** Asking a Docker daemon: by a plain request where that does, which costs a tenth of loading a whole client. */
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
 import { createRequire } from "node:module";
-import { homedir } from "node:os";
 import type Docker from "dockerode";
 import { userName } from "../person.ts";
-
-const SOCKET = "unix://";
-
-export const DEFAULT_DOCKER_HOST = "unix:///var/run/docker.sock";
+import { SOCKET } from "./endpoint.ts";
 
 /** The daemon's answer to a question it did not like. */
 export class DockerError extends Error {
@@ -19,16 +15,6 @@ export class DockerError extends Error {
     super(message);
     this.statusCode = statusCode;
   }
-}
-
-/**
- * The daemon that Docker's own clients would use in this process's place: that of DOCKER_HOST, else the one at the usual
- * socket, else Docker Desktop's.
- */
-export function ownDockerHost(): string {
-  if (process.env.DOCKER_HOST) return process.env.DOCKER_HOST;
-  const sockets = [DEFAULT_DOCKER_HOST, `${SOCKET}${homedir()}/.docker/run/docker.sock`];
-  return sockets.find((host) => existsSync(host.slice(SOCKET.length))) ?? DEFAULT_DOCKER_HOST;
 }
 
 /** How a person gets to be allowed to use a daemon. */
@@ -59,22 +45,6 @@ export function joinedGroup(
 /** Whether a question to a daemon failed because it is not to be asked by this person. */
 export function isDenied(error: unknown): boolean {
   return (error as NodeJS.ErrnoException).code === "EACCES";
-}
-
-/** What to tell a person whose DOCKER_HOST, or Docker context, is another machine's by ssh; undefined where it is not. */
-export function elsewhere(host: string, from: string, stackFile: string): string | undefined {
-  if (!host.startsWith("ssh://")) return undefined;
-  // `[` and `]` are around an address of IPv6's.
-  const { user, address, port } =
-    /^ssh:\/\/((?<user>[^@/]*)@)?\[?(?<address>[^\]/]*?)\]?(:(?<port>\d+))?(\/|$)/.exec(host)?.groups ?? {};
-  const keys = { kind: "ssh", address, user, port };
-  return [
-    `${from} names ${host}, the Docker daemon of another machine, and this stack has its code and data on this one (kind: local).`,
-    `For a stack on that machine, have in ${stackFile}:`,
-    "  config:",
-    "    gpubox:host:",
-    ...Object.entries(keys).flatMap(([key, value]) => (value ? [`      ${key}: ${value}`] : [])),
-  ].join("\n");
 }
 
 /** A client of the daemon at an address, as in DOCKER_HOST; `timeout` in milliseconds, none by default. */

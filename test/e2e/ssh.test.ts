@@ -17,7 +17,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { createContext } from "../../cli/context.ts";
 import { prepareBaseImage } from "../../cli/docker/base-image.ts";
-import { openRemote } from "../../cli/hosts/remote.ts";
+import { openRemote } from "../../cli/hosts/ssh.ts";
 import { gitAs } from "../support/git-server.ts";
 import { execute, status } from "../support/jupyter.ts";
 import { createPerson, type Outcome, type Person } from "../support/person.ts";
@@ -144,7 +144,7 @@ describeWithDaemon("a stack on a machine reached by SSH", () => {
     // The sockets of this process's own connections are kept below it.
     process.env.HOME = keys;
     try {
-      const remote = await openRemote(keys, "dev");
+      const remote = await openRemote({ context: createContext(process.env, keys), stack: "dev" });
       await prepareBaseImage(context, remote.docker.host, tag, remote.connection.address);
       const image = machine.daemon.client.getImage(tag);
       expect((await image.inspect()).Os).toBe("linux");

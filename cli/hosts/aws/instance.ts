@@ -20,12 +20,13 @@ import { scriptText } from "../../../machine/scripts.ts";
 import { loginCommand, type SshConnection } from "../../../machine/ssh/command.ts";
 import { leaves, lookAhead } from "../../pulumi/consent.ts";
 import { readOutputs } from "../../pulumi/outputs.ts";
-import { runEngine, type Session } from "../../pulumi/session.ts";
+import { runEngine } from "../../pulumi/run-engine.ts";
+import type { Session } from "../../pulumi/session.ts";
 import { readState, type State, type StateResource, writeState } from "../../pulumi/state.ts";
 import { npmCommand } from "../../stack.ts";
+import { whySilent } from "../../system/host-scripts.ts";
 import { capture } from "../../system/run.ts";
 import { say, step } from "../../ui/say.ts";
-import { whySilent } from "../scripts.ts";
 import {
   ATTACHMENT,
   clientOf,

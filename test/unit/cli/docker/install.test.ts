@@ -5,11 +5,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { dockerAddress, pingDocker } from "../../../../cli/docker/daemon.ts";
+import { pingDocker } from "../../../../cli/docker/daemon.ts";
 import { type DockerPlan, planDocker } from "../../../../cli/docker/install.ts";
 import { type Machine, parseFamily } from "../../../../cli/system/packages.ts";
 import { parseConfig } from "../../../../config/schema.ts";
 import { UserError } from "../../../../errors.ts";
+import { dockerEndpoint } from "../../../../machine/docker/endpoint.ts";
 
 let folder: string;
 beforeEach(() => {
@@ -31,25 +32,25 @@ describe("the address of Docker", () => {
   const byDefault = { host: "unix:///var/run/docker.sock", from: "default" };
 
   it("is the default socket where nobody says otherwise", () => {
-    expect(dockerAddress({ HOME: folder })).toEqual(byDefault);
+    expect(dockerEndpoint({ HOME: folder })).toEqual(byDefault);
   });
   it("is that of the current context", () => {
     useContext("desktop-linux", "unix:///home/me/.docker/desktop/docker.sock");
-    expect(dockerAddress({ HOME: folder })).toEqual({
+    expect(dockerEndpoint({ HOME: folder })).toEqual({
       host: "unix:///home/me/.docker/desktop/docker.sock",
       from: "context",
     });
-    expect(dockerAddress({ HOME: folder, DOCKER_CONTEXT: "default" })).toEqual(byDefault);
+    expect(dockerEndpoint({ HOME: folder, DOCKER_CONTEXT: "default" })).toEqual(byDefault);
   });
   it("is none where the context is none that is there, and those that are there are named", () => {
     useContext("desktop-linux", "unix:///x");
-    const named = () => dockerAddress({ HOME: folder, DOCKER_CONTEXT: "nosuch" });
+    const named = () => dockerEndpoint({ HOME: folder, DOCKER_CONTEXT: "nosuch" });
     expect(named).toThrow(
       /^there is no Docker context nosuch, which DOCKER_CONTEXT names; there is default, desktop-linux: unset/,
     );
     expect(named).toThrow(UserError);
     writeFileSync(join(folder, ".docker", "config.json"), JSON.stringify({ currentContext: "gone" }));
-    expect(() => dockerAddress({ HOME: folder })).toThrow(
+    expect(() => dockerEndpoint({ HOME: folder })).toThrow(
       `no Docker context gone, which ${join(folder, ".docker", "config.json")} names; there is default, desktop-linux: run \`docker context use\``,
     );
   });
@@ -58,9 +59,9 @@ describe("the address of Docker", () => {
     ["ssh://lab", { address: "lab" }],
     ["ssh://ada@[fd00::2]", { address: "fd00::2", user: "ada" }],
   ])("is not another machine's, whose configuration it says: %s", (host, keys) => {
-    const problems = [() => dockerAddress({ HOME: folder, DOCKER_HOST: host })];
+    const problems = [() => dockerEndpoint({ HOME: folder, DOCKER_HOST: host })];
     useContext("elsewhere", host);
-    problems.push(() => dockerAddress({ HOME: folder }));
+    problems.push(() => dockerEndpoint({ HOME: folder }));
     const told = problems.map((problem) => {
       expect(problem).toThrow(UserError);
       try {
@@ -80,7 +81,7 @@ describe("the address of Docker", () => {
   });
   it("is DOCKER_HOST, whatever the context", () => {
     useContext("desktop-linux", "unix:///x");
-    expect(dockerAddress({ HOME: folder, DOCKER_HOST: "tcp://box:2375" })).toEqual({
+    expect(dockerEndpoint({ HOME: folder, DOCKER_HOST: "tcp://box:2375" })).toEqual({
       host: "tcp://box:2375",
       from: "DOCKER_HOST",
     });

@@ -9,7 +9,6 @@ import { gzipSync, zstdCompressSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { table } from "../../../../cli/commands/status.ts";
 import { createContext } from "../../../../cli/context.ts";
-import { askDocker } from "../../../../cli/docker/daemon.ts";
 import { describe as describeNotebook, lookAtStack, pickNotebook } from "../../../../cli/docker/notebooks.ts";
 import {
   historyFiles,
@@ -18,6 +17,7 @@ import {
   stackPlaces,
 } from "../../../../cli/pulumi/checkpoint.ts";
 import { missingFolders } from "../../../../cli/pulumi/reconcile.ts";
+import { askDocker } from "../../../../machine/docker/api.ts";
 
 const checkout = join(import.meta.dirname, "../../../..");
 const TOKEN = "0123456789abcdef";

@@ -20,9 +20,9 @@ import { RunError } from "@pulumi/pulumi";
 import { execa } from "execa";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { ROOT } from "../../../../cli/context.ts";
-import { dockerClient } from "../../../../cli/docker/daemon.ts";
 import { explain } from "../../../../cli/system/failure.mjs";
 import { UserError } from "../../../../errors.ts";
+import { dockerClient } from "../../../../machine/docker/api.ts";
 import { lacks } from "../../../support/host-script.ts";
 
 const GPUBOX = join(ROOT, "cli", "gpubox.mjs");

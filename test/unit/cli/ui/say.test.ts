@@ -105,7 +105,7 @@ describe("what others wrote", () => {
     writeFileSync(join(bin, "mkdir"), rude, { mode: 0o755 });
     for (const stderr of ["inherit", "pipe"]) {
       const said = await stderrOf(`
-        import { runHostScript } from "${ROOT}/cli/hosts/scripts.ts";
+        import { runHostScript } from "${ROOT}/cli/system/host-scripts.ts";
         const env = { PATH: "${bin}:/usr/bin:/bin", HOME: "${bin}" };
         const options = { stderr: "${stderr}" };
         const { said } = await runHostScript({ env }, "prepare.sh", { ROOT: "${bin}/root" }, options);

@@ -28,7 +28,7 @@ function run(engine: string, command = "up") {
     rest: [],
   };
   const program = `
-    import { runEngine } from "${ROOT}/cli/pulumi/session.ts";
+    import { runEngine } from "${ROOT}/cli/pulumi/run-engine.ts";
     import { explain } from "${ROOT}/cli/system/failure.mjs";
     process.exitCode = await runEngine(${JSON.stringify(session)}, "${command}", []).catch((error) => {
       console.error(explain(error).tell);

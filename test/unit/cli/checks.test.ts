@@ -5,16 +5,17 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createContext, ROOT } from "../../../../cli/context.ts";
-import { clientCheck, findChecks, formatChecks, summary } from "../../../../cli/hosts/doctor.ts";
-import { parseConfig } from "../../../../config/schema.ts";
-import { IMAGE_CUDA } from "../../../../machine/checks/gpus.ts";
-import { atLeast } from "../../../../machine/checks/machine.ts";
-import { hostChecks, preflightProblems } from "../../../../machine/checks/preflight.ts";
-import type { HostFacts, HostNeeds } from "../../../../machine/facts.ts";
-import { gpuInventory, withDetails } from "../../../../machine/gpus.ts";
-import { hostNeeds } from "../../../../machine/needs.ts";
-import { pretend } from "../../../support/host-script.ts";
+import { findChecks, formatChecks, summary } from "../../../cli/checks.ts";
+import { createContext, ROOT } from "../../../cli/context.ts";
+import { clientCheck } from "../../../cli/hosts/local.ts";
+import { parseConfig } from "../../../config/schema.ts";
+import { IMAGE_CUDA } from "../../../machine/checks/gpus.ts";
+import { atLeast } from "../../../machine/checks/machine.ts";
+import { hostChecks, preflightProblems } from "../../../machine/checks/preflight.ts";
+import type { HostFacts, HostNeeds } from "../../../machine/facts.ts";
+import { gpuInventory, withDetails } from "../../../machine/gpus.ts";
+import { hostNeeds } from "../../../machine/needs.ts";
+import { pretend } from "../../support/host-script.ts";
 
 const gpus = (details: string, toolkit = true) =>
   gpuInventory({ driver: { csv: "0, GPU-1, NVIDIA L4, 23034\n", details }, toolkit, cdi: false });
@@ -222,7 +223,7 @@ describe("a host", () => {
 
 describe("what the image was made for", () => {
   it("is what is locked", () => {
-    const locked = readFileSync(new URL("../../../../docker/requirements.txt", import.meta.url), "utf8");
+    const locked = readFileSync(new URL("../../../docker/requirements.txt", import.meta.url), "utf8");
     expect(/^cuda-toolkit==(\d+)\./m.exec(locked)?.[1]).toBe(IMAGE_CUDA.version);
   });
 

@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { urlAt } from "../../../../cli/commands/tunnel.ts";
-import { openRemote } from "../../../../cli/hosts/remote.ts";
+import { createContext } from "../../../../cli/context.ts";
+import { openRemote } from "../../../../cli/hosts/ssh.ts";
 import { UserError } from "../../../../errors.ts";
 import { tunnelPorts } from "../../../../machine/names.ts";
 
@@ -22,7 +23,10 @@ afterEach(() => {
 describe("the machine of a stack", () => {
   const refusal = async (host: string) => {
     writeFileSync(join(root, "Pulumi.lab.yaml"), `config:\n  gpubox:host: ${host}\n`);
-    const error = await openRemote(root, "organization/gpubox/lab").catch((problem) => problem);
+    const error = await openRemote({
+      context: createContext({}, root),
+      stack: "organization/gpubox/lab",
+    }).catch((problem) => problem);
     // Only a UserError is told without a stack trace.
     expect(error).toBeInstanceOf(UserError);
     return error.message;
@@ -48,7 +52,7 @@ describe("a home folder with a path too long for ssh's sockets", () => {
       join(root, "Pulumi.lab.yaml"),
       "config:\n  gpubox:host: {kind: ssh, address: 127.0.0.1, port: 1}\n",
     );
-    await expect(openRemote(root, "lab")).rejects.toThrow(
+    await expect(openRemote({ context: createContext({}, root), stack: "lab" })).rejects.toThrow(
       /step that failed: ssh itself[\s\S]*home folder is too long for ssh's sockets[\s\S]*HOME=\/home\/g/,
     );
   });
