@@ -1,6 +1,5 @@
 /** What a stack asks of a host, and what was found there: what the checks compare. */
 import type { GpuSelection } from "../config/schema.ts";
-import type { MountedPath } from "./checks/volumes.ts";
 import type { GpuInventory } from "./gpus.ts";
 import type { Existing, Holdings } from "./owner.ts";
 
@@ -80,4 +79,10 @@ export const rootFolders = (root: string): string[] => [`${root}/code`, `${root}
 /** The folders of the host that notebooks have beside those of the root. */
 export function furtherFolders({ notebooks }: HostNeeds): string[] {
   return notebooks.flatMap(({ volumes = [] }) => volumes.map(({ source }) => source));
+}
+
+/** A path of the host that a container sees. */
+export interface MountedPath {
+  source: string;
+  readOnly: boolean;
 }

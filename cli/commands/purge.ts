@@ -1,5 +1,6 @@
 /** `npm run purge`: removes what gpubox put below `code/` and `data/`, after asking; what is the person's stays. */
 import { readdirSync } from "node:fs";
+import { rootId } from "../../config/host/index.ts";
 import { readConfig } from "../../config/load.ts";
 import { shortName } from "../../config/stack-file.ts";
 import { UserError } from "../../errors.ts";
@@ -81,8 +82,7 @@ function readConfigured(context: Context, stack: string): { root: string; entrie
 function othersOf({ root: checkout, env }: Context, stack: string): Map<string, string> {
   const place = (name: string) => {
     const { host, root, ...config } = readConfig(checkout, name);
-    const { address = "" } = host as { address?: string };
-    const at = `${host.kind} ${address} ${root.replace(/^~(?=\/|$)/, host.kind === "local" ? (env.HOME ?? "~") : "~")}`;
+    const at = rootId(host, root, env.HOME);
     return { at, entries: KINDS.flatMap((kind) => config[kind].map(({ folder }) => `${kind}/${folder}`)) };
   };
   const { at } = place(stack);

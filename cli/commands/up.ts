@@ -13,6 +13,7 @@ import {
   historyFiles,
   readLastUpdate,
   readStateFile,
+  type State,
   type Update,
 } from "../pulumi/checkpoint.ts";
 import {
@@ -29,7 +30,7 @@ import { argsForMissing, finishInterrupted } from "../pulumi/reconcile.ts";
 import { recover } from "../pulumi/recover.ts";
 import { runEngine } from "../pulumi/run-engine.ts";
 import type { Session } from "../pulumi/session.ts";
-import { lastUpdate, type State } from "../pulumi/state.ts";
+import { lastUpdate } from "../pulumi/state.ts";
 import { prepareStack } from "../session.ts";
 import { npmCommand } from "../stack.ts";
 import { confirm } from "../ui/confirm.ts";

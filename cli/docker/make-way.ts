@@ -1,8 +1,7 @@
 import { readConfig } from "../../config/load.ts";
 import { askDocker, dockerClient } from "../../machine/docker/api.ts";
-import { CONTAINER, type ContainerInputs } from "../pulumi/checkpoint.ts";
+import { CONTAINER, type ContainerInputs, type State } from "../pulumi/checkpoint.ts";
 import type { Session } from "../pulumi/session.ts";
-import type { State } from "../pulumi/state.ts";
 import { step } from "../ui/say.ts";
 import { stopping } from "./on-daemon.ts";
 

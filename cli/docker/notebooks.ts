@@ -17,8 +17,8 @@ import {
   findPlaces,
   isStackFileThere,
   readStateFile,
+  type StateResource,
 } from "../pulumi/checkpoint.ts";
-import type { StateResource } from "../pulumi/state.ts";
 import { notUp } from "../stack.ts";
 import { daemonProblem } from "./daemon.ts";
 import { findStrays, requireOwnDaemon, strayText } from "./on-daemon.ts";

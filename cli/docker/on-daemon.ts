@@ -5,8 +5,7 @@ import { askDocker, dockerClient } from "../../machine/docker/api.ts";
 import { dockerEndpoint } from "../../machine/docker/endpoint.ts";
 import { type Existing, existing, OWNER_LABEL, otherDaemon } from "../../machine/owner.ts";
 import type { Context } from "../context.ts";
-import { CONTAINER, stateHoldings } from "../pulumi/checkpoint.ts";
-import type { State } from "../pulumi/state.ts";
+import { CONTAINER, type State, stateHoldings } from "../pulumi/checkpoint.ts";
 import { step } from "../ui/say.ts";
 import { daemonProblem, daemonsWord } from "./daemon.ts";
 

@@ -5,7 +5,7 @@ import { UserError } from "../../errors.ts";
 import { askDocker, dockerClient } from "../../machine/docker/api.ts";
 import { STACK_LABEL } from "../../machine/owner.ts";
 import type { Context } from "../context.ts";
-import type { State } from "../pulumi/state.ts";
+import type { State } from "../pulumi/checkpoint.ts";
 import { npmCommand } from "../stack.ts";
 import { say } from "../ui/say.ts";
 import { containersOf, nameOf, stopping } from "./on-daemon.ts";

@@ -1,8 +1,9 @@
 /** An instance on AWS as the host of a stack, for the commands. */
 import { UserError } from "../../errors.ts";
+import type { State } from "../pulumi/checkpoint.ts";
 import { readOutputs } from "../pulumi/outputs.ts";
 import type { Session } from "../pulumi/session.ts";
-import { readState, type State } from "../pulumi/state.ts";
+import { readState } from "../pulumi/state.ts";
 import { npmCommand } from "../stack.ts";
 import { say } from "../ui/say.ts";
 import { upWithCapacity } from "./aws/capacity.ts";

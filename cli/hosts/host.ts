@@ -9,9 +9,9 @@ import type { DockerEndpoint } from "../../machine/docker/endpoint.ts";
 import type { HostNeeds } from "../../machine/facts.ts";
 import type { SshConnection } from "../../machine/ssh/command.ts";
 import type { Context } from "../context.ts";
+import type { State } from "../pulumi/checkpoint.ts";
 import type { StackOutputs } from "../pulumi/outputs.ts";
 import type { Session } from "../pulumi/session.ts";
-import type { State } from "../pulumi/state.ts";
 
 /** A stack that a command is about. A session is one, too. */
 export interface StackRef {

@@ -19,10 +19,10 @@ import {
   strayText,
 } from "../docker/on-daemon.ts";
 import { stopNotebooks, whyNone } from "../docker/stop.ts";
-import { findPlaces, isStackFileThere, readStateFile } from "../pulumi/checkpoint.ts";
+import { findPlaces, isStackFileThere, readStateFile, type State } from "../pulumi/checkpoint.ts";
 import { runEngine } from "../pulumi/run-engine.ts";
 import type { Session } from "../pulumi/session.ts";
-import { readState, type State } from "../pulumi/state.ts";
+import { readState } from "../pulumi/state.ts";
 import { npmCommand } from "../stack.ts";
 import { inspectMachine } from "../system/packages.ts";
 import { findProgram } from "../system/path.ts";

@@ -12,7 +12,6 @@ import { projectName } from "../../config/stack-file.ts";
 import { type Holdings, holdings } from "../../machine/owner.ts";
 import type { Context } from "../context.ts";
 import { backendFolder, chooseBackend } from "./backend.ts";
-import type { State, StateResource } from "./state.ts";
 
 /** An update in the history of a stack. */
 export interface Update {
@@ -169,4 +168,38 @@ function readPacked(base: string) {
     }
   }
   return undefined;
+}
+
+/** A resource in the state. */
+export interface StateResource {
+  urn: string;
+  type: string;
+  id?: string;
+  /** Whether another has taken its place and it is still to be deleted. */
+  delete?: boolean;
+  /** Whether it is deleted already, and another is still to take its place. */
+  pendingReplacement?: boolean;
+  inputs?: Record<string, unknown>;
+  outputs?: Record<string, unknown>;
+  /** When it was made, as ISO 8601. */
+  created?: string;
+  retainOnDelete?: boolean;
+  /** URNs of those that it was made from, or after. */
+  dependencies?: string[];
+  /** URN of the resource that takes it along when it is deleted itself. */
+  deletedWith?: string;
+  /** Whether the next run makes it again, whatever it was made from. */
+  taint?: boolean;
+}
+
+/** The part of an exported state that is read here; the rest is carried along. */
+export interface State {
+  version: number;
+  /** What an engine has to know of to read it. */
+  features?: string[];
+  deployment: {
+    resources?: StateResource[];
+    /** What an engine that was killed was about to do. */
+    pending_operations?: { type: string; resource: StateResource }[];
+  };
 }

@@ -4,9 +4,10 @@ import { DATA_REMOVAL } from "../../machine/aws/tags.ts";
 import { REMOVAL } from "../../machine/names.ts";
 import { npmCommand } from "../stack.ts";
 import { step } from "../ui/say.ts";
+import type { State, StateResource } from "./checkpoint.ts";
 import { planQuietly } from "./run-engine.ts";
 import type { Session } from "./session.ts";
-import { resourceName, type State, type StateResource } from "./state.ts";
+import { resourceName } from "./state.ts";
 
 /** Under so many columns the engine's tree has no room for what it says of a resource. */
 const WIDE = 120;

@@ -11,14 +11,12 @@ import { lastLine } from "../../machine/scripts.ts";
 import { clearAway, findStrays, list, requireOwnDaemon, strayText } from "../docker/on-daemon.ts";
 import { confirm } from "../ui/confirm.ts";
 import { say } from "../ui/say.ts";
-import { CONTAINER } from "./checkpoint.ts";
+import { CONTAINER, type State, type StateResource } from "./checkpoint.ts";
 import type { Session } from "./session.ts";
 import {
   lastUpdate,
   readState,
   resourceName,
-  type State,
-  type StateResource,
   tainted,
   unfinished,
   withoutUnfinished,

@@ -9,47 +9,15 @@ import {
   readLastUpdate,
   readStateFile,
   type StackPlaces,
+  type State,
+  type StateResource,
   stateHoldings,
   type Update,
 } from "./checkpoint.ts";
 import { askEngine, inCheckout, type Session, tryEngine } from "./session.ts";
 
-/** A resource in the state. */
-export interface StateResource {
-  urn: string;
-  type: string;
-  id?: string;
-  /** Whether another has taken its place and it is still to be deleted. */
-  delete?: boolean;
-  /** Whether it is deleted already, and another is still to take its place. */
-  pendingReplacement?: boolean;
-  inputs?: Record<string, unknown>;
-  outputs?: Record<string, unknown>;
-  /** When it was made, as ISO 8601. */
-  created?: string;
-  retainOnDelete?: boolean;
-  /** URNs of those that it was made from, or after. */
-  dependencies?: string[];
-  /** URN of the resource that takes it along when it is deleted itself. */
-  deletedWith?: string;
-  /** Whether the next run makes it again, whatever it was made from. */
-  taint?: boolean;
-}
-
 /** The name of a resource, which ends its URN. */
 export const resourceName = (urn: string) => urn.slice(urn.lastIndexOf("::") + 2);
-
-/** The part of an exported state that is read here; the rest is carried along. */
-export interface State {
-  version: number;
-  /** What an engine has to know of to read it. */
-  features?: string[];
-  deployment: {
-    resources?: StateResource[];
-    /** What an engine that was killed was about to do. */
-    pending_operations?: { type: string; resource: StateResource }[];
-  };
-}
 
 /** What a stack has by the file of its state; undefined where that does not tell. */
 export function findHoldings(place: StackPlaces | undefined): Holdings | undefined {

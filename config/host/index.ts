@@ -14,3 +14,15 @@ export const host = z
   .refine(oneWayToKnow, "takes either `hostKey` or `knownHosts`, not both");
 
 export type HostConfig = z.output<typeof host>;
+
+/**
+ * Tells the root of one stack from that of another: the same text for the same folder of the same machine, as far as their
+ * configurations say.
+ *
+ * @param home of the person on this machine
+ */
+export function rootId(host: HostConfig, root: string, home = "~"): string {
+  const isHere = host.kind === "local";
+  const address = host.kind === "ssh" ? host.address : "";
+  return `${host.kind} ${address} ${isHere ? root.replace(/^~(?=\/|$)/, home) : root}`;
+}

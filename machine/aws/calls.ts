@@ -4,7 +4,10 @@
  *
  * What the provider calls is in its source, hashicorp/terraform-provider-aws, `internal/service`.
  */
-import { type Policy, partition, type Statement, sessionManagerPolicy } from "./permissions.ts";
+
+import type { Config } from "../../config/schema.ts";
+import { UserError } from "../../errors.ts";
+import { type Policy, partition, type Statement, s3Prefixes, sessionManagerPolicy } from "./permissions.ts";
 import { STACK_TAG } from "./tags.ts";
 
 /** What the permissions of a stack depend on. */
@@ -291,5 +294,21 @@ export function compareCalls(calls: Iterable<string>, needs?: StackNeeds): Compa
   return {
     notPermitted: [...called].filter((call) => !permitted.has(call) && !(call in UNNEEDED)).sort(),
     neverCalled: [...permitted].filter((each) => !called.has(each) && !isExcused(each)).sort(),
+  };
+}
+
+/** What a stack's permissions depend on, from its configuration. @throws UserError where it is not on AWS */
+export function needsIn({ host, data }: Pick<Config, "host" | "data">, stack: string): StackNeeds {
+  if (host.kind !== "aws")
+    throw new UserError(`gpubox:host: ${stack} is of kind ${host.kind}, and asks nothing of AWS`);
+  const { region, access, spot, ami, dataVolume } = host;
+  return {
+    stack,
+    region,
+    access,
+    spot,
+    ami,
+    s3: s3Prefixes(data.flatMap(({ url }) => url)).length > 0,
+    leavesSnapshot: "keep" in dataVolume && !dataVolume.keep,
   };
 }

@@ -1,13 +1,7 @@
 /** What a notebook is given by a path of the host that is mounted into it, beyond what people mean to give. Pure. */
 import { posix } from "node:path";
-import type { HostFacts, HostNeeds } from "../facts.ts";
+import type { HostFacts, HostNeeds, MountedPath } from "../facts.ts";
 import { type Check, check } from "./check.ts";
-
-/** A path of the host that a container sees. */
-export interface MountedPath {
-  source: string;
-  readOnly: boolean;
-}
 
 /** Whoever can write to one of these starts containers with any of the host's folders in them. */
 const SOCKETS = ["/run/docker.sock", "/run/containerd/containerd.sock", "/run/podman/podman.sock"];

@@ -5,8 +5,8 @@ import { readStackFile } from "../../../config/stack-file.ts";
 import { UserError } from "../../../errors.ts";
 import { type Ec2Arn, ec2Arn, regionProblem } from "../../../machine/aws/arn.ts";
 import { inWords, whyUnanswered } from "../../../machine/aws/unanswered.ts";
+import type { State, StateResource } from "../../pulumi/checkpoint.ts";
 import type { Session } from "../../pulumi/session.ts";
-import type { State, StateResource } from "../../pulumi/state.ts";
 
 /** The part of `gpubox:host` that is read here, as the stack's file has it; the program checks it. */
 export interface RawHost {

@@ -2,9 +2,10 @@
 import { z } from "zod";
 import { placementName } from "../../../machine/aws/capacity.ts";
 import { quotaReached } from "../../../machine/aws/quota.ts";
+import type { State, StateResource } from "../../pulumi/checkpoint.ts";
 import { runEngine } from "../../pulumi/run-engine.ts";
 import { type Session, tryEngine } from "../../pulumi/session.ts";
-import { readState, type State, type StateResource, writeState } from "../../pulumi/state.ts";
+import { readState, writeState } from "../../pulumi/state.ts";
 import { npmCommand } from "../../stack.ts";
 import { say } from "../../ui/say.ts";
 import { INSTANCE, rawHost, VOLUME } from "./account.ts";

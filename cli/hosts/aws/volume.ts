@@ -8,9 +8,9 @@ import {
 import { UserError } from "../../../errors.ts";
 import { LAST_SNAPSHOT, ROLE_TAG, STACK_TAG } from "../../../machine/aws/tags.ts";
 import { npmLine } from "../../../text/shell.ts";
+import type { State } from "../../pulumi/checkpoint.ts";
 import { removesData } from "../../pulumi/consent.ts";
 import type { Session } from "../../pulumi/session.ts";
-import type { State } from "../../pulumi/state.ts";
 import { ATTACHMENT, clientOf, ofType, rawHost, settingsOf, unanswered, VOLUME } from "./account.ts";
 
 /**

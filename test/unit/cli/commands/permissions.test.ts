@@ -1,8 +1,8 @@
 import { describe, expect, it, vi } from "vitest";
-import { needsIn, permissions } from "../../../../cli/commands/permissions.ts";
+import { permissions } from "../../../../cli/commands/permissions.ts";
 import { createContext, ROOT } from "../../../../cli/context.ts";
 import { parseConfig } from "../../../../config/schema.ts";
-import { policyFor } from "../../../../machine/aws/calls.ts";
+import { needsIn, policyFor } from "../../../../machine/aws/calls.ts";
 
 const aws = { kind: "aws", region: "eu-west-1", sshCidr: "mine" };
 const needs = (host: object, data: unknown[] = []) =>

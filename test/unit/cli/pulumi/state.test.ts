@@ -1,12 +1,7 @@
 import { describe, expect, it } from "vitest";
+import type { State, StateResource } from "../../../../cli/pulumi/checkpoint.ts";
 import { followsConfiguration } from "../../../../cli/pulumi/reconcile.ts";
-import {
-  type State,
-  type StateResource,
-  tainted,
-  unfinished,
-  withoutUnfinished,
-} from "../../../../cli/pulumi/state.ts";
+import { tainted, unfinished, withoutUnfinished } from "../../../../cli/pulumi/state.ts";
 
 describe("an interrupted state", () => {
   const container = {

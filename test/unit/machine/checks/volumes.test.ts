@@ -3,11 +3,10 @@ import { hostChecks, preflightProblems } from "../../../../machine/checks/prefli
 import {
   checkoutChecks,
   givesAway,
-  type MountedPath,
   ownFolderProblem,
   volumeChecks,
 } from "../../../../machine/checks/volumes.ts";
-import type { HostFacts, HostNeeds } from "../../../../machine/facts.ts";
+import type { HostFacts, HostNeeds, MountedPath } from "../../../../machine/facts.ts";
 
 const FACTS: HostFacts = {
   gpus: { gpus: [], runtime: undefined, problem: undefined },

@@ -7,7 +7,7 @@ import {
   without,
   withoutKeeping,
 } from "../../../../../cli/hosts/aws/capacity.ts";
-import type { State, StateResource } from "../../../../../cli/pulumi/state.ts";
+import type { State, StateResource } from "../../../../../cli/pulumi/checkpoint.ts";
 
 const URN =
   "urn:pulumi:aws::gpubox::gpubox:host:AwsHost$gpubox:host:AwsMachine$aws:ec2/instance:Instance::aws-machine-instance";

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { placeOf } from "../../../../../cli/hosts/aws/account.ts";
 import { withoutPending, withoutRequest } from "../../../../../cli/hosts/aws/instance.ts";
 import { dataVolumeOf, staysText } from "../../../../../cli/hosts/aws/volume.ts";
-import type { State, StateResource } from "../../../../../cli/pulumi/state.ts";
+import type { State, StateResource } from "../../../../../cli/pulumi/checkpoint.ts";
 
 describe("after destroy", () => {
   it("the person is told what stays, how to use it again and how to be rid of it", () => {
