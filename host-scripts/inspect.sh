@@ -6,7 +6,7 @@
 #   NVIDIA_SMI_ARGS   what nvidia-smi is asked, separated by spaces
 #   NVIDIA_DETAIL_ARGS   what it is asked beside that, which an old one may not know
 #
-# stdout: one line of JSON; machine/inspection.ts reads it. Exit: 0 done, 2 bad parameter.
+# stdout: one line of JSON; components/host/inspection.ts reads it. Exit: 0 done, 2 bad parameter.
 # What cannot be found out is null, or says why; that is for the reader to judge.
 set -eu
 topic=inspect
