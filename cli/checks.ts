@@ -1,7 +1,7 @@
 /** Everything that a stack depends on, looked at before anything is made. */
 import { readWholeConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
-import { stackFile, stackLabel } from "../config/stack-file.ts";
+import { stackFile, stackId } from "../config/stack-file.ts";
 import { UserError } from "../errors.ts";
 import { type Check, check } from "../machine/checks/check.ts";
 import { hostNeeds } from "../machine/needs.ts";
@@ -27,7 +27,7 @@ export async function findChecks(context: Context, stack: string): Promise<Check
   const passwords = credentialChecks(config.image, context.env);
   const known = findHoldings(findPlaces(context, stack));
   const holdings = known && withAdopted(known, readAdopted(context, stack));
-  const needs = hostNeeds(stackLabel(context.root, stack), config, holdings);
+  const needs = hostNeeds(stackId(context.root, stack), config, holdings);
   const host = await hostOfKind(config.host.kind);
   return [read, ...passwords, ...(await host.checks({ context, stack }, config, needs))];
 }

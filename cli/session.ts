@@ -1,6 +1,6 @@
 /** Opening a stack for a command: the engine, the backend and the host that it takes, put together. */
 import { readWholeConfig } from "../config/load.ts";
-import { hasStackFile, readStack, stackLabel } from "../config/stack-file.ts";
+import { hasStackFile, readStack, stackId } from "../config/stack-file.ts";
 import { ADOPTED } from "../machine/owner.ts";
 import type { Context } from "./context.ts";
 import { dockerfileBase, neededBase, prepareBaseImage } from "./docker/base-image.ts";
@@ -46,7 +46,7 @@ export async function openSession(context: Context, { stack, rest }: StackArgs):
     backend,
     stack,
     place,
-    label: stackLabel(context.root, stack),
+    stackId: stackId(context.root, stack),
     settings,
     host,
     isHere: host.isHere,

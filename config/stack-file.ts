@@ -25,7 +25,7 @@ export function projectName(root: string): string {
 }
 
 /** `<project>/<stack>`: the label on everything a stack owns. */
-export function stackLabel(root: string, stack: string): string {
+export function stackId(root: string, stack: string): string {
   return `${projectName(root)}/${shortName(stack)}`;
 }
 

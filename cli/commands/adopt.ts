@@ -1,6 +1,6 @@
 /** `npm run adopt`: takes over what a stack has on its Docker daemon, where the state that had it is lost. */
 import { randomBytes } from "node:crypto";
-import { stackLabel } from "../../config/stack-file.ts";
+import { stackId } from "../../config/stack-file.ts";
 import { UserError } from "../../errors.ts";
 import { type Holdings, isOwn } from "../../machine/owner.ts";
 import type { Args } from "../args.ts";
@@ -20,7 +20,7 @@ export async function adopt(context: Context, args: Args): Promise<number> {
   const { stack, options } = args;
   const { docker } = await (await wantedHost({ context, stack })).reach({ context, stack });
   const { host } = docker;
-  const label = stackLabel(context.root, stack);
+  const id = stackId(context.root, stack);
   const session = await openSession(context, { stack, rest: [] });
   const holdings = await holdingsOf(session);
   if (holdings.owner !== undefined || holdings.names.size > 0) {
@@ -29,7 +29,7 @@ export async function adopt(context: Context, args: Args): Promise<number> {
     );
   }
   const all = await everything(host);
-  const named = all.filter((each) => each.stack === label && !isOwn(each, { stack: label, holdings }));
+  const named = all.filter((each) => each.stack === id && !isOwn(each, { stack: id, holdings }));
   // A stack that was renamed has things of its old name as well: by what its containers have mounted.
   const isTied = (one: Found, other: Found) =>
     one.mounts.includes(other.name) || other.mounts.includes(one.name);
@@ -38,7 +38,7 @@ export async function adopt(context: Context, args: Args): Promise<number> {
     say(`adopt: there is nothing of stack ${stack} on the Docker daemon; \`${npmCommand("start", stack)}\``);
     return 0;
   }
-  refuseRenamed(found, label);
+  refuseRenamed(found, id);
   const owner = ownerOf(found, stack);
   say(describe(found, stack));
   if (!options.yes && !context.interactive) {
@@ -83,9 +83,9 @@ function ownerOf(found: Found[], stack: string): string {
 }
 
 /** @throws UserError where its volumes have the name that the stack had before, under which alone they are gone on with */
-export function refuseRenamed(found: Pick<Found, "kind" | "stack">[], label: string): void {
-  const [project, name] = label.split("/");
-  const old = found.find(({ kind, stack }) => kind === "volume" && stack !== label)?.stack;
+export function refuseRenamed(found: Pick<Found, "kind" | "stack">[], id: string): void {
+  const [project, name] = id.split("/");
+  const old = found.find(({ kind, stack }) => kind === "volume" && stack !== id)?.stack;
   if (old === undefined) return;
   const [projectBefore, before = ""] = old.split("/");
   if (projectBefore !== project) {

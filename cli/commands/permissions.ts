@@ -1,7 +1,7 @@
 /** `npm run permissions`: the IAM policy that whoever runs gpubox on AWS needs. */
 
 import { readConfig } from "../../config/load.ts";
-import { stackLabel } from "../../config/stack-file.ts";
+import { stackId } from "../../config/stack-file.ts";
 import { needsIn, policyFor, type StackNeeds } from "../../machine/aws/calls.ts";
 import { npmLine, shellLine } from "../../text/shell.ts";
 import type { Args } from "../args.ts";
@@ -25,5 +25,5 @@ export async function permissions({ root }: Context, { stack, isNamed }: Args): 
 }
 
 function needsOf(root: string, stack: string): StackNeeds {
-  return needsIn(readConfig(root, stack), stackLabel(root, stack));
+  return needsIn(readConfig(root, stack), stackId(root, stack));
 }

@@ -1,6 +1,6 @@
 /** Stopping the notebooks of a stack, on whichever Docker daemon they are. */
 import type Docker from "dockerode";
-import { stackLabel } from "../../config/stack-file.ts";
+import { stackId } from "../../config/stack-file.ts";
 import { UserError } from "../../errors.ts";
 import { askDocker, dockerClient } from "../../machine/docker/api.ts";
 import { STACK_LABEL } from "../../machine/owner.ts";
@@ -11,9 +11,9 @@ import { say } from "../ui/say.ts";
 import { containersOf, nameOf, stopping } from "./on-daemon.ts";
 
 /** What there is to say of a stack that has no container: one that lost its state has some all the same. */
-export async function whyNone(host: string, label: string, stack: string): Promise<string> {
+export async function whyNone(host: string, id: string, stack: string): Promise<string> {
   const running = (await askDocker<Docker.ContainerInfo[]>(host, "/containers/json")) ?? [];
-  const others = running.filter(({ Labels }) => Labels[STACK_LABEL] === label).map(nameOf);
+  const others = running.filter(({ Labels }) => Labels[STACK_LABEL] === id).map(nameOf);
   if (others.length === 0) return `stack ${stack}: no notebook is running`;
   return `stack ${stack}: its state here has no notebook, so nothing was stopped; of a stack of that name ${others.join(", ")} ${others.length === 1 ? "runs" : "run"} on the Docker daemon: \`${npmCommand("doctor", stack)}\` tells whose`;
 }
@@ -26,7 +26,7 @@ export async function stopNotebooks(
   state: State,
   names: string[],
 ): Promise<void> {
-  const label = stackLabel(root, stack);
+  const id = stackId(root, stack);
   const docker = dockerClient(host);
   const containers = await containersOf(host, state);
   const unknown = names.find((name) => !containers.some((container) => nameOf(container) === name));
@@ -44,7 +44,7 @@ export async function stopNotebooks(
   say(
     toStop.length === 0
       ? containers.length === 0
-        ? await whyNone(host, label, stack)
+        ? await whyNone(host, id, stack)
         : `stack ${stack}: no notebook is running`
       : `stopped ${stopped.join(", ")}; \`${npmCommand("start", stack)}\` brings ${toStop.length === 1 ? "it" : "them"} back`,
   );

@@ -1,5 +1,5 @@
 /** This machine as the host of a stack, for the commands. */
-import { stackLabel } from "../../config/stack-file.ts";
+import { stackId } from "../../config/stack-file.ts";
 import { UserError } from "../../errors.ts";
 import { type Check, check } from "../../machine/checks/check.ts";
 import { howToBeAllowed } from "../../machine/docker/api.ts";
@@ -78,8 +78,7 @@ async function stopHere({ context, stack, open }: OpenableStack, names: string[]
   const place = findPlaces(context, stack);
   if (place && !isStackFileThere(place)) {
     // Of a stack that was never made nothing runs, whatever Docker does.
-    const told = async () =>
-      whyNone(dockerEndpoint(context.env).host, stackLabel(context.root, stack), stack);
+    const told = async () => whyNone(dockerEndpoint(context.env).host, stackId(context.root, stack), stack);
     say(await told().catch(() => `stack ${stack}: no notebook is running`));
     return 0;
   }

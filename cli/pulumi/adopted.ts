@@ -4,7 +4,7 @@
  */
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { stackLabel } from "../../config/stack-file.ts";
+import { stackId } from "../../config/stack-file.ts";
 import type { Adopted } from "../../machine/owner.ts";
 import { type Context, ensureFolder } from "../context.ts";
 import { chooseBackend } from "./backend.ts";
@@ -17,7 +17,7 @@ export function readAdopted(context: Context, stack: string): Adopted | undefine
 /** Keeps what a stack has taken over. */
 export function keepAdopted(context: Context, stack: string, taken: Omit<Adopted, "stack">): void {
   ensureFolder(context.home, "the state of your stacks and its passphrase; keep it");
-  const adopted: Adopted = { stack: stackLabel(context.root, stack), ...taken };
+  const adopted: Adopted = { stack: stackId(context.root, stack), ...taken };
   writeAll(context, { ...readAll(context), [key(context, stack)]: adopted });
 }
 
@@ -31,7 +31,7 @@ const fileOf = ({ home }: Context) => join(home, "adopted.json");
 
 /** A stack of one name may be in several backends. */
 const key = (context: Context, stack: string) =>
-  `${stackLabel(context.root, stack)} in ${chooseBackend(context).url}`;
+  `${stackId(context.root, stack)} in ${chooseBackend(context).url}`;
 
 function readAll(context: Context): Record<string, Adopted> {
   return existsSync(fileOf(context)) ? JSON.parse(readFileSync(fileOf(context), "utf8")) : {};

@@ -57,8 +57,8 @@ export interface Session extends Toolchain {
   stack: string;
   /** Its files, where the backend is a folder. */
   place: StackPlaces | undefined;
-  /** `<project>/<stack>`: the label on everything the stack owns. */
-  label: string;
+  /** `<project>/<stack>`: the value of the label on everything the stack owns. */
+  stackId: string;
   /** What the set-up needs to know of its configuration; undefined without a file. */
   settings: StackSettings | undefined;
   /** Whether its folders are on this machine. */

@@ -244,7 +244,7 @@ export async function endStrays(session: Session, state: State): Promise<void> {
   if (keys.length === 0) return;
   const client = clientOf(session, state);
   const Filters = [
-    { Name: `tag:${STACK_TAG}`, Values: [session.label] },
+    { Name: `tag:${STACK_TAG}`, Values: [session.stackId] },
     { Name: "instance-state-name", Values: ["pending", "running", "stopping", "stopped"] },
   ];
   const { Reservations = [] } = await client

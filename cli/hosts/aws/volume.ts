@@ -22,7 +22,7 @@ export async function refuseSecondVolume(session: Session, state: State): Promis
   const { region, dataVolume } = rawHost(session);
   if (dataVolume?.id !== undefined || ofType(state, [VOLUME]).length > 0) return;
   const Filters = [
-    { Name: `tag:${STACK_TAG}`, Values: [session.label] },
+    { Name: `tag:${STACK_TAG}`, Values: [session.stackId] },
     { Name: `tag:${ROLE_TAG}`, Values: ["data"] },
     { Name: "status", Values: ["creating", "available", "in-use"] },
   ];
@@ -38,7 +38,7 @@ export async function refuseSecondVolume(session: Session, state: State): Promis
   if (used.length > 0) {
     const by = used.flatMap(({ Attachments = [] }) => Attachments.map(({ InstanceId }) => InstanceId));
     throw new UserError(
-      `${used.map(text).join(", ")} carries the tag of stack ${session.label} and is in use by ${by.join(", ")}, which the state of this stack does not know. It is of another checkout, or somebody else's in this account: give yours a name of its own, with \`${npmLine("init", "-s", "NAME", "--kind", "aws")}\`. Nothing was created`,
+      `${used.map(text).join(", ")} carries the tag of stack ${session.stackId} and is in use by ${by.join(", ")}, which the state of this stack does not know. It is of another checkout, or somebody else's in this account: give yours a name of its own, with \`${npmLine("init", "-s", "NAME", "--kind", "aws")}\`. Nothing was created`,
     );
   }
   const ids = Volumes.map(({ VolumeId }) => VolumeId);
