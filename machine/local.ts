@@ -35,7 +35,7 @@ const CHECKOUT = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, ""
 type DaemonInfo = DockerInfo & Required<Pick<DockerInfo, "ID" | "Architecture">>;
 
 /** A driver or a daemon in trouble can hang for minutes; this is ample for one that is well, in milliseconds. */
-const PATIENCE = 8_000;
+const PATIENCE_MS = 8_000;
 
 /**
  * Looks this machine over.
@@ -84,9 +84,9 @@ export async function lookAtLocalMachine(
 ): Promise<{ info: DaemonInfo; facts: HostFacts }> {
   const [info, containers, networks, volumes, driver, toolkitHook, listenErrors] = await Promise.all([
     askInfo(daemon),
-    askDocker<Docker.ContainerInfo[]>(daemon, "/containers/json?all=true", PATIENCE).catch(() => []),
-    askDocker<Docker.NetworkInspectInfo[]>(daemon, "/networks", PATIENCE).catch(() => []),
-    askDocker<{ Volumes: Docker.VolumeInspectInfo[] | null }>(daemon, "/volumes", PATIENCE).catch(
+    askDocker<Docker.ContainerInfo[]>(daemon, "/containers/json?all=true", PATIENCE_MS).catch(() => []),
+    askDocker<Docker.NetworkInspectInfo[]>(daemon, "/networks", PATIENCE_MS).catch(() => []),
+    askDocker<{ Volumes: Docker.VolumeInspectInfo[] | null }>(daemon, "/volumes", PATIENCE_MS).catch(
       () => undefined,
     ),
     askDriver(),
@@ -147,7 +147,7 @@ function clockAhead(): number {
 }
 
 async function askInfo(daemon: string) {
-  const info = await askDocker<DaemonInfo>(daemon, "/info", PATIENCE);
+  const info = await askDocker<DaemonInfo>(daemon, "/info", PATIENCE_MS);
   if (info === undefined) throw new Error(`what answers at ${daemon} is no Docker daemon`);
   return info;
 }
@@ -168,7 +168,7 @@ function existingContainer(info: Docker.ContainerInfo): ExistingContainer {
  */
 export async function sharedGroups(daemon: string): Promise<number[]> {
   const script = `set -eu\n${scriptText("groups.sh")}\nshared_groups`;
-  const options = { env: { ...process.env, DOCKER_HOST: daemon }, timeout: PATIENCE };
+  const options = { env: { ...process.env, DOCKER_HOST: daemon }, timeout: PATIENCE_MS };
   try {
     const { stdout } = await promisify(execFile)("/bin/sh", ["-c", script], options);
     return stdout.split("\n").filter(Boolean).map(Number);
@@ -181,7 +181,7 @@ export async function sharedGroups(daemon: string): Promise<number[]> {
 
 async function askDriver(): Promise<GpuFindings["driver"]> {
   try {
-    const ask = (args: string[]) => promisify(execFile)("nvidia-smi", args, { timeout: PATIENCE });
+    const ask = (args: string[]) => promisify(execFile)("nvidia-smi", args, { timeout: PATIENCE_MS });
     const [{ stdout: csv }, { stdout: details }] = await Promise.all([
       ask(NVIDIA_SMI_ARGS),
       ask(NVIDIA_DETAIL_ARGS).catch(() => ({ stdout: "" })),

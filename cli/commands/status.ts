@@ -198,7 +198,7 @@ async function seeElsewhere(context: Context, args: Args): Promise<Seen> {
 }
 
 /** How long a machine elsewhere may take, in milliseconds. */
-const PATIENCE = 15_000;
+const PATIENCE_MS = 15_000;
 
 async function usageThere(
   connection: SshConnection,
@@ -211,5 +211,5 @@ async function usageThere(
     ROOT: codeFolder.replace(/\/code$/, ""),
     CONTAINERS: rows.map(({ name }) => name).join(" "),
   };
-  return readUsage(await runOnMachine(connection, "status.sh", environment, stack, PATIENCE));
+  return readUsage(await runOnMachine(connection, "status.sh", environment, stack, PATIENCE_MS));
 }

@@ -21,7 +21,7 @@ import { say } from "../ui/say.ts";
 import { notInReach } from "./notebook.ts";
 
 /** How long ssh may take until the tunnel is there, in milliseconds. */
-const PATIENCE = 30_000;
+const PATIENCE_MS = 30_000;
 
 export async function tunnel(context: Context, args: Args): Promise<number> {
   const session = await openSession(context, args);
@@ -100,7 +100,7 @@ async function freePort({ name, port }: NotebookInfo): Promise<number> {
 }
 
 async function untilOpen(port: number): Promise<boolean> {
-  const deadline = Date.now() + PATIENCE;
+  const deadline = Date.now() + PATIENCE_MS;
   while (Date.now() < deadline) {
     const socket = connect(port, "127.0.0.1");
     try {

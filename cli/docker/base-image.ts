@@ -9,7 +9,7 @@ import { findSystemProgram } from "../system/path.ts";
 import { step } from "../ui/say.ts";
 
 /** How long a registry may take to begin to answer, in milliseconds. */
-const PATIENCE = 10_000;
+const PATIENCE_MS = 10_000;
 
 /** Reads the default of the build argument BASE. */
 export function defaultBase(dockerfile: string): string {
@@ -79,7 +79,7 @@ async function hasImage(dockerHost: string, tag: string): Promise<boolean> {
 async function pull(dockerHost: string, tag: string): Promise<string | undefined> {
   const docker = dockerClient(dockerHost);
   const abort = new AbortController();
-  const timer = setTimeout(() => abort.abort(), PATIENCE);
+  const timer = setTimeout(() => abort.abort(), PATIENCE_MS);
   try {
     const progress = await docker.pull(tag, { abortSignal: abort.signal });
     clearTimeout(timer);
@@ -88,7 +88,7 @@ async function pull(dockerHost: string, tag: string): Promise<string | undefined
     });
     return undefined;
   } catch (error) {
-    if (abort.signal.aborted) return `no answer within ${PATIENCE / 1000} s`;
+    if (abort.signal.aborted) return `no answer within ${PATIENCE_MS / 1000} s`;
     return (error as { json?: { message?: string } }).json?.message ?? (error as Error).message;
   } finally {
     clearTimeout(timer);

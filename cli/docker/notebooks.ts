@@ -59,7 +59,7 @@ const HOST = "gpubox:host:LocalHost";
 const TOKEN = "JUPYTER_TOKEN=";
 const STACK = "pulumi:pulumi:Stack";
 /** A daemon that hangs must not take the command along, in milliseconds. */
-const PATIENCE = 5_000;
+const PATIENCE_MS = 5_000;
 
 /** Looks at a stack; undefined where it is not on this machine, or its state not in a file. */
 export async function lookAtStack(context: Context, stack: string): Promise<LocalStack | undefined> {
@@ -77,7 +77,7 @@ export async function lookAtStack(context: Context, stack: string): Promise<Loca
   if (state && resources.length > 0) {
     const { host } = dockerEndpoint(context.env);
     try {
-      const looks = [findStrays(host, state, PATIENCE), requireOwnDaemon(context, stack, state)] as const;
+      const looks = [findStrays(host, state, PATIENCE_MS), requireOwnDaemon(context, stack, state)] as const;
       strays = (await Promise.all(looks))[0].map(strayText);
     } catch (error) {
       problem = error instanceof UserError ? error : daemonProblem(host, error, stack);
@@ -87,7 +87,7 @@ export async function lookAtStack(context: Context, stack: string): Promise<Loca
     const { host } = dockerEndpoint(context.env);
     if (problem) return describe(resource, outputs, "unknown");
     try {
-      const container = await askDocker<Container>(host, `/containers/${resource.id}/json`, PATIENCE);
+      const container = await askDocker<Container>(host, `/containers/${resource.id}/json`, PATIENCE_MS);
       return describe(resource, outputs, container ?? "gone");
     } catch (error) {
       problem = daemonProblem(host, error, stack);

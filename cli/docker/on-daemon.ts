@@ -118,14 +118,14 @@ export async function requireFree(
 }
 
 /** How long a daemon may take to say who it is, in milliseconds. */
-const PATIENCE = 8_000;
+const PATIENCE_MS = 8_000;
 
 /** @throws UserError where another Docker daemon answers on this machine than the one that a stack was put on */
 export async function requireOwnDaemon({ env }: Context, stack: string, state: State): Promise<void> {
   const holdings = stateHoldings(state);
   if (holdings.daemon === undefined) return;
   const { host } = dockerEndpoint(env);
-  const asked = askDocker<{ ID: string }>(host, "/info", PATIENCE);
+  const asked = askDocker<{ ID: string }>(host, "/info", PATIENCE_MS);
   const { ID: id } =
     (await asked.catch((error) => {
       throw daemonProblem(host, error, stack);

@@ -28,7 +28,7 @@ export interface Broken {
 }
 
 /** How long Jupyter may take to answer once its container was started, and where its container runs already, in seconds. */
-const PATIENCE = { start: 120, look: 10 };
+const PATIENCE_SECONDS = { start: 120, look: 10 };
 
 /** Every container on the stack's daemon. */
 async function listContainers(host: string): Promise<Docker.ContainerInfo[]> {
@@ -91,7 +91,7 @@ async function whyNotStarted(
   } catch (error) {
     return daemonsWord(host, error, session.stack);
   }
-  return await whySilent(session.context, container, PATIENCE.start, whereItIs(session, host));
+  return await whySilent(session.context, container, PATIENCE_SECONDS.start, whereItIs(session, host));
 }
 
 /** Where a stack's notebooks are asked. */
@@ -129,7 +129,12 @@ export async function requireAnswers(session: Session): Promise<void> {
   const machine = whereItIs(session, host);
   const look = async (container: OwnContainer) => {
     const { name, starting } = container;
-    const looking = whySilent(context, container, starting ? PATIENCE.start : PATIENCE.look, machine);
+    const looking = whySilent(
+      context,
+      container,
+      starting ? PATIENCE_SECONDS.start : PATIENCE_SECONDS.look,
+      machine,
+    );
     const why = await notInSilence(`${name}: waiting until it answers`, looking);
     if (why === undefined) return [];
     return starting

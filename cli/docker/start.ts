@@ -12,7 +12,7 @@ import { say, step } from "../ui/say.ts";
 import { DEFAULT_DOCKER_HOST, pingDocker } from "./daemon.ts";
 
 /** How long a daemon may take to answer, in seconds: its first start makes its folders and network rules. */
-const PATIENCE = 40;
+const PATIENCE_SECONDS = 40;
 
 /**
  * Starts the daemon by systemd, by the service's script, or by hand, whichever the machine has.
@@ -30,7 +30,7 @@ export async function startDaemon(context: Context, machine: Machine): Promise<v
 
 async function bySystemd(context: Context, machine: Machine): Promise<void> {
   const { code, stderr } = await asRoot(context, machine, "systemctl", ["start", "docker"]);
-  if (code === 0 && (await answers(PATIENCE))) return;
+  if (code === 0 && (await answers(PATIENCE_SECONDS))) return;
   throw new UserError(
     `\`systemctl start docker\` did not help: see \`sudo journalctl -u docker\`\n${stderr}`,
   );
@@ -58,9 +58,9 @@ async function byHand(context: Context, machine: Machine): Promise<void> {
     ended = true;
   });
   daemon.unref();
-  if (await answers(PATIENCE, () => ended)) return;
+  if (await answers(PATIENCE_SECONDS, () => ended)) return;
   throw new UserError(
-    `the Docker daemon ${ended ? "ended at once" : `does not answer after ${PATIENCE} s`}; its log ${log} ends:\n${tail(log)}`,
+    `the Docker daemon ${ended ? "ended at once" : `does not answer after ${PATIENCE_SECONDS} s`}; its log ${log} ends:\n${tail(log)}`,
   );
 }
 

@@ -9,7 +9,7 @@ import { type NotebookHost, whySilent } from "../system/host-scripts.ts";
 import type { StackRef } from "./host.ts";
 
 /** How long a notebook that was just started may take to answer, in seconds. */
-const ANSWER_PATIENCE = 8;
+const ANSWER_PATIENCE_SECONDS = 8;
 
 /** The checks of a host. A notebook that was just started is asked whether it answers: one that stops again and again runs in between. */
 export async function checksOfHost(
@@ -23,7 +23,7 @@ export async function checksOfHost(
     const { status = "" } = facts.containers.find(({ name }) => name === notebook?.name) ?? {};
     if (!notebook || !readStatus(status).starting) return each;
     const { name } = notebook;
-    const why = await whySilent(context, notebook, ANSWER_PATIENCE, machine);
+    const why = await whySilent(context, notebook, ANSWER_PATIENCE_SECONDS, machine);
     if (why === undefined) return each;
     const found = { found: "no answer yet", needed: "up or stopped" };
     return check(each.check, found, explainSilence(name, why, npmCommand("logs", stack, name)), "warn");

@@ -32,9 +32,9 @@ import type { OpenableStack, StackHost, StackRef } from "./host.ts";
 import { whatStays } from "./what-stays.ts";
 
 /** Longest look at what is on the daemon, in milliseconds. */
-const LOOK_PATIENCE = 9_000;
+const LOOK_PATIENCE_MS = 9_000;
 /** Longest wait for a daemon's first word, in milliseconds. */
-const PING_PATIENCE = 3_000;
+const PING_PATIENCE_MS = 3_000;
 
 export const localHost: StackHost = {
   kind: "local",
@@ -108,7 +108,7 @@ async function localChecks({ context, stack }: StackRef, root: string, needs: Ho
     if (!(error instanceof UserError)) throw error;
     return [check("Docker", { ...noDaemon(""), found: "none to use" }, error.message)];
   }
-  const ping = await pingDocker(address.host, PING_PATIENCE);
+  const ping = await pingDocker(address.host, PING_PATIENCE_MS);
   if (ping === "ok") {
     try {
       const { facts } = await lookAtLocalMachine(needs, root, address.host);
@@ -152,7 +152,7 @@ const noDaemon = (host: string) => ({ found: `no answer at ${host}`, needed: "a 
 /** A check for each thing that is the stack's, and that its state does not know. */
 async function strayChecks(context: Context, stack: string, host: string): Promise<Check[]> {
   const state = readStateFile(findPlaces(context, stack));
-  const strays = state ? await findStrays(host, state, LOOK_PATIENCE) : [];
+  const strays = state ? await findStrays(host, state, LOOK_PATIENCE_MS) : [];
   return strays.map((each) =>
     check(
       list([each]),

@@ -23,7 +23,7 @@ import type { ReachedDaemon, StackHost, StackRef } from "./host.ts";
 import { whatStays } from "./what-stays.ts";
 
 /** Longest look at the machine by `doctor`, in milliseconds. */
-const LOOK_PATIENCE = 9_000;
+const LOOK_PATIENCE_MS = 9_000;
 
 export const sshHost: StackHost = {
   kind: "ssh",
@@ -83,7 +83,7 @@ async function sshChecks(stack: StackRef, { host, root }: Config, needs: HostNee
   };
   try {
     const folders = { root, further: furtherFolders(needs) };
-    const inspection = await reachSshMachine(connection, folders, shortName(stack.stack), LOOK_PATIENCE);
+    const inspection = await reachSshMachine(connection, folders, shortName(stack.stack), LOOK_PATIENCE_MS);
     const checks = await checksOfHost(stack, needs, factsOf(inspection, needs), { connection });
     return [check("SSH", about), ...checks];
   } catch (error) {

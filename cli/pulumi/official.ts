@@ -5,7 +5,7 @@ import { step } from "../ui/say.ts";
 
 const DOWNLOADS = "https://get.pulumi.com/install.sh";
 /** Long enough for a slow line to answer, short enough to wait for once a day. */
-const PATIENCE = 5_000;
+const PATIENCE_MS = 5_000;
 const KEY = "official downloads";
 
 /** The environment in which something official is downloaded, to where it is looked for. */
@@ -34,7 +34,7 @@ export function rememberNoDownloads({ findings }: Pick<Context, "findings">): vo
 
 async function askServer(): Promise<boolean> {
   try {
-    const response = await fetch(DOWNLOADS, { method: "HEAD", signal: AbortSignal.timeout(PATIENCE) });
+    const response = await fetch(DOWNLOADS, { method: "HEAD", signal: AbortSignal.timeout(PATIENCE_MS) });
     return response.ok;
   } catch {
     return false;

@@ -84,7 +84,7 @@ async function withoutHalfMade(session: Session, state: State): Promise<State> {
 }
 
 /** A volume that was there so much earlier than its entry in the state was not made for it, in milliseconds. */
-const EARLIER = 60_000;
+const EARLIER_MS = 60_000;
 
 /**
  * A volume that the stack has not made stays when its entry goes: Docker hands one that is there to whoever makes one of its name, and
@@ -141,7 +141,7 @@ export function isOthers({ Labels, CreatedAt }: VolumeInfo, resource: StateResou
   // Of before there were owners, and taken over since, which the person has agreed to.
   if (owner !== undefined) return false;
   // The daemon's time may be later than that of the creation, and never earlier.
-  return Date.parse(CreatedAt ?? "") + EARLIER < Date.parse(resource.created ?? "");
+  return Date.parse(CreatedAt ?? "") + EARLIER_MS < Date.parse(resource.created ?? "");
 }
 
 /** The owner that a resource was made with. */

@@ -20,7 +20,7 @@ export interface Lock {
 }
 
 /** How long the engine may take to write a lock, in milliseconds. */
-const WRITING = 2_000;
+const WRITING_MS = 2_000;
 
 /**
  * Makes a stack usable again after a run that was killed: clears its lock, and says how to replace a state
@@ -111,7 +111,7 @@ export async function clearLocks(stack: string, folder: string): Promise<void> {
 
 /** The locks, once those that are being written are written. */
 async function writtenLocks(folder: string): Promise<Lock[]> {
-  const deadline = Date.now() + WRITING;
+  const deadline = Date.now() + WRITING_MS;
   for (;;) {
     const locks = readLocks(folder);
     if (locks.every(({ holder }) => holder !== undefined) || Date.now() > deadline) return locks;

@@ -11,7 +11,7 @@ export interface Holder {
 }
 
 /** How far the clocks may be apart by which a lock and a process are dated, in milliseconds. */
-const CLOCK_SLACK = 5_000;
+const CLOCK_SLACK_MS = 5_000;
 
 /** What a lock says; undefined where it is cut short. */
 export function parseHolder(text: string): Holder | undefined {
@@ -37,7 +37,7 @@ export function isRunning({ pid, timestamp }: Holder, isIt: (name: string) => bo
     const [state, ...fields] = rest.split(" ");
     // The number of a process that is gone is used again, by something else or by a later engine; and where nobody
     // asks what became of it (a container without an init), it stays as a zombie.
-    const isLater = startOf(Number(fields[18])) > Date.parse(timestamp) + CLOCK_SLACK;
+    const isLater = startOf(Number(fields[18])) > Date.parse(timestamp) + CLOCK_SLACK_MS;
     return name !== undefined && isIt(name) && state !== "Z" && !isLater;
   } catch {
     return true;

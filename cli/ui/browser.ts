@@ -7,12 +7,12 @@ import { findProgram, isExecutable } from "../system/path.ts";
 import { capture, type Env } from "../system/run.ts";
 
 /** How long a browser may take until it reads the page, in milliseconds. */
-const PATIENCE = 30_000;
+const PATIENCE_MS = 30_000;
 /** The same where the disk does not note down that a file was read. */
-const UNSEEN = 10_000;
+const UNSEEN_MS = 10_000;
 /** How long it may read: what looks first may be something that searches new files. */
-const READING = 3_000;
-const POLL = 100;
+const READING_MS = 3_000;
+const POLL_MS = 100;
 
 /** What an editor that shows another machine names as BROWSER: it hands an address over to that machine, which has not our files. */
 const ELSEWHERE = /\/bin\/helpers\/browser[^/]*$/;
@@ -84,13 +84,13 @@ async function untilRead(file: string): Promise<boolean> {
   forget();
   readFileSync(file);
   if (!isRead()) {
-    await sleep(UNSEEN);
+    await sleep(UNSEEN_MS);
     return true;
   }
   forget();
-  for (const deadline = Date.now() + PATIENCE; Date.now() < deadline; await sleep(POLL)) {
+  for (const deadline = Date.now() + PATIENCE_MS; Date.now() < deadline; await sleep(POLL_MS)) {
     if (!isRead()) continue;
-    await sleep(READING);
+    await sleep(READING_MS);
     return true;
   }
   return false;

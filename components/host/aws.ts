@@ -51,7 +51,7 @@ export interface AwsHostArgs {
 }
 
 /** Longest wait for a step of a machine's first start, in seconds. */
-const PATIENCE = { login: 600, setUp: 900, volume: 120 };
+const PATIENCE_SECONDS = { login: 600, setUp: 900, volume: 120 };
 
 /** An EC2 GPU instance. */
 export class AwsHost extends pulumi.ComponentResource implements DockerHost {
@@ -159,7 +159,7 @@ function firstStart(
       environment: {
         CONNECT: connection.apply(loginCommand),
         ADDRESS: connection.apply(({ address }) => address),
-        TIMEOUT: String(PATIENCE.login),
+        TIMEOUT: String(PATIENCE_SECONDS.login),
       },
       triggers: everyTime,
     },
@@ -185,7 +185,7 @@ function firstStart(
   const setUp = step(
     "set-up",
     "wait-for-machine.sh",
-    { SENTINEL, GPU: gpu, TIMEOUT: String(PATIENCE.setUp) },
+    { SENTINEL, GPU: gpu, TIMEOUT: String(PATIENCE_SECONDS.setUp) },
     login,
     // A shared login would go on without what was granted in the course of it.
     { how: newLoginScript },
@@ -196,7 +196,7 @@ function firstStart(
   const rootDisk = step(
     "root-disk",
     "grow-root.sh",
-    { ROOT_SIZE: rootSize, TIMEOUT: String(PATIENCE.volume) },
+    { ROOT_SIZE: rootSize, TIMEOUT: String(PATIENCE_SECONDS.volume) },
     setUp,
     { triggers: [rootSize] },
   );
@@ -204,7 +204,7 @@ function firstStart(
   const volume = step(
     "volume",
     "mount-volume.sh",
-    { ROOT: root, VOLUME: machine.dataVolume, SIZE: size, TIMEOUT: String(PATIENCE.volume) },
+    { ROOT: root, VOLUME: machine.dataVolume, SIZE: size, TIMEOUT: String(PATIENCE_SECONDS.volume) },
     rootDisk,
     { triggers: [size] },
   );

@@ -8,7 +8,7 @@ const HOME = "us-east-1";
 /** China and GovCloud are worlds of their own, without one. */
 const ELSEWHERE = /^(cn|us-gov)-/;
 /** How long an answer may take in all, in milliseconds: without one there is still the table. */
-const PATIENCE = 4_000;
+const PATIENCE_MS = 4_000;
 
 /** It is for whoever looks for the machine to say what is wrong with the credentials. */
 const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
@@ -25,7 +25,10 @@ export interface AskPricesArgs {
  *
  * @returns undefined where that cannot be had, whatever the reason: it is a service, and no need
  */
-export async function askPrices(args: AskPricesArgs, patience = PATIENCE): Promise<AskedPrices | undefined> {
+export async function askPrices(
+  args: AskPricesArgs,
+  patience = PATIENCE_MS,
+): Promise<AskedPrices | undefined> {
   if (ELSEWHERE.test(args.region)) return undefined;
   let timer: NodeJS.Timeout | undefined;
   // The search for credentials has no limit of its own.

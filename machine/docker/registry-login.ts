@@ -32,7 +32,7 @@ const HUB_KEYS = ["https://index.docker.io/v1/", "index.docker.io", DOCKER_HUB, 
 const HUB_ADDRESS = "registry-1.docker.io";
 
 /** Longest wait for a helper, in milliseconds: some ask a cloud. */
-const PATIENCE = 30_000;
+const PATIENCE_MS = 30_000;
 /** Longest answer of a helper, in bytes: some passwords are tokens of several thousand. */
 const LONGEST_ANSWER = 1 << 20;
 /** How much is shown of what a helper complains of, in letters. */
@@ -143,7 +143,7 @@ type Answer = "missing" | "none" | { Username?: unknown; Secret?: unknown; why?:
 /** Asks a helper. What it prints may have the password in it, or a part of one, so nothing of that is ever shown. */
 function ask(helper: string, server: string, env: Env): Promise<Answer> {
   return new Promise((resolve) => {
-    const options = { env: env as NodeJS.ProcessEnv, timeout: PATIENCE, maxBuffer: LONGEST_ANSWER };
+    const options = { env: env as NodeJS.ProcessEnv, timeout: PATIENCE_MS, maxBuffer: LONGEST_ANSWER };
     const child = execFile(`docker-credential-${helper}`, ["get"], options, (error, said, complained) => {
       resolve(error ? whyNot(error, said, complained) : parse(said));
     });
@@ -165,7 +165,7 @@ function whyNot({ code, killed, signal }: ExecFileException, said: string, compl
   // In these words every helper says that it has none, most of them on stdout.
   if (/credentials not found/i.test(said + complained)) return "none";
   if (code === "ERR_CHILD_PROCESS_STDIO_MAXBUFFER") return { why: "its answer is too long" };
-  if (killed) return { why: `no answer within ${PATIENCE / 1000} s` };
+  if (killed) return { why: `no answer within ${PATIENCE_MS / 1000} s` };
   const [line = ""] = complained.trim().split("\n");
   const shortened = line.length > LONGEST_COMPLAINT ? `${line.slice(0, LONGEST_COMPLAINT)}...` : line;
   const ending = typeof code === "number" ? `exit status ${code}` : (code ?? `ended by ${signal}`);

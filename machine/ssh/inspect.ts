@@ -37,12 +37,12 @@ interface Ended {
 }
 
 /** Longest look at a machine, in milliseconds: a run that cannot begin says so within a minute. */
-const PATIENCE = 50_000;
+const PATIENCE_MS = 50_000;
 
 async function runToEnd(
   [file = "", ...args]: string[],
   stdin = "",
-  timeout: number = PATIENCE,
+  timeout: number = PATIENCE_MS,
 ): Promise<Ended> {
   const child = spawn(file, args, { timeout });
   // A program that ends without reading is not at fault.
@@ -67,7 +67,7 @@ export async function runOnMachine(
   script: HostScript,
   environment: Record<string, string>,
   stack: string,
-  patience: number = PATIENCE,
+  patience: number = PATIENCE_MS,
 ): Promise<string> {
   return (await runScript(connection, script, environment, stack, patience)).printed;
 }
@@ -150,7 +150,7 @@ export async function reachSshMachine(
   connection: SshConnection,
   { root, further = [] }: Folders,
   stack: string,
-  patience: number = PATIENCE,
+  patience: number = PATIENCE_MS,
 ): Promise<Inspection> {
   const environment = { ROOT: root, FOLDERS: further.join("\n"), ...INSPECT_ARGS };
   const { printed, around } = await runScript(connection, "inspect.sh", environment, stack, patience);

@@ -20,7 +20,7 @@ import { type Check, check } from "../../../machine/checks/check.ts";
 type AwsHost = Extract<HostConfig, { kind: "aws" }>;
 
 /** How long AWS may take to answer one question, in milliseconds; it is asked twice. */
-const PATIENCE = 4_000;
+const PATIENCE_MS = 4_000;
 
 /** Settings of every client: without many retries, so that what is wrong is said soon. */
 function settings({ region, profile }: AwsHost) {
@@ -28,7 +28,11 @@ function settings({ region, profile }: AwsHost) {
     region,
     ...(profile ? { profile } : {}),
     maxAttempts: 2,
-    requestHandler: { connectionTimeout: PATIENCE, requestTimeout: PATIENCE, throwOnRequestTimeout: true },
+    requestHandler: {
+      connectionTimeout: PATIENCE_MS,
+      requestTimeout: PATIENCE_MS,
+      throwOnRequestTimeout: true,
+    },
   };
 }
 

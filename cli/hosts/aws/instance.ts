@@ -42,7 +42,7 @@ import {
 import { refuseSecondVolume } from "./volume.ts";
 
 /** Longest waits, in seconds. */
-const PATIENCE = { instance: 600, login: 300, notebook: 300 };
+const PATIENCE_SECONDS = { instance: 600, login: 300, notebook: 300 };
 
 /** The instance of a stack, as AWS knows it. */
 export interface Machine {
@@ -119,7 +119,12 @@ async function lookAtRequest(
   };
 }
 
-const wait = (client: EC2Client) => ({ client, maxWaitTime: PATIENCE.instance, minDelay: 2, maxDelay: 10 });
+const wait = (client: EC2Client) => ({
+  client,
+  maxWaitTime: PATIENCE_SECONDS.instance,
+  minDelay: 2,
+  maxDelay: 10,
+});
 
 /**
  * Stops an instance; nothing is lost, and its disks and its address stay. Does nothing where it is stopped already.
@@ -190,7 +195,7 @@ async function reachable(session: Session, connection: SshConnection): Promise<v
     ...session.env,
     CONNECT: loginCommand(connection),
     ADDRESS: connection.address,
-    TIMEOUT: String(PATIENCE.login),
+    TIMEOUT: String(PATIENCE_SECONDS.login),
   };
   const { code, stderr } = await capture("sh", ["-c", scriptText("wait-for-ssh.sh")], { env });
   if (code !== 0) throw new UserError(stderr.trim());
@@ -203,7 +208,7 @@ async function notebookAnswers(
 ): Promise<void> {
   const notebook = { name, address: "127.0.0.1", port };
   const why = await step(`${name}: waiting for it`, () =>
-    whySilent(context, notebook, PATIENCE.notebook, { connection }),
+    whySilent(context, notebook, PATIENCE_SECONDS.notebook, { connection }),
   );
   if (why !== undefined) throw new UserError(`${name} does not answer: ${why}`);
 }
