@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Findings } from "./findings.ts";
 import { makePrivate } from "./private.mjs";
+import { originalHome } from "./pulumi-home.ts";
 import type { Env } from "./run.ts";
 import { Problem, say } from "./say.ts";
 
@@ -20,7 +21,7 @@ export interface Context {
   home: string;
   /** Folder of what can be made again: `GPUBOX_CACHE`, by default `~/.cache/gpubox`. */
   cache: string;
-  /** Pulumi's own folder: `PULUMI_HOME`, by default `~/.pulumi`. */
+  /** The person's folder of Pulumi's: `PULUMI_HOME`, by default `~/.pulumi`. */
   pulumiHome: string;
   /** Whether there is a person at a terminal to ask. */
   interactive: boolean;
@@ -37,7 +38,7 @@ export function createContext(env: Env = process.env, root: string = ROOT): Cont
     env,
     home: env.GPUBOX_HOME || join(user, ".gpubox"),
     cache,
-    pulumiHome: env.PULUMI_HOME || join(user, ".pulumi"),
+    pulumiHome: env.PULUMI_HOME ? originalHome(env.PULUMI_HOME) : join(user, ".pulumi"),
     interactive: Boolean(process.stdin.isTTY && process.stderr.isTTY) && !env.CI,
     findings: new Findings(join(cache, "findings.json")),
   };
