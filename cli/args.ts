@@ -3,19 +3,9 @@ import { parseArgs as tokenize } from "node:util";
 import { UserError } from "../errors.ts";
 import { npmLine } from "../text/shell.ts";
 import { nearest, shown } from "../text/words.ts";
-import { type EngineCommand, engineOptions } from "./pulumi/engine-options.ts";
+import { type EngineCommand, engineOptions, type Option } from "./pulumi/engine-options.ts";
 import { parseStackArgs } from "./stack.ts";
 import type { Env } from "./system/run.ts";
-
-/** An option of a command. */
-export interface Option {
-  type: "boolean" | "string";
-  short?: string;
-  /** What its value is, as in `--root FOLDER`. */
-  value?: string;
-  /** In a few words; undefined for one of the engine's. */
-  does?: string;
-}
 
 /** What a command takes. */
 export interface Takes {

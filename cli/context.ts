@@ -3,6 +3,7 @@ import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { UserError } from "../errors.ts";
+import { originalHome } from "./pulumi/pulumi-home.ts";
 import { Findings } from "./system/memo.ts";
 import { makePrivate } from "./system/private.mjs";
 import type { Env } from "./system/run.ts";
@@ -21,7 +22,7 @@ export interface Context {
   home: string;
   /** Folder of what can be made again: `GPUBOX_CACHE`, by default `~/.cache/gpubox`. */
   cache: string;
-  /** Pulumi's own folder: `PULUMI_HOME`, by default `~/.pulumi`. */
+  /** The person's folder of Pulumi's: `PULUMI_HOME`, by default `~/.pulumi`. */
   pulumiHome: string;
   /** Whether there is a person at a terminal to ask. */
   interactive: boolean;
@@ -38,7 +39,7 @@ export function createContext(env: Env = process.env, root: string = ROOT): Cont
     env,
     home: env.GPUBOX_HOME || join(user, ".gpubox"),
     cache,
-    pulumiHome: env.PULUMI_HOME || join(user, ".pulumi"),
+    pulumiHome: env.PULUMI_HOME ? originalHome(env.PULUMI_HOME) : join(user, ".pulumi"),
     interactive: Boolean(process.stdin.isTTY && process.stderr.isTTY) && !env.CI,
     findings: new Findings(join(cache, "findings.json")),
   };

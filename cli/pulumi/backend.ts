@@ -22,21 +22,27 @@ export interface BackendEnv {
   env: Env;
 }
 
+/** Folder of the file with the person's login: not in PULUMI_HOME, where the environment says so. */
+export function credentialsFolder({ env, pulumiHome }: Pick<Context, "env" | "pulumiHome">): string {
+  return env.PULUMI_CREDENTIALS_PATH || pulumiHome;
+}
+
 /** The backend that is in force. Pure but for `readLogin`. */
 export function chooseBackend(
-  { env, home, pulumiHome }: Pick<Context, "env" | "home" | "pulumiHome">,
-  readLogin: (pulumiHome: string) => string | undefined = readCredentials,
+  context: Pick<Context, "env" | "home" | "pulumiHome">,
+  readLogin: (folder: string) => string | undefined = readCredentials,
 ): Backend {
+  const { env, home } = context;
   if (env.PULUMI_BACKEND_URL) return { url: env.PULUMI_BACKEND_URL, from: "environment" };
-  const login = readLogin(pulumiHome);
+  const login = readLogin(credentialsFolder(context));
   // A token stands for a login at Pulumi Cloud.
   if (login || env.PULUMI_ACCESS_TOKEN) return { url: login || "https://api.pulumi.com", from: "login" };
   return { url: `file://${join(home, "state")}`, from: "gpubox" };
 }
 
-function readCredentials(pulumiHome: string): string | undefined {
+function readCredentials(folder: string): string | undefined {
   try {
-    return JSON.parse(readFileSync(join(pulumiHome, "credentials.json"), "utf8")).current || undefined;
+    return JSON.parse(readFileSync(join(folder, "credentials.json"), "utf8")).current || undefined;
   } catch {
     return undefined;
   }

@@ -2,7 +2,15 @@
  * The options of the engine's commands, which ours hand on to it: so that one that it does not know is told before it is there. A test
  * holds them against the engine's own help.
  */
-import type { Option } from "../args.ts";
+/** An option of a command. */
+export interface Option {
+  type: "boolean" | "string";
+  short?: string;
+  /** What its value is, as in `--root FOLDER`. */
+  value?: string;
+  /** In a few words; undefined for one of the engine's. */
+  does?: string;
+}
 
 /** Known to each of them: `name`, `=` where it takes a value, and its letter. */
 const EVERYWHERE =

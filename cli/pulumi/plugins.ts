@@ -1,4 +1,5 @@
 /** The engine's plugins: official ones where they can be had, the stand-ins of offline/ for the others. */
+import { createHash } from "node:crypto";
 import { existsSync, readFileSync, realpathSync } from "node:fs";
 import { dirname, join, sep } from "node:path";
 import { UserError } from "../../errors.ts";
@@ -8,6 +9,7 @@ import { capture } from "../system/run.ts";
 import { say, step } from "../ui/say.ts";
 import type { Engine } from "./engine.ts";
 import { canDownloadOfficial, downloadEnv, rememberNoDownloads } from "./official.ts";
+import { makePulumiHome } from "./pulumi-home.ts";
 
 /** A plugin that the program needs. */
 export interface Plugin {
@@ -17,10 +19,10 @@ export interface Plugin {
   version: string;
 }
 
-/** What the plugins need of the engine's environment. */
+/** Where the engine finds every plugin. */
 export interface Plugins {
-  /** Folders to put on PATH. */
-  folders: string[];
+  /** The engine's PULUMI_HOME: the person's, or one of ours that has stand-ins as well. */
+  home: string;
   /** Names of the plugins that stand-ins are used for. */
   standIns: string[];
 }
@@ -37,6 +39,11 @@ export function programName({ kind, name }: Plugin): string {
   return `pulumi-${kind}-${name}`;
 }
 
+/** Folder that a plugin is installed in, below `plugins/` of a PULUMI_HOME. */
+function folderName({ kind, name, version }: Plugin): string {
+  return `${kind}-${name}-v${version}`;
+}
+
 /** The plugins that the program needs, at the versions of the SDKs that are installed. */
 export function neededPlugins(root: string): Plugin[] {
   return Object.entries(SDKS).map(([name, sdk]) => {
@@ -51,12 +58,7 @@ export function findOfficial(context: Context, engine: Engine, plugin: Plugin): 
   const program = programName(plugin);
   const ours = realpathOf(standInFolder(context.root)) + sep;
   const beside = join(dirname(realpathSync(engine.file)), program);
-  const installed = join(
-    context.pulumiHome,
-    "plugins",
-    `${plugin.kind}-${plugin.name}-v${plugin.version}`,
-    program,
-  );
+  const installed = join(context.pulumiHome, "plugins", folderName(plugin), program);
   return (
     findProgram(program, context.env.PATH, (file) => !file.startsWith(ours)) ??
     [...(plugin.kind === "language" ? [beside] : []), installed].find(isExecutable)
@@ -79,11 +81,21 @@ export async function preparePlugins(context: Context, engine: Engine): Promise<
     missing = missing.filter((plugin) => !findOfficial(context, engine, plugin));
     if (missing.length > 0) rememberNoDownloads(context);
   }
-  if (missing.length === 0) return { folders: [], standIns: [] };
   return {
-    folders: missing.map((plugin) => standIn(context.root, plugin)),
+    home: missing.length === 0 ? context.pulumiHome : homeWith(context, missing),
     standIns: missing.map(({ name }) => name),
   };
+}
+
+/** A PULUMI_HOME of this checkout's that has the stand-ins of these beside everything in the person's. */
+function homeWith({ cache, pulumiHome, root }: Context, plugins: Plugin[]): string {
+  const key = createHash("sha256").update(`${root}\0${pulumiHome}`).digest("hex").slice(0, 12);
+  const home = join(cache, "pulumi-home", key);
+  const standIns = plugins.map(
+    (plugin) => [folderName(plugin), new Map([[programName(plugin), standIn(root, plugin)]])] as const,
+  );
+  makePulumiHome(home, pulumiHome, new Map(standIns));
+  return home;
 }
 
 /** Says in one line where stand-ins are used. */
@@ -94,9 +106,11 @@ export function sayStandIns({ standIns }: Pick<Plugins, "standIns">): void {
   );
 }
 
+/** The program of a plugin's stand-in. */
 function standIn(root: string, plugin: Plugin): string {
   const folder = join(standInFolder(root), `${plugin.kind}-${plugin.name}`);
-  if (isExecutable(join(folder, programName(plugin)))) return folder;
+  const file = join(folder, programName(plugin));
+  if (isExecutable(file)) return file;
   throw new UserError(
     `the plugin ${plugin.name} ${plugin.version} cannot be had and its stand-in ${folder} is not whole: restore it with \`git checkout -- offline\``,
   );

@@ -7,7 +7,7 @@ import type { SshConnection } from "../../machine/ssh/command.ts";
 import { type Context, ensureFolder } from "../context.ts";
 import { notUp } from "../stack.ts";
 import { type Captured, capture, type Env, mustRun } from "../system/run.ts";
-import type { Backend } from "./backend.ts";
+import { type Backend, credentialsFolder } from "./backend.ts";
 import { isStackFileThere, type StackPlaces } from "./checkpoint.ts";
 import { type Engine, prepareEngine } from "./engine.ts";
 import { about, explain } from "./foreign-errors.ts";
@@ -31,13 +31,15 @@ export async function prepareToolchain(context: Context): Promise<Toolchain> {
   // It may be shared, to be read: plugins that everybody uses.
   ensureFolder(context.pulumiHome, "Pulumi's own plugins and logs", 0o022);
   const engine = await prepareEngine(context);
-  const { folders, standIns } = await preparePlugins(context, engine);
+  const { home, standIns } = await preparePlugins(context, engine);
   const additions: Env = {
-    PATH: [engine.folder, join(context.root, "node_modules", ".bin"), ...folders].join(delimiter),
+    PATH: [engine.folder, join(context.root, "node_modules", ".bin")].join(delimiter),
     NODE_COMPILE_CACHE: context.env.NODE_COMPILE_CACHE || join(context.cache, "compile-cache"),
     PULUMI_SKIP_UPDATE_CHECK: "true",
     // By itself the engine looks in the home that /etc/passwd has, whatever HOME says.
-    PULUMI_HOME: context.pulumiHome,
+    PULUMI_HOME: home,
+    // A login is the person's: the engine deletes the file to log out, which leaves what a link leads to.
+    ...(home === context.pulumiHome ? {} : { PULUMI_CREDENTIALS_PATH: credentialsFolder(context) }),
     // Where a plugin is stood in for, its download has failed already: fail at once, not after a long wait.
     ...(standIns.length > 0 ? { PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true" } : {}),
   };

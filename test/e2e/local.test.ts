@@ -131,6 +131,7 @@ describeWithDaemon("a stack on this machine", () => {
     expect(stdout).toContain("docker logs -f container1");
     expect(stdout).toContain("npm run destroy");
     expect(stdout).toContain("CPU");
+    expect(all).not.toMatch(/from \$PATH|^ *warning:.*plugin/im);
     url = (await person.npm("url")).stdout;
     expect(url).toMatch(/^http:\/\/127\.0\.0\.1:8888\/\?token=[A-Za-z0-9]{40}$/);
     token = new URL(url).searchParams.get("token") as string;

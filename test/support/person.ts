@@ -102,6 +102,7 @@ export async function createPerson({
     GPUBOX_CACHE: undefined,
     NODE_COMPILE_CACHE: undefined,
     NODE_OPTIONS: undefined,
+    PULUMI_CREDENTIALS_PATH: undefined,
     PULUMI_HOME: undefined,
     VITEST: undefined,
     NODE_ENV: undefined,

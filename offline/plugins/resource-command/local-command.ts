@@ -3,43 +3,29 @@ import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import type { Resource } from "../shared/provider.ts";
 import { hasUnknown, type Properties, unknownValue } from "../shared/values.ts";
-import { run } from "./run.ts";
+import { type CommandInputs, type CommandOutputs, run } from "./run.ts";
 
-const inputs = z.strictObject({
+export const inputs = z.strictObject({
   create: z.string().optional(),
-  update: z.string().optional(),
   delete: z.string().optional(),
   triggers: z.array(z.unknown()).optional(),
   stdin: z.string().optional(),
-  logging: z.enum(["stdout", "stderr", "stdoutAndStderr", "none"]).optional(),
   interpreter: z.array(z.string()).optional(),
-  dir: z.string().optional(),
   environment: z.record(z.string(), z.string()).optional(),
-  addPreviousOutputInEnv: z.boolean().optional(),
 });
-
-/** The inputs of a `command.local.Command`, all of them known. */
-export type CommandInputs = z.infer<typeof inputs>;
-/** What a command wrote, without its last line end. */
-export interface CommandOutputs {
-  stdout: string;
-  stderr: string;
-}
-
 const nothingYet: CommandOutputs = { stdout: "", stderr: "" };
 
 /** `command.local.Command`: runs shell commands on this machine when it is created, changed and deleted. */
 export const localCommand: Resource = {
   schema: inputs,
-  // Any other input runs the update script, or the create script again, on the resource that is there.
+  // Any other input runs the create script again, on the resource that is there.
   replaces: ["triggers"],
 
   async create(properties, operation) {
     const id = operation.name + randomBytes(4).toString("hex");
     if (operation.preview) return { id, outputs: { ...properties, ...unknownOutputs } };
     const command = properties as CommandInputs;
-    const outputs =
-      command.create === undefined ? nothingYet : await run(command.create, command, nothingYet, operation);
+    const outputs = command.create === undefined ? nothingYet : await run(command.create, command, operation);
     return { id, outputs: { ...properties, ...outputs } };
   },
 
@@ -50,14 +36,13 @@ export const localCommand: Resource = {
       return { ...properties, ...outputs };
     }
     const command = properties as CommandInputs;
-    const script = command.update ?? command.create;
-    const outputs = script === undefined ? before : await run(script, command, before, operation);
+    const outputs = command.create === undefined ? before : await run(command.create, command, operation);
     return { ...properties, ...outputs };
   },
 
   async delete(_id, state, operation) {
     const command = state as CommandInputs;
-    if (command.delete !== undefined) await run(command.delete, command, outputsOf(state), operation);
+    if (command.delete !== undefined) await run(command.delete, command, operation);
   },
 };
 

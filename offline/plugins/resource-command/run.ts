@@ -1,28 +1,25 @@
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
 import type { Readable } from "node:stream";
+import type { z } from "zod";
 import { endWithPlugin, ownGroup } from "../shared/child.ts";
 import type { Operation } from "../shared/provider.ts";
-import type { CommandInputs, CommandOutputs } from "./local-command.ts";
+import type { inputs } from "./local-command.ts";
 
 /**
- * Runs one script, shows its lines in the engine's display while they come, and returns what it wrote. The previous
- * outputs are handed over in PULUMI_COMMAND_STDOUT and PULUMI_COMMAND_STDERR.
+ * Runs one script, shows its lines in the engine's display while they come, and returns what it wrote.
  *
  * @throws when the script cannot be started, fails or is cancelled: the script and everything it wrote.
  */
 export async function run(
   script: string,
   command: CommandInputs,
-  previous: CommandOutputs,
   { signal, log }: Pick<Operation, "signal" | "log">,
 ): Promise<CommandOutputs> {
   const [program = "/bin/sh", ...args] = command.interpreter?.length
     ? command.interpreter
     : ["/bin/sh", "-c"];
   const child = spawn(program, [...args, script], {
-    cwd: command.dir,
-    env: environment(command, previous),
+    env: { ...process.env, ...command.environment },
     stdio: [command.stdin ? "pipe" : "ignore", "pipe", "pipe"],
     ...ownGroup,
   });
@@ -30,21 +27,18 @@ export async function run(
   signal.addEventListener("abort", kill);
   if (signal.aborted) kill();
   try {
-    const shown = command.logging ?? "stdoutAndStderr";
     const [stdout, stderr] = [child.stdout as Readable, child.stderr as Readable];
     const both: string[] = [];
     const ended = new Promise<string | undefined>((resolve) => {
-      child.on("error", (error) => resolve(startFailure(error, program, command.dir)));
+      child.on("error", (error) => resolve(`cannot start ${program}: ${error.message}`));
       child.on("close", (code, killed) => resolve(exitFailure(code, killed)));
     });
     // A script that ends without reading its stdin is not at fault.
     child.stdin?.on("error", () => {});
     child.stdin?.end(command.stdin);
-    const say = (stream: "stdout" | "stderr") =>
-      shown === stream || shown === "stdoutAndStderr" ? log.status : () => {};
     const outputs = {
-      stdout: collect(stdout, both, say("stdout")),
-      stderr: collect(stderr, both, say("stderr")),
+      stdout: collect(stdout, both, log.status),
+      stderr: collect(stderr, both, log.status),
     };
     const failure = await ended;
     if (failure !== undefined)
@@ -53,14 +47,6 @@ export async function run(
   } finally {
     signal.removeEventListener("abort", kill);
   }
-}
-
-function environment(command: CommandInputs, previous: CommandOutputs): NodeJS.ProcessEnv {
-  const env: NodeJS.ProcessEnv = { ...process.env, ...command.environment };
-  if (command.addPreviousOutputInEnv === false) return env;
-  if (previous.stdout !== "") env.PULUMI_COMMAND_STDOUT = previous.stdout;
-  if (previous.stderr !== "") env.PULUMI_COMMAND_STDERR = previous.stderr;
-  return env;
 }
 
 /** Gathers a stream, also into `both`, says its lines, and returns how to get the text once the stream has ended. */
@@ -86,8 +72,11 @@ function exitFailure(code: number | null, signal: NodeJS.Signals | null): string
   return code === null ? `signal: ${signal}` : `exit status ${code}`;
 }
 
-function startFailure(error: Error, program: string, dir: string | undefined): string {
-  // The system says "no such file" of the program also when it is the folder that is missing.
-  if (dir !== undefined && !existsSync(dir)) return `dir: ${dir} does not exist`;
-  return `cannot start ${program}: ${error.message}`;
+/** The inputs of a `command.local.Command`, all of them known. */
+export type CommandInputs = z.infer<typeof inputs>;
+
+/** What a command wrote, without its last line end. */
+export interface CommandOutputs {
+  stdout: string;
+  stderr: string;
 }

@@ -29,11 +29,9 @@ export function containerState(found: Docker.ContainerInspectInfo, before: Prope
     securityOpts: host.SecurityOpt ?? [],
     mounts: (host.Mounts ?? []).map(mountState),
     tmpfs: host.Tmpfs,
-    hosts: (host.ExtraHosts ?? []).map(hostState),
     memory: inMegabytes(host.Memory),
     memorySwap: inMegabytes(host.MemorySwap),
     shmSize: inMegabytes(host.ShmSize),
-    cpuSet: host.CpusetCpus,
     logDriver: host.LogConfig?.Type,
     networkMode: host.NetworkMode,
     ipcMode: host.IpcMode,
@@ -42,7 +40,6 @@ export function containerState(found: Docker.ContainerInspectInfo, before: Prope
     stopSignal: config.StopSignal,
     stopTimeout: config.StopTimeout,
     bridge: network.Bridge,
-    // No inputs here, but defaults of the official plugin: without them it would replace what it takes over.
     readOnly: host.ReadonlyRootfs ?? false,
     tty: config.Tty,
     stdinOpen: config.OpenStdin,
@@ -57,15 +54,14 @@ export function containerState(found: Docker.ContainerInspectInfo, before: Prope
       macAddress: data.MacAddress,
     })),
   };
-  if (host.NanoCpus) state.cpus = cpusState(host.NanoCpus);
   if (host.CapAdd?.length || host.CapDrop?.length)
     state.capabilities = { adds: host.CapAdd ?? [], drops: host.CapDrop ?? [] };
   if (config.Healthcheck) state.healthcheck = healthcheckState(config.Healthcheck);
   if (before.logOpts) state.logOpts = host.LogConfig?.Config;
   if (before.gpus) state.gpus = gpusState(host.DeviceRequests ?? []) ?? before.gpus;
   else if (before.deviceRequests) state.deviceRequests = (host.DeviceRequests ?? []).map(deviceRequestState);
-  // A container that stopped has no ports: with `mustRun` that is a difference, without it is none.
-  if (before.ports && (run.Running || before.mustRun)) state.ports = portStates(network.Ports);
+  // A container that stopped has no ports, which is a difference.
+  if (before.ports) state.ports = portStates(network.Ports);
   if (!run.Running) {
     state.exitCode = run.ExitCode;
     // Not what was asked for: the next `up` sees the difference and starts the container.
@@ -74,20 +70,8 @@ export function containerState(found: Docker.ContainerInspectInfo, before: Prope
   return state;
 }
 
-/** Never a whole number: `cpus: "2"` is a difference each time, `"2.0"` is none. */
-function cpusState(nanoCpus: number): string {
-  const cpus = String(nanoCpus / 1e9);
-  return cpus.includes(".") ? cpus : `${cpus}.0`;
-}
-
 function inMegabytes(bytes = 0): number {
   return bytes > 0 ? Math.floor(bytes / megabytes) : bytes;
-}
-
-/** An address with colons does not survive this: the official plugin cuts it off at the first, too. */
-function hostState(entry: string): Properties {
-  const [host, ip] = entry.split(":");
-  return { host, ip };
 }
 
 function mountState(mount: Docker.MountSettings): Properties {
@@ -96,11 +80,6 @@ function mountState(mount: Docker.MountSettings): Properties {
     target: mount.Target,
     source: mount.Source,
     readOnly: mount.ReadOnly,
-    bindOptions: mount.BindOptions && { propagation: mount.BindOptions.Propagation },
-    tmpfsOptions: mount.TmpfsOptions && {
-      sizeBytes: mount.TmpfsOptions.SizeBytes,
-      mode: mount.TmpfsOptions.Mode,
-    },
   };
 }
 
@@ -119,7 +98,7 @@ function gpusState(requests: Docker.DeviceRequest[]): string | undefined {
   const [request, ...others] = requests;
   if (request === undefined || others.length > 0) return undefined;
   if (request.DeviceIDs?.length) return `device=${request.DeviceIDs.join(",")}`;
-  return request.Count === -1 && request.Capabilities?.flat().includes("gpu") ? "all" : undefined;
+  return request.Count === -1 ? "all" : undefined;
 }
 
 function deviceRequestState(request: Docker.DeviceRequest): Properties {
@@ -128,7 +107,6 @@ function deviceRequestState(request: Docker.DeviceRequest): Properties {
     count: request.Count,
     deviceIds: request.DeviceIDs ?? [],
     capabilities: request.Capabilities?.[0] ?? [],
-    options: request.Options,
   };
 }
 

@@ -1,5 +1,5 @@
 import { goDuration } from "./duration.ts";
-import { block, blocks, flag, map, type Table, text, textSet, texts, whole } from "./table.ts";
+import { block, blocks, flag, map, preset, type Table, text, textSet, texts, whole } from "./table.ts";
 
 const replaces = { replaces: true };
 const computed = { replaces: true, computed: true };
@@ -21,39 +21,16 @@ export const containerTable = {
   workingDir: text({ replaces: true, sticky: true }),
   hostname: text(computed),
   init: flag({ computed: true }),
-  stopSignal: text(computed),
   stopTimeout: whole(computed),
-  uploads: blocks(
-    "set",
-    {
-      file: text(required),
-      content: text(replaces),
-      contentBase64: text(replaces, /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/),
-      executable: flag({ replaces: true, fallback: false }),
-      permissions: text(replaces, /^0[0-7]{3}$/),
-    },
-    replaces,
-  ),
 
-  volumes: blocks(
-    "set",
-    {
-      containerPath: text(replaces),
-      hostPath: text(replaces, /^\//),
-      volumeName: text(replaces),
-      readOnly: flag(replaces),
-    },
-    replaces,
-  ),
+  volumes: blocks("set", { containerPath: text(replaces), volumeName: text(replaces) }, replaces),
   mounts: blocks(
     "set",
     {
       target: text({ required: true }),
-      type: text({ required: true }, /^(bind|volume|tmpfs)$/),
-      source: text(),
+      type: text({ required: true }, /^bind$/),
+      source: text({ required: true }),
       readOnly: flag(),
-      bindOptions: block({ propagation: text({}, /^r?(private|shared|slave)$/) }),
-      tmpfsOptions: block({ sizeBytes: whole(), mode: whole() }, replaces),
     },
     replaces,
   ),
@@ -63,38 +40,33 @@ export const containerTable = {
     "unordered",
     {
       internal: whole(required),
-      external: whole(computed),
+      external: whole(required),
       ip: text({ replaces: true, fallback: "0.0.0.0" }),
       protocol: text({ replaces: true, fallback: "tcp" }),
     },
     replaces,
   ),
-  networkMode: text({ replaces: true, fallback: "bridge" }),
-  networksAdvanced: blocks("set", { name: text(required), aliases: textSet(replaces) }, replaces),
-  hosts: blocks("set", { host: text(required), ip: text(required) }, replaces),
+  networkMode: preset("bridge", replaces),
+  networksAdvanced: blocks("set", { name: text(required) }, replaces),
 
-  gpus: text(replaces),
+  // A list of ids cannot be written here: `device=0,1` is one id and a number, which the daemon refuses.
+  gpus: text(replaces, /^(all|device=[^,]+)$/),
   deviceRequests: blocks(
     "set",
     {
-      driver: text({ replaces: true, fallback: "cdi" }),
-      count: whole({ replaces: true, fallback: 0 }),
-      deviceIds: textSet(replaces),
+      driver: text(required),
+      count: preset(0, replaces),
+      deviceIds: textSet(required),
       capabilities: textSet(replaces),
-      options: map(replaces),
     },
     replaces,
   ),
-  runtime: text(computed),
 
   shmSize: whole(computed, 0),
-  ipcMode: text(computed),
   memory: whole({}, 0),
-  memorySwap: whole({}, -1),
-  cpus: text(replaces, /^\d+(\.\d{1,9})?$/),
-  cpuSet: text({}, /^\d+([,-]\d+)*$/),
+  memorySwap: whole({}, 0),
 
-  capabilities: block({ adds: textSet(replaces), drops: textSet(replaces) }, { ...replaces, set: true }),
+  capabilities: block({ drops: textSet(replaces) }, { ...replaces, set: true }),
   securityOpts: textSet(computed),
   groupAdds: textSet(replaces),
   usernsMode: text(replaces, /^(host)?$/),
@@ -108,26 +80,37 @@ export const containerTable = {
       interval: duration(),
       timeout: duration(),
       startPeriod: duration(),
-      startInterval: duration(),
+      startInterval: preset("0s"),
       retries: whole({ fallback: 0 }, 0),
     },
     { computed: true },
   ),
   restart: text({ fallback: "no" }, /^(no|on-failure|always|unless-stopped)$/),
 
-  start: flag({ fallback: true }),
-  wait: flag({ fallback: false }),
-  waitTimeout: whole({ fallback: 60 }),
-  attach: flag({ fallback: false }),
-  logs: flag({ fallback: false }),
-  mustRun: flag({ fallback: true }),
-  rm: flag({ fallback: false }),
-  removeVolumes: flag({ fallback: true }),
   destroyGraceSeconds: whole(),
+
+  start: preset(true),
+  wait: preset(false),
+  waitTimeout: preset(60),
+  attach: preset(false),
+  logs: preset(false),
+  mustRun: preset(true),
+  rm: preset(false),
+  removeVolumes: preset(true),
+  readOnly: preset(false, replaces),
+  tty: preset(false, replaces),
+  stdinOpen: preset(false, replaces),
 } as const satisfies Table;
 
 /** What a container has besides its inputs. */
-export const containerOutputs = ["bridge", "containerLogs", "exitCode", "networkDatas"] as const;
+export const containerOutputs = [
+  "bridge",
+  "exitCode",
+  "networkDatas",
+  "runtime",
+  "ipcMode",
+  "stopSignal",
+] as const;
 
 /** The properties that a change of reaches the running container. */
-export const updatable = ["restart", "memory", "memorySwap", "cpuSet"] as const;
+export const updatable = ["restart", "memory", "memorySwap"] as const;

@@ -17,7 +17,7 @@ import tarFs from "tar-fs";
 // The types speak of a default export; what Node imports is the function itself.
 const dockerignore = ignore as unknown as typeof ignore.default;
 
-/** A build context: a folder, and the Dockerfile to build it with, in it or elsewhere. */
+/** A build context: a folder, and the Dockerfile in it. */
 export interface BuildContext {
   context: string;
   dockerfile: string;
@@ -48,14 +48,12 @@ export function contextDigest(build: BuildContext): string {
 
 /** The context as a tar stream, as root's files, and the name that the Dockerfile has in it. */
 export function contextArchive(build: BuildContext): { archive: Readable; dockerfile: string } {
-  const inside = dockerfileInContext(build);
-  const outside = inside.startsWith("..");
-  const dockerfile = outside ? `.dockerfile.${contextDigest(build).slice(0, 20)}` : inside;
+  const dockerfile = dockerfileInContext(build);
   // The builder needs these two, ignored or not.
-  const kept = new Set([inside, ".dockerignore"]);
+  const kept = new Set([dockerfile, ".dockerignore"]);
   const ignored = ignores(build);
   const needed = Object.assign((path: string) => !kept.has(path) && ignored(path), {
-    exceptions: ignored.exceptions || inside.includes("/"),
+    exceptions: ignored.exceptions || dockerfile.includes("/"),
   });
   // Begun when it is read, and not before somebody listens for what may go wrong with it.
   const archive = async function* () {
@@ -65,11 +63,6 @@ export function contextArchive(build: BuildContext): { archive: Readable; docker
       map: (header) => ({ ...header, uid: 0, gid: 0 }),
       umask: 0,
       strict: false,
-      finalize: false,
-      finish: (pack) => {
-        if (outside) pack.entry({ name: dockerfile }, readFileSync(build.dockerfile));
-        pack.finalize();
-      },
     });
   };
   return { archive: Readable.from(archive()), dockerfile };
@@ -81,10 +74,10 @@ interface Ignored {
   exceptions: boolean;
 }
 
-/** Whether a path of the context is left out: by the Dockerfile's own ignore file, else by the context's. */
-function ignores({ context, dockerfile }: BuildContext): Ignored {
-  const file = [`${dockerfile}.dockerignore`, join(context, ".dockerignore")].find(existsSync);
-  const patterns = file === undefined ? "" : readFileSync(file, "utf8");
+/** Whether a path of the context is left out. */
+function ignores({ context }: BuildContext): Ignored {
+  const file = join(context, ".dockerignore");
+  const patterns = existsSync(file) ? readFileSync(file, "utf8") : "";
   const rules = dockerignore({ ignorecase: false }).add(patterns.split("\n"));
   return Object.assign((path: string) => rules.ignores(path), { exceptions: /^\s*!/m.test(patterns) });
 }
@@ -117,6 +110,8 @@ function fileDigest(file: string): string {
 /** What is wrong with the place of the Dockerfile, or undefined. */
 export function dockerfileFault({ context, dockerfile }: BuildContext): string | undefined {
   if (!existsSync(context)) return `build context ${context} does not exist`;
+  if (dockerfileInContext({ context, dockerfile }).startsWith("../"))
+    return `the stand-in plugin takes no Dockerfile from outside the build context ${context}`;
   if (existsSync(dockerfile)) return undefined;
   const meant = join(context, basename(dockerfile));
   return `could not open dockerfile ${dockerfile}${existsSync(meant) ? `; try setting dockerfile to ${meant}` : ""}`;

@@ -8,24 +8,25 @@ import { BuildLog, decodeStatus, TICK } from "./build-log.ts";
 import { contextArchive, contextDigest, dockerfileFault, dockerfileInContext } from "./context.ts";
 import { doing } from "./docker.ts";
 import type { Daemon } from "./resource.ts";
-import { block, flag, map, type Table, tableSchema, text, texts } from "./table.ts";
+import { always, block, flag, map, type Table, tableSchema, text } from "./table.ts";
 
 /** The properties of docker.Image. */
 export const imageTable = {
   imageName: text({ required: true }),
-  // The SDK fills these two in.
-  skipPush: flag(),
+  skipPush: always(true),
+  // The SDK fills it in.
   buildOnPreview: flag(),
-  build: block({
-    context: text(),
-    dockerfile: text(),
-    target: text(),
-    platform: text(),
-    args: map(),
-    builderVersion: text({}, /^BuilderBuildKit$/),
-    network: text(),
-    addHosts: texts(),
-  }),
+  build: block(
+    {
+      context: text({ required: true }),
+      dockerfile: text({ required: true }),
+      target: text(),
+      platform: text({ required: true }),
+      args: map(),
+      builderVersion: always("BuilderBuildKit"),
+    },
+    { required: true },
+  ),
 } as const satisfies Table;
 
 interface ImageInputs {
@@ -36,8 +37,6 @@ interface ImageInputs {
     platform: string;
     target?: string;
     args?: Record<string, string>;
-    network?: string;
-    addHosts?: string[];
   };
 }
 
@@ -57,13 +56,10 @@ export function imageResource(daemon: Daemon): Resource {
   return {
     schema: tableSchema(imageTable),
     check(inputs) {
-      const { build: given } = completed(inputs);
+      const { build: given } = inputs;
       const fault = isObject(given) && known(given) ? dockerfileFault(given) : undefined;
       return [
         ...(fault ? [{ property: "build.dockerfile", reason: fault }] : []),
-        ...(inputs.skipPush
-          ? []
-          : [{ property: "skipPush", reason: "must be true: the stand-in plugin does not push" }]),
         ...(inputs.buildOnPreview
           ? [{ property: "buildOnPreview", reason: "must be false: the stand-in plugin builds in up alone" }]
           : []),
@@ -79,19 +75,11 @@ export function imageResource(daemon: Daemon): Resource {
   };
 }
 
-/** The inputs with what they leave out, and with the digest of the context they name. */
+/** The inputs with the digest of the context they name. */
 function completed(inputs: Properties): Properties {
-  const given = isObject(inputs.build) ? inputs.build : {};
-  const context = given.context ?? ".";
-  const build: Properties = {
-    ...given,
-    context,
-    dockerfile: given.dockerfile ?? `${context}/Dockerfile`,
-    // That of the machine on which this runs, which need not be the daemon's.
-    platform: given.platform ?? `linux/${process.arch === "x64" ? "amd64" : process.arch}`,
-  };
-  if (known(build) && dockerfileFault(build) === undefined) build.contextDigest = contextDigest(build);
-  return { ...inputs, build };
+  const { build } = inputs;
+  if (!isObject(build) || !known(build) || dockerfileFault(build) !== undefined) return inputs;
+  return { ...inputs, build: { ...build, contextDigest: contextDigest(build) } };
 }
 
 function known(build: Properties): build is Properties & { context: string; dockerfile: string } {
@@ -124,8 +112,6 @@ async function build(
       abortSignal: signal,
       ...(build.target && { target: build.target }),
       ...(build.args && { buildargs: build.args }),
-      ...(build.network && { networkmode: build.network }),
-      ...(build.addHosts && { extrahosts: build.addHosts as unknown as string }),
     }),
   );
   const steps = new BuildLog(log);

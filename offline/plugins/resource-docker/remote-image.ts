@@ -2,17 +2,15 @@ import type { Resource } from "../shared/provider.ts";
 import { found, type Logins, loginAddress } from "./docker.ts";
 import { ensureImage } from "./pull.ts";
 import { type Daemon, tableResource } from "./resource.ts";
-import { flag, map, type Table, text, textSet } from "./table.ts";
+import { always, type Table, text } from "./table.ts";
 
 const replaces = { replaces: true };
 
 /** The properties of docker.RemoteImage. */
 export const remoteImageTable = {
   name: text({ required: true, replaces: true }),
-  keepLocally: flag(),
-  forceRemove: flag(),
-  triggers: map(replaces),
-  pullTriggers: textSet(replaces),
+  // Images are never removed.
+  keepLocally: always(true),
   platform: text(replaces),
 } as const satisfies Table;
 
@@ -26,7 +24,6 @@ export function remoteImageResource(daemon: Daemon, logins: () => Logins = () =>
   return tableResource<RemoteImageInputs>({
     table: remoteImageTable,
     outputs: ["imageId", "repoDigest"],
-    // A replacement by triggers is made before the old one is deleted, which takes the shared tag away: keepLocally.
     deleteBeforeReplace: false,
     async create({ name, platform }, operation) {
       const login = logins().find(({ address }) => address === loginAddress(name));
@@ -37,14 +34,6 @@ export function remoteImageResource(daemon: Daemon, logins: () => Logins = () =>
       const name = String(state.name);
       const image = await found(daemon().getImage(name).inspect());
       return image && { ...state, imageId: image.Id, repoDigest: repoDigest(name, image.RepoDigests ?? []) };
-    },
-    async delete(_, { name, keepLocally, forceRemove }) {
-      if (!keepLocally)
-        await found(
-          daemon()
-            .getImage(String(name))
-            .remove({ force: Boolean(forceRemove) }),
-        );
     },
   });
 }

@@ -15,14 +15,12 @@ export interface TableResource<Inputs> {
   deleteBeforeReplace: boolean;
   check?: Resource["check"];
   /** Makes it; when `finish` fails, the resource stays in the state, and the next `up` deletes it. */
-  create(
-    inputs: Inputs,
-    operation: Operation,
-  ): Promise<{ id: string; finish?: () => Promise<Properties | undefined> }>;
+  create(inputs: Inputs, operation: Operation): Promise<{ id: string; finish?: () => Promise<void> }>;
   /** The state now; undefined when it is gone. */
   read(id: string, state: Properties): Promise<Properties | undefined>;
   update?(id: string, state: Properties, planned: Inputs, changed: ReadonlySet<string>): Promise<void>;
-  delete(id: string, state: Properties): Promise<void>;
+  /** Default: nothing is done. */
+  delete?(id: string, state: Properties): Promise<void>;
 }
 
 /** The plugin's resource for a table. */
@@ -41,15 +39,16 @@ export function tableResource<Inputs>(definition: TableResource<Inputs>): Resour
       if (operation.preview) return { id: "", outputs: planned };
       const { id, finish } = await definition.create(filled(inputs), operation);
       try {
-        const more = await finish?.();
-        const state = await definition.read(id, { ...known(planned), ...more });
+        await finish?.();
+        const state = await definition.read(id, known(planned));
         if (state === undefined) throw new Error(`${operation.name} was made, and is gone already`);
         return { id, outputs: firstState(table, planned, state) };
       } catch (error) {
         throw new PartialFailure((error as Error).message, { id, outputs: known(planned) }, { cause: error });
       }
     },
-    read: definition.read,
+    // The note says how the official plugin's own state follows from this one. It panics where the two do not agree, and does without.
+    read: (id, { __pulumi_raw_state_delta: _, ...state }) => definition.read(id, state),
     async update(id, state, inputs, operation) {
       const planned = plan(table, outputs, inputs, state);
       const changed = new Set(
@@ -58,6 +57,6 @@ export function tableResource<Inputs>(definition: TableResource<Inputs>): Resour
       if (!operation.preview) await definition.update?.(id, state, planned as Inputs, changed);
       return planned;
     },
-    delete: definition.delete,
+    ...(definition.delete && { delete: definition.delete }),
   };
 }

@@ -28,6 +28,8 @@ interface Meaning {
   sticky?: boolean;
   /** A block that is a set of one to the official plugin. */
   set?: boolean;
+  /** Not to be given: it always is its fallback. */
+  preset?: boolean;
 }
 
 /** One property: how it is checked and how it is compared. Made by {@link text} and its siblings. */
@@ -51,6 +53,22 @@ export const whole = (meaning: Meaning = {}, minimum = Number.MIN_SAFE_INTEGER):
 });
 
 export const flag = (meaning: Meaning = {}): Property => ({ ...meaning, kind: "plain", schema: z.boolean() });
+
+/** A property that has to be given, and has to be this. */
+export const always = (value: string | boolean): Property => ({
+  required: true,
+  kind: "plain",
+  schema: z.literal(value, `must be ${value} for the stand-in plugin`),
+});
+
+/** A default of the official plugin's that no program changes: it is in the state, and a difference where the daemon says otherwise. */
+export const preset = (fallback: Value, meaning: Meaning = {}): Property => ({
+  ...meaning,
+  kind: "plain",
+  schema: z.undefined(),
+  fallback,
+  preset: true,
+});
 
 /** Strings by name. */
 export const map = (meaning: Meaning = {}): Property => ({
@@ -88,10 +106,9 @@ const many = (kind: "list" | "set" | "unordered", element: Property, meaning: Me
 export function tableSchema(table: Table): z.ZodType {
   return z.strictObject(
     Object.fromEntries(
-      Object.entries(table).map(([name, { required, schema }]) => [
-        name,
-        required ? schema : schema.nullish(),
-      ]),
+      Object.entries(table)
+        .filter(([, { preset }]) => !preset)
+        .map(([name, { required, schema }]) => [name, required ? schema : schema.nullish()]),
     ),
   );
 }
@@ -124,12 +141,7 @@ export function plan(
   const before = (name: string) => (state === undefined ? unknownValue : state[name]);
   const planned = withFallbacks(table, inputs);
   for (const [name, property] of Object.entries(table)) {
-    const [value, old] = [planned[name], before(name)];
-    if (isLeft(property, value)) planned[name] = old;
-    else if ("element" in property && Array.isArray(value))
-      planned[name] = value.map((element, index) =>
-        withComputed(property.element, Array.isArray(old) ? old[index] : old, element),
-      );
+    if (isLeft(property, planned[name])) planned[name] = before(name);
   }
   for (const name of outputs) planned[name] = before(name);
   return planned;
@@ -222,8 +234,7 @@ function compareLists(
   record: Recorder,
 ): void {
   if (kind === "unordered") {
-    const wanted = now.map((value, index) => withComputed(element, old[index], value));
-    const [gone, added] = differences(element, old, wanted);
+    const [gone, added] = differences(element, old, now);
     if (gone.length === 0 && added.length === 0) return;
   }
   if (old.length !== now.length) record(steps, "update", replaces);
@@ -265,16 +276,6 @@ function forcesReplacement(property: Property, value: Value | undefined): boolea
   if (property.replaces) return true;
   if (property.kind !== "block" || !isObject(value)) return false;
   return Object.entries(property.table).some(([name, nested]) => forcesReplacement(nested, value[name]));
-}
-
-/** An element with, for what it leaves to the daemon, what it was before, or unknown when `old` is that. */
-function withComputed(element: Property, old: Value | undefined, now: Value): Value {
-  if (element.kind !== "block" || !isObject(now)) return now;
-  const before = (name: string) => (isObject(old) ? old[name] : old);
-  const computed = Object.entries(element.table).filter(
-    ([name, { computed }]) => computed && now[name] == null,
-  );
-  return { ...now, ...Object.fromEntries(computed.map(([name]) => [name, before(name)])) };
 }
 
 /** A text that is the same for equal values: without empty properties, sets in order. */

@@ -2,23 +2,15 @@
 declare module "tar-fs" {
   interface Header {
     name: string;
-    mode?: number;
     uid?: number;
     gid?: number;
   }
-  interface Pack extends NodeJS.ReadableStream {
-    entry(header: Header, content: Buffer): void;
-    finalize(): void;
-  }
   interface PackOptions {
-    entries?: string[];
     ignore?(path: string): boolean;
     map?(header: Header): Header;
     umask?: number;
     strict?: boolean;
-    finalize?: boolean;
-    finish?(pack: Pack): void;
   }
-  const tarFs: { pack(folder: string, options: PackOptions): Pack };
+  const tarFs: { pack(folder: string, options: PackOptions): NodeJS.ReadableStream };
   export default tarFs;
 }

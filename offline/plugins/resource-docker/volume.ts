@@ -1,7 +1,7 @@
 import type { Resource } from "../shared/provider.ts";
 import { doing, found, removing } from "./docker.ts";
 import { type Daemon, tableResource } from "./resource.ts";
-import { blocks, map, type Table, text } from "./table.ts";
+import { blocks, type Table, text } from "./table.ts";
 
 const replaces = { replaces: true };
 const required = { required: true, replaces: true };
@@ -9,15 +9,11 @@ const required = { required: true, replaces: true };
 /** The properties of docker.Volume. */
 export const volumeTable = {
   name: text(required),
-  driver: text({ replaces: true, computed: true }),
-  driverOpts: map(replaces),
   labels: blocks("set", { label: text(required), value: text(required) }, replaces),
 } as const satisfies Table;
 
 interface VolumeInputs {
   name: string;
-  driver?: string;
-  driverOpts?: Record<string, string>;
   labels?: { label: string; value: string }[];
 }
 
@@ -25,17 +21,15 @@ interface VolumeInputs {
 export function volumeResource(daemon: Daemon): Resource {
   return tableResource<VolumeInputs>({
     table: volumeTable,
-    outputs: ["mountpoint"],
+    outputs: ["driver", "mountpoint"],
     // Two of one name cannot be.
     deleteBeforeReplace: true,
-    async create({ name, driver, driverOpts, labels = [] }) {
+    async create({ name, labels = [] }) {
       // The daemon hands out a volume that exists already, whoever made it, just as the official plugin does.
       await doing(
         `creating volume ${name}`,
         daemon().createVolume({
           Name: name,
-          Driver: driver,
-          DriverOpts: driverOpts,
           Labels: Object.fromEntries(labels.map(({ label, value }) => [label, value])),
         }),
       );
@@ -48,7 +42,6 @@ export function volumeResource(daemon: Daemon): Resource {
           ...state,
           name: volume.Name,
           driver: volume.Driver,
-          driverOpts: volume.Options ?? {},
           labels: Object.entries(volume.Labels ?? {}).map(([label, value]) => ({ label, value })),
           mountpoint: volume.Mountpoint,
         }

@@ -12,7 +12,7 @@ import { type CheckFailure, checkProperties } from "./check.ts";
 import { type Change, type Diff, diffProperties } from "./diff.ts";
 import { engineLog, type Log } from "./engine.ts";
 import { engineAddress, plainError, serve, unaryMethod } from "./serve.ts";
-import { type Properties, revealed } from "./values.ts";
+import { type Properties, revealed, withoutDefaultsNote } from "./values.ts";
 
 /** What every operation on a resource is told. */
 export interface Operation {
@@ -153,7 +153,7 @@ function service(provider: Provider, logFor: (urn: string) => Log): grpc.Untyped
     }),
     check: unary(async (request: pb.CheckRequest) => {
       const { schema, check, defaults } = resource(request);
-      const given = properties(request.getNews());
+      const given = withoutDefaultsNote(properties(request.getNews()));
       const inputs = defaults?.(given, properties(request.getOlds()), request.getName()) ?? given;
       const failures = checkProperties(schema, inputs);
       return checked(inputs, failures.length > 0 ? failures : (check?.(inputs) ?? []));

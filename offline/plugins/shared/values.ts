@@ -51,6 +51,17 @@ export function withoutNotes(properties: Properties): Properties {
   return Object.fromEntries(Object.entries(properties).filter(([name]) => !name.startsWith("__")));
 }
 
+/**
+ * The value without `__defaults`, in which the official plugins note what they filled in, also inside of lists and objects: where
+ * changes are ignored, the engine gives the inputs that the state has, notes included.
+ */
+export function withoutDefaultsNote<T extends Value | undefined>(value: T): T {
+  if (Array.isArray(value)) return value.map(withoutDefaultsNote) as T;
+  if (!isObject(value)) return value;
+  const own = Object.entries(value).filter(([name]) => name !== "__defaults");
+  return Object.fromEntries(own.map(([name, each]) => [name, withoutDefaultsNote(each)])) as T;
+}
+
 /** The name of a nested property as the engine writes it: `ports[0].internal`, `labels["a.b"]`. */
 export function propertyPath(steps: readonly PropertyKey[]): string {
   return steps.reduce<string>((path, step) => {

@@ -44,6 +44,11 @@ describe("the backend", () => {
     login("s3://states");
     expect(chooseBackend(contextWith())).toEqual({ url: "s3://states", from: "login" });
   });
+  it("is where the person has logged in, wherever the engine is told to keep that", () => {
+    login("s3://states");
+    const context = contextWith({ PULUMI_HOME: folder, PULUMI_CREDENTIALS_PATH: join(folder, "pulumi") });
+    expect(chooseBackend(context)).toEqual({ url: "s3://states", from: "login" });
+  });
   it("is what the environment says, whatever the login", () => {
     login("s3://states");
     const context = contextWith({ PULUMI_BACKEND_URL: "file:///srv/state" });

@@ -1,4 +1,15 @@
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
@@ -13,6 +24,7 @@ import {
 import { canDownloadOfficial } from "../../../../cli/pulumi/official.ts";
 import { findOfficial, neededPlugins, preparePlugins, sayStandIns } from "../../../../cli/pulumi/plugins.ts";
 import { prepareToolchain } from "../../../../cli/pulumi/session.ts";
+import { isExecutable } from "../../../../cli/system/path.ts";
 
 let folder: string;
 let context: Context;
@@ -126,7 +138,14 @@ describe("plugins", () => {
     const file = program(...parts);
     return { file, folder: dirname(file), origin: "path" };
   };
-  const docker = () => neededPlugins(context.root).find(({ name }) => name === "docker");
+  const needed = (name: string) => neededPlugins(context.root).find((plugin) => plugin.name === name);
+  const docker = () => needed("docker");
+  const installed = (name: string) => `resource-${name}-v${needed(name)?.version}`;
+  /** Puts stand-ins for all plugins where the engine finds them. @returns its PULUMI_HOME */
+  const withStandIns = async (of = context) => {
+    of.findings.set("official downloads", "no");
+    return (await preparePlugins(of, engineIn("engine", "pulumi"))).home;
+  };
 
   it("are asked for at the versions of the SDKs", () => {
     const { dependencies } = JSON.parse(readFileSync(join(context.root, "package.json"), "utf8"));
@@ -162,25 +181,91 @@ describe("plugins", () => {
     const engine = engineIn("engine", "pulumi");
     program("engine", "pulumi-language-nodejs");
     program("bin", "pulumi-resource-random");
-    const { folders, standIns } = await preparePlugins(context, engine);
+    const { home, standIns } = await preparePlugins(context, engine);
     expect(standIns).toEqual(["docker", "command"]);
     sayStandIns({ standIns });
     sayStandIns({ standIns: [] });
     expect(said).toMatch(/^plugins: using gpubox's own stand-ins for docker, command .*\n$/);
-    expect(folders).toEqual(
-      ["resource-docker", "resource-command"].map((name) => join(context.root, "offline", "plugins", name)),
+    expect(readdirSync(join(home, "plugins")).sort()).toEqual([installed("command"), installed("docker")]);
+    const file = join(home, "plugins", installed("docker"), "pulumi-resource-docker");
+    expect(realpathSync(file)).toBe(
+      realpathSync(join(context.root, "offline/plugins/resource-docker/pulumi-resource-docker")),
     );
+    expect(isExecutable(file)).toBe(true);
   });
   it("are downloaded to where they are looked for, whatever home the system has for the person", async () => {
     context.findings.set("official downloads", "yes");
     const file = program("bin", "pulumi");
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: for the shell
-    writeFileSync(file, '#!/bin/sh\necho "$*" >>"${PULUMI_HOME:?}/asked"\n');
+    const install = `PATH=/usr/bin:/bin; echo "$*" >>"\${PULUMI_HOME:?}/asked"; plugin=$PULUMI_HOME/plugins/$3-$4-v$5; mkdir -p "$plugin"; cp "$0" "$plugin/pulumi-$3-$4"`;
+    writeFileSync(file, `#!/bin/sh\n${install}\n`);
     const { additions } = await prepareToolchain(context);
     expect(additions.PULUMI_HOME).toBe(join(folder, ".pulumi"));
     expect(readFileSync(join(folder, ".pulumi", "asked"), "utf8")).toContain(
       "plugin install resource docker",
     );
+  });
+  it("are all official: the engine's folder is the person's", async () => {
+    for (const { kind, name } of neededPlugins(context.root)) program("bin", `pulumi-${kind}-${name}`);
+    program("bin", "pulumi");
+    const { additions } = await prepareToolchain(context);
+    expect(additions.PULUMI_HOME).toBe(join(folder, ".pulumi"));
+    expect(additions).not.toHaveProperty("PULUMI_CREDENTIALS_PATH");
+  });
+  it("are stood in for without anything of the person's lost: their login, plugins, stacks", async () => {
+    context.findings.set("official downloads", "no");
+    program("bin", "pulumi");
+    const aws = program(".pulumi", "plugins", "resource-aws-v1.2.3", "pulumi-resource-aws");
+    program(".pulumi", "plugins", "resource-gcp-v1.2.3", "pulumi-resource-gcp");
+    writeFileSync(join(folder, ".pulumi", "plugins", "resource-gcp-v1.2.3.partial"), "");
+    mkdirSync(join(folder, ".pulumi", "policies"));
+    writeFileSync(join(folder, ".pulumi", "config.json"), "{}");
+    const { additions } = await prepareToolchain(context);
+    const home = additions.PULUMI_HOME as string;
+    expect(home.startsWith(context.cache)).toBe(true);
+    expect(additions.PULUMI_CREDENTIALS_PATH).toBe(join(folder, ".pulumi"));
+    for (const name of ["policies", "workspaces", "logs", "config.json"])
+      expect(realpathSync(join(home, name))).toBe(realpathSync(join(folder, ".pulumi", name)));
+    // The engine takes a link for no plugin's folder, and what is half installed for none.
+    const plugin = join(home, "plugins", "resource-aws-v1.2.3");
+    expect(lstatSync(plugin).isDirectory()).toBe(true);
+    expect(realpathSync(join(plugin, "pulumi-resource-aws"))).toBe(realpathSync(aws));
+    expect(readdirSync(join(home, "plugins"))).not.toContain("resource-gcp-v1.2.3");
+    expect(readdirSync(join(folder, ".pulumi", "plugins"))).not.toContain(installed("docker"));
+  });
+  it("are another checkout's in a folder of their own", async () => {
+    const home = await withStandIns();
+    const other = join(folder, "other");
+    mkdirSync(other);
+    for (const name of ["offline", "node_modules"]) symlinkSync(join(context.root, name), join(other, name));
+    expect(await withStandIns({ ...context, root: other })).not.toBe(home);
+    expect(await withStandIns()).toBe(home);
+  });
+  it("are those of the person's, whatever has come and gone there since", async () => {
+    const aws = program(".pulumi", "plugins", "resource-aws-v1.2.3", "pulumi-resource-aws");
+    writeFileSync(join(folder, ".pulumi", "config.json"), "{}");
+    const home = await withStandIns();
+    rmSync(dirname(aws), { recursive: true });
+    rmSync(join(folder, ".pulumi", "config.json"));
+    const official = program(".pulumi", "plugins", installed("docker"), "pulumi-resource-docker");
+    // What the engine has made there itself stays, and the key of a login goes to the login.
+    mkdirSync(join(home, "plugins", "resource-gcp-v1.2.3"));
+    writeFileSync(join(home, "plugins", "resource-gcp-v1.2.3", "pulumi-resource-gcp"), "");
+    writeFileSync(join(home, "credentials-key.tpm"), "key");
+    expect(await withStandIns()).toBe(home);
+    expect(readdirSync(join(home, "plugins"))).not.toContain("resource-aws-v1.2.3");
+    expect(readdirSync(join(home, "plugins"))).toContain("resource-gcp-v1.2.3");
+    expect(readdirSync(home)).not.toContain("config.json");
+    const docker = join(home, "plugins", installed("docker"), "pulumi-resource-docker");
+    expect(realpathSync(docker)).toBe(realpathSync(official));
+    expect(readFileSync(join(folder, ".pulumi", "credentials-key.tpm"), "utf8")).toBe("key");
+    expect(readFileSync(join(home, "credentials-key.tpm"), "utf8")).toBe("key");
+  });
+  it("are stand-ins again in a shell that has the set-up of an earlier run", async () => {
+    const home = await withStandIns();
+    const again = createContext({ ...context.env, PULUMI_HOME: home });
+    expect(again.pulumiHome).toBe(join(folder, ".pulumi"));
+    expect(await withStandIns(again)).toBe(home);
+    expect((await preparePlugins(again, engineIn("engine", "pulumi"))).standIns).toHaveLength(4);
   });
   it("are not taken for official ones where they are our own stand-ins on PATH", async () => {
     context.findings.set("official downloads", "no");

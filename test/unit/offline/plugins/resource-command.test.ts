@@ -102,11 +102,11 @@ async function diff(olds: Values, news: Values) {
 }
 
 describe("command.local.Command", () => {
-  it("creates: environment, stdin, folder and interpreter reach the script, one line end is cut off", async () => {
-    const script = 'printf "%s\\n\\n" "$WORD"; cat; pwd >&2';
-    const inputs = { create: script, environment: { WORD: "hello" }, stdin: "from stdin\n", dir: "/" };
+  it("creates: environment, stdin and interpreter reach the script, one line end is cut off", async () => {
+    const script = 'printf "%s\\n\\n" "$WORD"; cat; echo aside >&2';
+    const inputs = { create: script, environment: { WORD: "hello" }, stdin: "from stdin\n" };
     const made = await create(inputs);
-    expect(made).toMatchObject({ ...inputs, stdout: "hello\n\nfrom stdin", stderr: "/" });
+    expect(made).toMatchObject({ ...inputs, stdout: "hello\n\nfrom stdin", stderr: "aside" });
     expect(made.id).toMatch(/^fetch[0-9a-f]{8}$/);
     const other = await create({ create: "console.log(6*7)", interpreter: [process.execPath, "-e"] });
     expect(other.stdout).toBe("42");
@@ -130,14 +130,10 @@ describe("command.local.Command", () => {
     expect(await create({})).toMatchObject({ stdout: "", stderr: "" });
   });
 
-  it("updates with the update script, else with the create script, given the previous outputs", async () => {
-    const say = 'echo "$PULUMI_COMMAND_STDOUT/$PULUMI_COMMAND_STDERR"';
+  it("updates with the create script, and leaves the outputs where there is none", async () => {
+    const say = "echo again";
     const state = { create: "true", stdout: "out", stderr: "err" };
-    expect(await update(state, { create: "false", update: say })).toMatchObject({ stdout: "out/err" });
-    expect(await update(state, { create: say })).toMatchObject({ stdout: "out/err", create: say });
-    expect(await update(state, { create: say, addPreviousOutputInEnv: false })).toMatchObject({
-      stdout: "/",
-    });
+    expect(await update(state, { create: say })).toMatchObject({ stdout: "again", stderr: "", create: say });
     expect(await update(state, { delete: "true" })).toEqual({ delete: "true", stdout: "out", stderr: "err" });
   });
 
@@ -149,54 +145,46 @@ describe("command.local.Command", () => {
         "delete",
         new messages.DeleteRequest().setType(type).setUrn(urn).setProperties(struct(state)),
       );
-    await remove({ delete: `echo "$PULUMI_COMMAND_STDOUT" > ${trace}`, stdout: "kept", stderr: "" });
-    expect(readFileSync(trace, "utf8")).toBe("kept\n");
+    await remove({ delete: `echo gone > ${trace}`, stdout: "kept", stderr: "" });
+    expect(readFileSync(trace, "utf8")).toBe("gone\n");
     await remove({ create: `rm ${trace}`, stdout: "", stderr: "" });
     expect(existsSync(trace)).toBe(true);
   });
 
   it("says the script's exit code and everything it wrote when it fails", async () => {
-    const failing = create({ create: "echo one; echo two >&2; exit 3", logging: "none" });
+    const failing = create({ create: "echo one; echo two >&2; exit 3" });
     await expect(failing).rejects.toThrow(/exit status 3: running "echo one; echo two >&2; exit 3":\n/);
     await expect(failing).rejects.toThrow(/one\n/);
     await expect(failing).rejects.toThrow(/two\n/);
-    await expect(create({ create: "true", dir: "/no/such" })).rejects.toThrow("dir: /no/such does not exist");
     await expect(create({ create: "true", interpreter: ["/no/such"] })).rejects.toThrow(
       "cannot start /no/such",
     );
   });
 
-  it("shows lines while the script runs, as progress, in the streams that were asked for", async () => {
-    const script = "printf 'half '; sleep 0.1; printf 'line\\nend'; echo aside >&2";
-    await create({ create: script, logging: "stdout" });
+  it("shows lines while the script runs, as progress", async () => {
+    await create({ create: "printf 'half '; sleep 0.1; printf 'line\\nend'" });
     expect(shown).toEqual([
       { message: "half line", ephemeral: true },
       { message: "end", ephemeral: true },
     ]);
     shown = [];
-    await create({ create: script, logging: "none" });
-    expect(shown).toEqual([]);
-    await create({ create: script });
+    await create({ create: "printf 'half '; sleep 0.1; printf 'line\\nend'; echo aside >&2" });
     expect(shown.map(({ message }) => message).sort()).toEqual(["aside", "end", "half line"]);
   });
 
   it("refuses what it does not know, by name, and lets unknown values pass", async () => {
-    expect(await check({ create: "true", assetPaths: ["*"] })).toEqual([
-      ["assetPaths", expect.stringContaining("not supported by the stand-in")],
-    ]);
-    const wrong = await check({ create: 5, logging: "loud", environment: { A: 1 }, triggers: "x" });
-    expect(wrong.map(([property]) => property).sort()).toEqual([
-      "create",
-      "environment.A",
-      "logging",
-      "triggers",
-    ]);
+    const names = ["addPreviousOutputInEnv", "assetPaths", "dir", "logging", "update"];
+    const unknown = Object.fromEntries(names.map((name) => [name, "x"]));
+    expect(await check({ create: "true", ...unknown })).toEqual(
+      names.map((name) => [name, expect.stringContaining("not supported by the stand-in")]),
+    );
+    const wrong = await check({ create: 5, environment: { A: 1 }, triggers: "x" });
+    expect(wrong.map(([property]) => property).sort()).toEqual(["create", "environment.A", "triggers"]);
     expect(
       await check({
         create: unknownValue,
         environment: unknownValue,
         triggers: [unknownValue],
-        logging: unknownValue,
       }),
     ).toEqual([]);
     const request = new messages.CheckRequest().setType("command:remote:Command").setNews(struct({}));
@@ -248,7 +236,7 @@ describe.each([
     const otherClient = connect(other);
     const pids = join(folder, `pids-${other.process.pid}`);
     const script = `sleep 600 & echo $$ $! > ${pids}; wait`;
-    const ended = create({ create: script, logging: "none" }, { on: otherClient }).then(
+    const ended = create({ create: script }, { on: otherClient }).then(
       () => "succeeded",
       (error: Error) => error.message,
     );
