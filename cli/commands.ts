@@ -222,7 +222,7 @@ export const COMMANDS: Record<string, Entry> = {
   },
   schema: {
     load: async () => (await import("../scripts/schema.ts")).schema,
-    does: "writes schema/stack.json, after config.ts was changed",
+    does: "writes schema/stack.json, after something in config/ was changed",
     options: { check: { type: "boolean", does: "only says whether it is what config.ts says" } },
     example: "--check",
   },

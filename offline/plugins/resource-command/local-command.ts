@@ -1,18 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
-import { z } from "zod";
 import type { Resource } from "../shared/provider.ts";
 import { hasUnknown, type Properties, unknownValue } from "../shared/values.ts";
-import { type CommandInputs, type CommandOutputs, run } from "./run.ts";
+import { type CommandInputs, type CommandOutputs, inputs } from "./inputs.ts";
+import { run } from "./run.ts";
 
-export const inputs = z.strictObject({
-  create: z.string().optional(),
-  delete: z.string().optional(),
-  triggers: z.array(z.unknown()).optional(),
-  stdin: z.string().optional(),
-  interpreter: z.array(z.string()).optional(),
-  environment: z.record(z.string(), z.string()).optional(),
-});
 const nothingYet: CommandOutputs = { stdout: "", stderr: "" };
 
 /** `command.local.Command`: runs shell commands on this machine when it is created, changed and deleted. */

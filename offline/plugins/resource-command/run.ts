@@ -1,9 +1,8 @@
 import { spawn } from "node:child_process";
 import type { Readable } from "node:stream";
-import type { z } from "zod";
 import { endWithPlugin, ownGroup } from "../shared/child.ts";
 import type { Operation } from "../shared/provider.ts";
-import type { inputs } from "./local-command.ts";
+import type { CommandInputs, CommandOutputs } from "./inputs.ts";
 
 /**
  * Runs one script, shows its lines in the engine's display while they come, and returns what it wrote.
@@ -70,13 +69,4 @@ function collect(stream: Readable, both: string[], say: (line: string) => void):
 function exitFailure(code: number | null, signal: NodeJS.Signals | null): string | undefined {
   if (code === 0) return undefined;
   return code === null ? `signal: ${signal}` : `exit status ${code}`;
-}
-
-/** The inputs of a `command.local.Command`, all of them known. */
-export type CommandInputs = z.infer<typeof inputs>;
-
-/** What a command wrote, without its last line end. */
-export interface CommandOutputs {
-  stdout: string;
-  stderr: string;
 }
