@@ -82,7 +82,7 @@ describe.concurrent.each([
 
   it.skipIf(skip)("says what it last saw when the time is up", async ({ server, expect }) => {
     server.serve("/api", JUPYTER, { always: { kind: "html" } });
-    const strange = await wait(server, { TIMEOUT: "1" }, options);
+    const strange = await wait(server, { TIMEOUT: "3" }, options);
     expect(strange).toMatchObject({ code: 1, stdout: "" });
     expect(strange.stderr).toMatch(
       /\/api is not ready after \d s: it answers, but not as a Jupyter server does/,
