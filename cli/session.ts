@@ -5,7 +5,7 @@ import { ADOPTED } from "../machine/owner.ts";
 import type { Context } from "./context.ts";
 import { dockerfileBase, neededBase, prepareBaseImage } from "./docker/base-image.ts";
 import type { OpenableStack } from "./hosts/host.ts";
-import { presentHost, type StackHost, wantedHost } from "./hosts/index.ts";
+import { hostOfKind, presentHost, type StackHost } from "./hosts/index.ts";
 import { readAdopted } from "./pulumi/adopted.ts";
 import { prepareBackend } from "./pulumi/backend.ts";
 import { findPlaces } from "./pulumi/checkpoint.ts";
@@ -27,7 +27,7 @@ export async function openSession(context: Context, { stack, rest }: StackArgs):
   const { backend, env } = prepareBackend(context);
   const place = findPlaces(context, stack);
   mendBackend(place);
-  const host = await presentHost({ context, stack });
+  const host = await presentHost({ context, stack }, () => settings?.host);
   const docker = host.endpoint(context);
   const adopted = readAdopted(context, stack);
   const additions = {
@@ -78,13 +78,12 @@ export async function prepareStack(
 ): Promise<StackSession & { wanted: StackHost }> {
   const { stack } = args;
   // Before anything is downloaded, built or started.
-  readWholeConfig(context.root, stack);
-  const { image } = readStack(context.root, stack);
-  const wanted = await wantedHost({ context, stack });
+  const config = readWholeConfig(context.root, stack);
+  const wanted = await hostOfKind(config.host.kind);
   const session = await openSession(context, args);
   sayStandIns(session);
   const reached = await wanted.prepare(session);
-  const base = reached && neededBase(image, () => dockerfileBase(context.root));
+  const base = reached && neededBase(config.image, () => dockerfileBase(context.root));
   if (base) await prepareBaseImage(context, reached.docker.host, base, reached.connection?.address);
   // A stack that moves is still where it was.
   const isMoving = session.host.kind !== wanted.kind;

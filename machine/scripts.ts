@@ -9,7 +9,6 @@ export type HostScript =
   | "wait-for-machine.sh"
   | "grow-root.sh"
   | "mount-volume.sh"
-  | "grow-root.sh"
   | "install-idle-stop.sh"
   | "inspect.sh"
   | "prepare.sh"

@@ -174,7 +174,7 @@ async function seeElsewhere(context: Context, args: Args): Promise<Seen> {
     gpus,
   }));
   if (rows.length === 0 || !codeFolder || !hasStackFile(context.root, session.stack)) return { rows };
-  const known = await session.host.machineState(session);
+  const known = machine && (await session.host.machineState(session));
   const made = machine && { ...machine, state: known?.state ?? "unknown" };
   if (made?.state === "unknown" && known?.problem) return { rows, machine: made, problem: known.problem };
   if (made && OFF.includes(made.state)) {

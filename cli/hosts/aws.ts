@@ -18,8 +18,8 @@ import {
   wakeMachine,
 } from "./aws/instance.ts";
 import { dataVolumeOf, whatStaysOnAws } from "./aws/volume.ts";
+import { byEngineAlone } from "./existing-machine.ts";
 import type { OpenableStack, StackHost, TearDown } from "./host.ts";
-import { whatStays } from "./what-stays.ts";
 
 export const awsHost: StackHost = {
   kind: "aws",
@@ -79,12 +79,7 @@ async function stopWhole({ stack, open }: OpenableStack, names: string[]): Promi
 
 async function tearDown(session: Session, state: State): Promise<TearDown> {
   // Where its file wants another kind by now, nothing says as whom AWS is to be asked.
-  if (session.settings?.host !== "aws") {
-    return {
-      first: async () => {},
-      whatStays: async (outputs) => whatStays(outputs, session.stack, " (on its host)"),
-    };
-  }
+  if (session.settings?.host !== "aws") return byEngineAlone(session.stack, " (on its host)");
   const machine = await findMachine(session, state);
   const volume = dataVolumeOf(state);
   if (machine?.state === "gone") await forgetHanging(session, state);

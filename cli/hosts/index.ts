@@ -23,14 +23,17 @@ export async function wantedHost({ context, stack }: StackRef): Promise<StackHos
 /**
  * The host that a stack was put on, whatever its file says by now; the one that its file wants where it is on none.
  *
+ * @param wanted what the file says, for whoever has read it. One that is wrong need not be read where the state tells
  * @throws UserError where neither says
  */
-export async function presentHost({ context, stack }: StackRef): Promise<StackHost> {
+export async function presentHost(
+  { context, stack }: StackRef,
+  wanted: () => HostConfig["kind"] | undefined = () =>
+    hasStackFile(context.root, stack) ? readStack(context.root, stack).host : undefined,
+): Promise<StackHost> {
   const state = readStateFile(findPlaces(context, stack));
-  const kind = state && hostKindOf(state);
-  if (kind) return await hostOfKind(kind);
   // Without a file it can only be one that was never anywhere.
-  return hasStackFile(context.root, stack) ? await wantedHost({ context, stack }) : localHost;
+  return await hostOfKind((state && hostKindOf(state)) ?? wanted() ?? "local");
 }
 
 /** The way to the machine that a stack's folders are on; undefined where that is this one. @throws UserError where it does not answer */

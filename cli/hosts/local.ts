@@ -20,7 +20,6 @@ import {
 } from "../docker/on-daemon.ts";
 import { stopNotebooks, whyNone } from "../docker/stop.ts";
 import { findPlaces, isStackFileThere, readStateFile, type State } from "../pulumi/checkpoint.ts";
-import { runEngine } from "../pulumi/run-engine.ts";
 import type { Session } from "../pulumi/session.ts";
 import { readState } from "../pulumi/state.ts";
 import { npmCommand } from "../stack.ts";
@@ -28,8 +27,8 @@ import { inspectMachine } from "../system/packages.ts";
 import { findProgram } from "../system/path.ts";
 import { say } from "../ui/say.ts";
 import { checksOfHost } from "./checks.ts";
+import { byEngineAlone, existingMachine } from "./existing-machine.ts";
 import type { OpenableStack, StackHost, StackRef } from "./host.ts";
-import { whatStays } from "./what-stays.ts";
 
 /** Longest look at what is on the daemon, in milliseconds. */
 const LOOK_PATIENCE_MS = 9_000;
@@ -37,9 +36,9 @@ const LOOK_PATIENCE_MS = 9_000;
 const PING_PATIENCE_MS = 3_000;
 
 export const localHost: StackHost = {
+  ...existingMachine,
   kind: "local",
   isHere: true,
-  costsMoney: false,
   endpoint: ({ env }) => dockerEndpoint(env),
   reach: async ({ context }) => ({ docker: dockerEndpoint(context.env) }),
   connect: async () => undefined,
@@ -63,14 +62,11 @@ export const localHost: StackHost = {
     if (state) await requireOwnDaemon(context, stack, state);
     return { docker };
   },
-  wake: async () => ({ args: [], isGone: false }),
-  up: (session, args) => runEngine(session, "up", args),
   stop: stopHere,
-  machineState: async () => undefined,
   readyToTearDown: requireDaemon,
   tearDown: async (session, state) => {
     await requireFreeNetworks(session, state);
-    return { first: async () => {}, whatStays: async (outputs) => whatStays(outputs, session.stack) };
+    return byEngineAlone(session.stack, "");
   },
 };
 

@@ -15,20 +15,19 @@ import { factsOf } from "../../machine/inspection.ts";
 import { type SshConnection, sshCommand } from "../../machine/ssh/command.ts";
 import { reachSshMachine } from "../../machine/ssh/inspect.ts";
 import { stopNotebooks } from "../docker/stop.ts";
-import { runEngine } from "../pulumi/run-engine.ts";
 import { readState } from "../pulumi/state.ts";
 import { step } from "../ui/say.ts";
 import { checksOfHost } from "./checks.ts";
+import { byEngineAlone, existingMachine } from "./existing-machine.ts";
 import type { ReachedDaemon, StackHost, StackRef } from "./host.ts";
-import { whatStays } from "./what-stays.ts";
 
 /** Longest look at the machine by `doctor`, in milliseconds. */
 const LOOK_PATIENCE_MS = 9_000;
 
 export const sshHost: StackHost = {
+  ...existingMachine,
   kind: "ssh",
   isHere: false,
-  costsMoney: false,
   endpoint: () => undefined,
   reach: openRemote,
   connect: async (stack) => await reachMachine(stack),
@@ -37,19 +36,13 @@ export const sshHost: StackHost = {
   install: async () => false,
   prepare: openRemote,
   readyToTearDown: async () => {},
-  wake: async () => ({ args: [], isGone: false }),
-  up: (session, args) => runEngine(session, "up", args),
   stop: async ({ context, stack, open }, names) => {
     const state = await readState(await open());
     const { docker } = await openRemote({ context, stack });
     await stopNotebooks(docker.host, context, stack, state, names);
     return 0;
   },
-  machineState: async () => undefined,
-  tearDown: async ({ stack }) => ({
-    first: async () => {},
-    whatStays: async (outputs) => whatStays(outputs, stack, " (on its host)"),
-  }),
+  tearDown: async ({ stack }) => byEngineAlone(stack, " (on its host)"),
 };
 
 /** What a stack's file says of the machine, and of the folder on it. @throws UserError when that is none of kind ssh */
