@@ -393,9 +393,10 @@ put_into_place() {
   flush "$name"
 }
 
-# Without the lock: what is in place is complete, and is never changed.
+# Without the lock: what is in place is complete, and is never changed. What clean_up removes last tells whether a run was stopped
+# in it.
 recall
-if already_there; then result unchanged; fi
+if already_there && [ ! -e "$state/unpacked.files" ]; then result unchanged; fi
 
 require_programs
 settle_proxies
@@ -403,7 +404,10 @@ lock
 # Logs of the programs below show urls with all there is in them.
 chmod 700 "$state"
 recall
-if already_there; then result unchanged; fi
+if already_there; then
+  clean_up
+  result unchanged
+fi
 choose_target
 discard "$unpacked"
 trap 'unwatch; if [ -n "$hasher" ]; then kill "$hasher" 2>/dev/null || :; fi' EXIT

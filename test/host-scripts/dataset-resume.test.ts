@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { zip } from "../support/archives.ts";
@@ -44,6 +44,17 @@ describe("dataset.sh and what an earlier run left", () => {
     expect((await host.fetch({ bytes: large }, options())).stderr).toContain("created");
     expect(host.server.bytesSent).toBe(0);
     expect(dataIn("set")["a.bin"]).toBe(LARGE);
+  });
+
+  it("removes what a run that was killed while it cleaned up has left", async () => {
+    const working = at(".gpubox", "set");
+    await host.fetch({ bytes: large }, onlyCurl());
+    const left = ["hash", "unpack.log", "unpacked.files"];
+    for (const name of left) writeFileSync(join(working, name), "1");
+    host.server.forget();
+    expect((await host.fetch({ bytes: large }, onlyCurl())).stderr).toContain("unchanged");
+    expect(readdirSync(working).filter((name) => left.includes(name))).toEqual([]);
+    expect(host.server.requests).toEqual([]);
   });
 
   it("sets the complete download of another file aside, and downloads at the next run", async () => {
