@@ -5,9 +5,11 @@
  * makes carries an owner, a value that only the stack's own state has. What was made before there were owners is told by being in
  * the state. Pure but for `madeBy`; stack-owner.ts has what takes the engine.
  */
+
 import { hostname } from "node:os";
 import { npmLine } from "../text/shell.ts";
 import { userName } from "./person.ts";
+import { TYPE } from "./resource-types.ts";
 
 /** `<project>/<stack>`: which stack made it. */
 export const STACK_LABEL = "gpubox.stack";
@@ -19,9 +21,9 @@ export const NOTEBOOK_LABEL = "gpubox.notebook";
 export const MADE_BY_LABEL = "gpubox.made-by";
 
 const KINDS = {
-  "docker:index/container:Container": "container",
-  "docker:index/network:Network": "network",
-  "docker:index/volume:Volume": "volume",
+  [TYPE.container]: "container",
+  [TYPE.network]: "network",
+  [TYPE.volume]: "volume",
 } as const;
 
 /** What a stack has on a Docker daemon. */
@@ -111,7 +113,7 @@ export function holdings(resources: Resource[]): Holdings {
 /** The scripts of this machine run again on another daemon, so they name theirs. */
 function daemonOf(resources: Resource[]): Daemon | undefined {
   const part = (type: string) => resources.find(({ urn }) => urn.includes(`gpubox:host:LocalHost$${type}::`));
-  const { triggers } = part("command:local:Command")?.properties ?? {};
+  const { triggers } = part(TYPE.command)?.properties ?? {};
   const [id] = Array.isArray(triggers) ? triggers : [];
   const { host } = part("pulumi:providers:docker")?.properties ?? {};
   if (typeof id !== "string") return undefined;

@@ -1,6 +1,7 @@
 import { readConfig } from "../../config/load.ts";
 import { askDocker, dockerClient } from "../../machine/docker/api.ts";
-import { CONTAINER, type ContainerInputs, type State } from "../pulumi/checkpoint.ts";
+import { TYPE } from "../../machine/resource-types.ts";
+import type { ContainerInputs, State } from "../pulumi/checkpoint.ts";
 import type { Session } from "../pulumi/session.ts";
 import { step } from "../ui/say.ts";
 import { stopping } from "./on-daemon.ts";
@@ -21,7 +22,7 @@ export interface InTheWay extends Place {
 /** The containers of a stack whose ports other notebooks are to have. Pure. */
 export function findInTheWay({ deployment }: Pick<State, "deployment">, notebooks: Place[]): InTheWay[] {
   return (deployment.resources ?? []).flatMap((resource) => {
-    if (resource.type !== CONTAINER || !resource.id) return [];
+    if (resource.type !== TYPE.container || !resource.id) return [];
     const { name, ports: [{ external: port } = { external: 0 }] = [] } =
       resource.inputs as unknown as ContainerInputs;
     const heir = notebooks.find((each) => each.port === port && each.name !== name);

@@ -10,9 +10,9 @@ import { type Condition, conditionOf } from "../../machine/docker/condition.ts";
 import { dockerEndpoint } from "../../machine/docker/endpoint.ts";
 import { addressForPerson } from "../../machine/names.ts";
 import type { NotebookInfo } from "../../machine/outputs.ts";
+import { TYPE } from "../../machine/resource-types.ts";
 import type { Context } from "../context.ts";
 import {
-  CONTAINER,
   type ContainerInputs,
   findPlaces,
   isStackFileThere,
@@ -55,9 +55,7 @@ export interface Container {
   State: { Status: string; Health?: { Status: string } };
 }
 
-const HOST = "gpubox:host:LocalHost";
 const TOKEN = "JUPYTER_TOKEN=";
-const STACK = "pulumi:pulumi:Stack";
 /** A daemon that hangs must not take the command along, in milliseconds. */
 const PATIENCE_MS = 5_000;
 
@@ -68,10 +66,10 @@ export async function lookAtStack(context: Context, stack: string): Promise<Loca
   const state = readStateFile(place);
   if (state === undefined && isStackFileThere(place)) return undefined;
   const resources = state?.deployment.resources ?? [];
-  if (resources.length > 0 && !resources.some(({ type }) => type === HOST)) return undefined;
+  if (resources.length > 0 && !resources.some(({ type }) => type === TYPE.localHost)) return undefined;
 
-  const outputs = plain(resources.find(({ type }) => type === STACK)?.outputs);
-  const containers = resources.filter((resource) => resource.type === CONTAINER && !resource.delete);
+  const outputs = plain(resources.find(({ type }) => type === TYPE.stack)?.outputs);
+  const containers = resources.filter((resource) => resource.type === TYPE.container && !resource.delete);
   let problem: UserError | undefined;
   let strays: string[] = [];
   if (state && resources.length > 0) {

@@ -1,11 +1,13 @@
 /** What there is on a Docker daemon, by its labels, and taking some of it away. */
+
 import type Docker from "dockerode";
 import { UserError } from "../../errors.ts";
 import { askDocker, dockerClient } from "../../machine/docker/api.ts";
 import { dockerEndpoint } from "../../machine/docker/endpoint.ts";
 import { type Existing, existing, OWNER_LABEL, otherDaemon } from "../../machine/owner.ts";
+import { TYPE } from "../../machine/resource-types.ts";
 import type { Context } from "../context.ts";
-import { CONTAINER, type State, stateHoldings } from "../pulumi/checkpoint.ts";
+import { type State, stateHoldings } from "../pulumi/checkpoint.ts";
 import { step } from "../ui/say.ts";
 import { daemonProblem, daemonsWord } from "./daemon.ts";
 
@@ -155,7 +157,7 @@ export const strayText = (each: Found): string =>
 /** The containers of a stack on a daemon, running or not: what its state names, and what has its owner. */
 export async function containersOf(host: string, state: State): Promise<Docker.ContainerInfo[]> {
   const { resources = [] } = state.deployment;
-  const ids = new Set(resources.flatMap(({ type, id }) => (type === CONTAINER && id ? [id] : [])));
+  const ids = new Set(resources.flatMap(({ type, id }) => (type === TYPE.container && id ? [id] : [])));
   const { owner } = stateHoldings(state);
   const all = (await askDocker<Docker.ContainerInfo[]>(host, "/containers/json?all=true")) ?? [];
   return all.filter(

@@ -1,9 +1,11 @@
 /** The containers of a stack, as they are on its Docker daemon, and bringing back those that do not run. */
+
 import type Docker from "dockerode";
 import { UserError } from "../../errors.ts";
 import { askDocker, dockerClient } from "../../machine/docker/api.ts";
 import { explain, explainSilence, readStatus, type Said } from "../../machine/docker/condition.ts";
-import { CONTAINER, type ContainerInputs, type State } from "../pulumi/checkpoint.ts";
+import { TYPE } from "../../machine/resource-types.ts";
+import type { ContainerInputs, State } from "../pulumi/checkpoint.ts";
 import type { Session } from "../pulumi/session.ts";
 import { readState } from "../pulumi/state.ts";
 import { npmCommand } from "../stack.ts";
@@ -38,7 +40,7 @@ async function listContainers(host: string): Promise<Docker.ContainerInfo[]> {
 /** Those that the state names: by their ids, as labels may be another stack's, or of a name that the stack had before. */
 function ownContainers(listed: Docker.ContainerInfo[], state: State): OwnContainer[] {
   const entries = (state.deployment.resources ?? []).filter(
-    (each) => each.type === CONTAINER && !each.delete,
+    (each) => each.type === TYPE.container && !each.delete,
   );
   return entries.flatMap(({ id, urn, inputs }) => {
     const found = listed.find(({ Id }) => Id === id);

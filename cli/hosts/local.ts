@@ -1,4 +1,5 @@
 /** This machine as the host of a stack, for the commands. */
+
 import { stackId } from "../../config/stack-file.ts";
 import { UserError } from "../../errors.ts";
 import { type Check, check } from "../../machine/checks/check.ts";
@@ -6,6 +7,7 @@ import { howToBeAllowed } from "../../machine/docker/api.ts";
 import { type DockerEndpoint, dockerEndpoint } from "../../machine/docker/endpoint.ts";
 import type { HostNeeds } from "../../machine/facts.ts";
 import { lookAtLocalMachine } from "../../machine/local.ts";
+import { TYPE } from "../../machine/resource-types.ts";
 import { npmLine } from "../../text/shell.ts";
 import type { Context } from "../context.ts";
 import { daemonProblem, pingDocker } from "../docker/daemon.ts";
@@ -163,7 +165,7 @@ async function strayChecks(context: Context, stack: string, host: string): Promi
 async function requireFreeNetworks(session: Session, state: State): Promise<void> {
   const host = dockerEndpoint(session.context.env).host;
   const networks = (state.deployment.resources ?? []).flatMap(({ type, id }) =>
-    type === "docker:index/network:Network" && id ? [{ id }] : [],
+    type === TYPE.network && id ? [{ id }] : [],
   );
   await requireFree(host, networks, new Set((await containersOf(host, state)).map(({ Id }) => Id)));
 }

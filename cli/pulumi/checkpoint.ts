@@ -4,12 +4,14 @@
  * Starting the engine takes longer than most commands need in all. Everything read here gives undefined where it cannot be
  * sure (another kind of backend, a file of another form): the engine is asked then.
  */
+
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
 import type { HostConfig } from "../../config/host/index.ts";
 import { projectName } from "../../config/stack-file.ts";
 import { type Holdings, holdings } from "../../machine/owner.ts";
+import { TYPE } from "../../machine/resource-types.ts";
 import type { Context } from "../context.ts";
 import { backendFolder, chooseBackend } from "./backend.ts";
 
@@ -62,9 +64,6 @@ export function entries(folder: string): string[] {
   return existsSync(folder) ? readdirSync(folder).map((name) => join(folder, name)) : [];
 }
 
-/** Type of the containers. */
-export const CONTAINER = "docker:index/container:Container";
-
 /** The part of a container's inputs that is read. */
 export interface ContainerInputs {
   name: string;
@@ -112,9 +111,9 @@ export function readStateFile(places: StackPlaces | undefined): State | undefine
 
 /** Types of the components that stand for the machine that a stack was put on, by the kinds of host. */
 const HOSTS = {
-  "gpubox:host:LocalHost": "local",
-  "gpubox:host:SshHost": "ssh",
-  "gpubox:host:AwsHost": "aws",
+  [TYPE.localHost]: "local",
+  [TYPE.sshHost]: "ssh",
+  [TYPE.awsHost]: "aws",
 } as const;
 
 /** The kind of host that a stack was put on, whatever its file says by now; undefined where it is on none. */

@@ -1,17 +1,16 @@
 /** Where the Docker daemon and the state disagree: after a run that was killed, a stop, or a hand at work. */
 
-import { existsSync } from "node:fs";
-import { isAbsolute } from "node:path";
 import type Docker from "dockerode";
 import type { StackSettings } from "../../config/stack-file.ts";
 import { UserError } from "../../errors.ts";
-import { askDocker, dockerClient } from "../../machine/docker/api.ts";
-import { holdings, OWNER_LABEL, STACK_LABEL } from "../../machine/owner.ts";
-import { lastLine } from "../../machine/scripts.ts";
+import { dockerClient } from "../../machine/docker/api.ts";
+import { OWNER_LABEL } from "../../machine/owner.ts";
+import { TYPE } from "../../machine/resource-types.ts";
 import { clearAway, findStrays, list, requireOwnDaemon, strayText } from "../docker/on-daemon.ts";
+import { foreignVolumes, missingFolders, missingOnDaemon, ownerOf, putsInPlace } from "../docker/present.ts";
 import { confirm } from "../ui/confirm.ts";
 import { say } from "../ui/say.ts";
-import { CONTAINER, type State, type StateResource } from "./checkpoint.ts";
+import type { State, StateResource } from "./checkpoint.ts";
 import type { Session } from "./session.ts";
 import {
   lastUpdate,
@@ -22,12 +21,6 @@ import {
   withoutUnfinished,
   writeState,
 } from "./state.ts";
-
-const NETWORK = "docker:index/network:Network";
-const VOLUME = "docker:index/volume:Volume";
-const IMAGE = "docker:index/image:Image";
-const COMMAND = "command:local:Command";
-const REMOTE_IMAGE = "docker:index/remoteImage:RemoteImage";
 
 /** Docker's words for a container in whose memory kernels may have something. */
 const RUNNING = /^(running|paused|restarting)$/;
@@ -83,9 +76,6 @@ async function withoutHalfMade(session: Session, state: State): Promise<State> {
   return rest;
 }
 
-/** A volume that was there so much earlier than its entry in the state was not made for it, in milliseconds. */
-const EARLIER_MS = 60_000;
-
 /**
  * A volume that the stack has not made stays when its entry goes: Docker hands one that is there to whoever makes one of its name, and
  * a person may have restored it from a backup. remove-volume.sh looks at the labels once more when it comes to that; only the state
@@ -94,58 +84,20 @@ const EARLIER_MS = 60_000;
 async function withoutOthersVolumes(session: Session, state: State): Promise<State> {
   const { resources = [] } = state.deployment;
   if (!session.isHere || !session.docker) return state;
-  /** What would remove a volume. */
-  const takes = ({ id, type, inputs, retainOnDelete }: StateResource, volume: StateResource) => {
-    const { VOLUME: removed } = (inputs?.environment ?? {}) as Record<string, unknown>;
-    return !retainOnDelete && (type === VOLUME ? id : type === COMMAND && removed) === volume.id;
-  };
-  const volumes = resources.filter(({ type, id, delete: isOld }) => type === VOLUME && id && !isOld);
-  const taken = volumes.filter((volume) => resources.some((each) => takes(each, volume)));
-  if (taken.length === 0) return state;
-  const { host } = session.docker;
-  const found = (await askDocker<{ Volumes: VolumeInfo[] | null }>(host, "/volumes"))?.Volumes ?? [];
-  const others = taken.filter((resource) => {
-    const volume = found.find(({ Name }) => Name === resource.id);
-    if (volume === undefined || !isOthers(volume, resource)) return false;
-    const owner = volume.Labels?.[OWNER_LABEL];
-    const said = `stack ${session.stack}: volume ${resource.id} is`;
-    if (owner !== undefined && owner !== ownerOf(resource)) {
-      say(`${said} another's, though the state names it: it stays as it is`);
-    } else {
-      say(
-        `${said} not the one that the stack made: it was put there by hand, is gone on with, and stays when its notebook goes`,
-      );
-    }
-    return true;
-  });
-  if (others.length === 0) return state;
-  const kept = resources.map((each) =>
-    others.some((volume) => takes(each, volume)) ? { ...each, retainOnDelete: true } : each,
-  );
+  const foreign = await foreignVolumes(session.docker.host, resources);
+  if (foreign.length === 0) return state;
+  for (const { name, hasOwner } of foreign) {
+    const said = `stack ${session.stack}: volume ${name} is`;
+    say(
+      hasOwner
+        ? `${said} another's, though the state names it: it stays as it is`
+        : `${said} not the one that the stack made: it was put there by hand, is gone on with, and stays when its notebook goes`,
+    );
+  }
+  const removers = new Set(foreign.flatMap((each) => each.removers));
+  const kept = resources.map((each) => (removers.has(each) ? { ...each, retainOnDelete: true } : each));
   return { ...state, deployment: { ...state.deployment, resources: kept } };
 }
-
-type VolumeInfo = Pick<Docker.VolumeInspectInfo, "Name"> & {
-  /** The daemon has null in place of none. */
-  Labels?: Record<string, string> | null;
-  CreatedAt?: string;
-};
-
-/** Whether a volume on the daemon is not the one that a stack made. Pure. */
-export function isOthers({ Labels, CreatedAt }: VolumeInfo, resource: StateResource): boolean {
-  const owner = ownerOf(resource);
-  const found = Labels?.[OWNER_LABEL];
-  if (found !== undefined) return found !== owner;
-  // Restored by hand.
-  if (Labels?.[STACK_LABEL] === undefined) return true;
-  // Of before there were owners, and taken over since, which the person has agreed to.
-  if (owner !== undefined) return false;
-  // The daemon's time may be later than that of the creation, and never earlier.
-  return Date.parse(CreatedAt ?? "") + EARLIER_MS < Date.parse(resource.created ?? "");
-}
-
-/** The owner that a resource was made with. */
-const ownerOf = ({ urn, type, inputs }: StateResource) => holdings([{ urn, type, properties: inputs }]).owner;
 
 /**
  * Where the last run did not end well, a host may have what that run brought there, while the state still has what was there
@@ -173,22 +125,18 @@ export function followsConfiguration(resource: StateResource): boolean {
   );
 }
 
-/** Whether a resource is a script that has run: one that only runs on delete has put nothing in place. */
-const putsInPlace = ({ type, inputs, delete: isOld }: StateResource): boolean =>
-  type === COMMAND && !isOld && Boolean(inputs?.create);
-
 async function removeHalfMade(docker: Docker, resource: StateResource): Promise<void> {
   const { type, inputs } = resource;
   const name = inputs?.name;
   const owner = ownerOf(resource);
   if (typeof name !== "string" || owner === undefined) return;
   const labels = await ifThere(async () => {
-    if (type === CONTAINER) return (await docker.getContainer(name).inspect()).Config.Labels;
-    if (type === NETWORK) return (await docker.getNetwork(name).inspect()).Labels;
+    if (type === TYPE.container) return (await docker.getContainer(name).inspect()).Config.Labels;
+    if (type === TYPE.network) return (await docker.getNetwork(name).inspect()).Labels;
     return undefined;
   });
   if (labels?.[OWNER_LABEL] !== owner) return;
-  if (type === CONTAINER) await docker.getContainer(name).remove({ force: true });
+  if (type === TYPE.container) await docker.getContainer(name).remove({ force: true });
   else await docker.getNetwork(name).remove();
   say(`${name}: removed, half made`);
 }
@@ -222,25 +170,21 @@ export async function argsForMissing(session: Session, state: State): Promise<st
 }
 
 async function argsForDocker(session: Session, host: string, resources: StateResource[]): Promise<string[]> {
-  const looks = resources.map(async (resource) => {
-    const path = pathInDaemon(resource);
-    return path && (await askDocker(host, path)) === undefined ? [resource] : [];
-  });
-  const gone = (await Promise.all(looks)).flat();
+  const gone = await missingOnDaemon(host, resources);
   if (gone.length === 0) return [];
   const inFile = gone.filter(({ urn }) => !hasLeft(resourceName(urn), session.settings));
   const names = inFile.map(({ urn }) => resourceName(urn));
   if (names.length > 0)
     say(`gone from the Docker daemon since the last run: ${names.join(", ")}; made again`);
   // A built image is not noticed by a refresh either.
-  const images = gone.filter(({ type }) => type === IMAGE);
+  const images = gone.filter(({ type }) => type === TYPE.image);
   const again = [...images, ...preparations(inFile, resources)];
   return ["--refresh", ...again.flatMap(({ urn }) => ["--replace", urn])];
 }
 
 /** The scripts that prepared volumes which are gone: nothing about them has changed, and a new volume needs them again. Pure. */
 export function preparations(gone: StateResource[], resources: StateResource[]): StateResource[] {
-  const volumes = gone.filter(({ type }) => type === VOLUME).map(({ id }) => id);
+  const volumes = gone.filter(({ type }) => type === TYPE.volume).map(({ id }) => id);
   return resources.filter((resource) => {
     const { VOLUME: prepared } = (resource.inputs?.environment ?? {}) as Record<string, unknown>;
     return putsInPlace(resource) && typeof prepared === "string" && volumes.includes(prepared);
@@ -253,34 +197,3 @@ export function hasLeft(name: string, settings: Pick<StackSettings, "notebooks">
   const { notebooks = [] } = settings ?? {};
   return notebook !== undefined && notebooks.length > 0 && !notebooks.includes(notebook);
 }
-
-/** Where the daemon shows what a resource stands for; undefined for what is not the daemon's. */
-function pathInDaemon({ type, id, outputs }: StateResource): string | undefined {
-  if (!id) return undefined;
-  if (type === CONTAINER) return `/containers/${id}/json`;
-  if (type === NETWORK) return `/networks/${id}`;
-  if (type === VOLUME) return `/volumes/${id}`;
-  const image = type === IMAGE ? outputs?.repoDigest : type === REMOTE_IMAGE ? outputs?.imageId : undefined;
-  return typeof image === "string" ? `/images/${image}/json` : undefined;
-}
-
-/**
- * The data sets and checkouts whose folders somebody removed. A script that puts one in place is given FOLDER and
- * ROOT, and its last line is the folder's path.
- */
-export function missingFolders(
-  resources: StateResource[],
-  isThere: (path: string) => boolean = existsSync,
-): { urn: string; folder: string }[] {
-  return resources.filter(putsInPlace).flatMap(({ urn, inputs, outputs }) => {
-    const { FOLDER, ROOT } = (inputs?.environment ?? {}) as Record<string, unknown>;
-    const folder = lastLine(String(outputs?.stdout ?? ""));
-    // Where all that is around it is gone as well, a disk may not be mounted: nothing is fetched then, and the program says so.
-    const isGone =
-      FOLDER && ROOT && isAbsolute(folder) && isThere(around(folder, String(FOLDER))) && !isThere(folder);
-    return isGone ? [{ urn, folder }] : [];
-  });
-}
-
-/** `code/` or `data/` of the root, of an entry's folder in it. */
-const around = (path: string, folder: string): string => path.slice(0, -folder.length);

@@ -1,10 +1,12 @@
 /** Where a stack whose host is of kind `aws` is, and as whom AWS is asked about it. */
+
 import { EC2Client } from "@aws-sdk/client-ec2";
 import { GetCallerIdentityCommand, STSClient } from "@aws-sdk/client-sts";
 import { readStackFile } from "../../../config/stack-file.ts";
 import { UserError } from "../../../errors.ts";
 import { type Ec2Arn, ec2Arn, regionProblem } from "../../../machine/aws/arn.ts";
 import { inWords, whyUnanswered } from "../../../machine/aws/unanswered.ts";
+import { TYPE } from "../../../machine/resource-types.ts";
 import type { State, StateResource } from "../../pulumi/checkpoint.ts";
 import type { Session } from "../../pulumi/session.ts";
 
@@ -21,18 +23,15 @@ export function rawHost({ context, stack }: Session): RawHost {
   return (readStackFile(context.root, stack).raw.host ?? {}) as RawHost;
 }
 
-/** Types of what a stack has on AWS. */
-export const INSTANCE = "aws:ec2/instance:Instance";
-export const VOLUME = "aws:ebs/volume:Volume";
-export const ATTACHMENT = "aws:ec2/volumeAttachment:VolumeAttachment";
-
 /** The resources of some types in a state. */
 export const ofType = (state: State, types: string[]): StateResource[] =>
   (state.deployment.resources ?? []).filter(({ type }) => types.includes(type));
 
 /** Where a stack is, and whose account that is, by the ARNs in its state; undefined where it has nothing. */
 export function placeOf(state: State): Ec2Arn | undefined {
-  const [place] = ofType(state, [INSTANCE, VOLUME]).flatMap(({ outputs }) => ec2Arn(outputs?.arn) ?? []);
+  const [place] = ofType(state, [TYPE.instance, TYPE.ebsVolume]).flatMap(
+    ({ outputs }) => ec2Arn(outputs?.arn) ?? [],
+  );
   return place;
 }
 

@@ -1,16 +1,16 @@
 /** Where an instance cannot be had in one place, the next one is tried. */
+
 import { z } from "zod";
 import { placementName } from "../../../machine/aws/capacity.ts";
 import { quotaReached } from "../../../machine/aws/quota.ts";
+import { TYPE } from "../../../machine/resource-types.ts";
 import type { State, StateResource } from "../../pulumi/checkpoint.ts";
 import { runEngine } from "../../pulumi/run-engine.ts";
 import { type Session, tryEngine } from "../../pulumi/session.ts";
 import { readState, writeState } from "../../pulumi/state.ts";
 import { npmCommand } from "../../stack.ts";
 import { say } from "../../ui/say.ts";
-import { INSTANCE, rawHost, VOLUME } from "./account.ts";
-
-const COMMAND = "command:local:Command";
+import { rawHost } from "./account.ts";
 
 /** A launch that EC2 refused. */
 export interface FailedLaunch {
@@ -75,7 +75,7 @@ export function failedLaunch(events: string): FailedLaunch | undefined {
   const launch = all
     .map((each) => each.resourcePreEvent?.metadata)
     // One that is replaced is deleted first, which is an event of its own.
-    .findLast((made) => made?.type === INSTANCE);
+    .findLast((made) => made?.type === TYPE.instance);
   const said = all
     .flatMap(({ diagnosticEvent }) =>
       diagnosticEvent?.urn === launch?.urn ? [diagnosticEvent?.message] : [],
@@ -125,12 +125,10 @@ export const refusalText = (launch: FailedLaunch, region: string): string =>
  */
 export function emptyVolume({ deployment }: State, since: number): StateResource | undefined {
   const { resources = [] } = deployment;
-  if (
-    resources.some(({ type }) => type === INSTANCE || type === "aws:ec2/volumeAttachment:VolumeAttachment")
-  ) {
+  if (resources.some(({ type }) => type === TYPE.instance || type === TYPE.volumeAttachment)) {
     return undefined;
   }
-  const [volume, ...others] = resources.filter(({ type }) => type === VOLUME);
+  const [volume, ...others] = resources.filter(({ type }) => type === TYPE.ebsVolume);
   // What is removed is named by its URN, which one that it has replaced has as well.
   if (others.length > 0) return undefined;
   return Date.parse(volume?.created ?? "") >= since ? volume : undefined;
@@ -138,7 +136,7 @@ export function emptyVolume({ deployment }: State, since: number): StateResource
 
 /** Whether a stack has lost its instance to one that then could not be had. */
 export function isWithoutMachine({ deployment: { resources = [] } }: State): boolean {
-  const instances = resources.filter(({ type }) => type === INSTANCE);
+  const instances = resources.filter(({ type }) => type === TYPE.instance);
   return instances.length > 0 && instances.every(({ pendingReplacement }) => pendingReplacement === true);
 }
 
@@ -148,7 +146,7 @@ export function isWithoutMachine({ deployment: { resources = [] } }: State): boo
  */
 export function withoutKeeping(state: State, { urn }: StateResource): State {
   const resources = state.deployment.resources
-    ?.filter(({ type, dependencies = [] }) => type !== COMMAND || !dependencies.includes(urn))
+    ?.filter(({ type, dependencies = [] }) => type !== TYPE.command || !dependencies.includes(urn))
     .map((resource) =>
       resource.urn === urn
         ? {

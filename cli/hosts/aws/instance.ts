@@ -16,6 +16,7 @@ import {
 import { UserError } from "../../../errors.ts";
 import { STACK_TAG } from "../../../machine/aws/tags.ts";
 import type { NotebookInfo } from "../../../machine/outputs.ts";
+import { TYPE } from "../../../machine/resource-types.ts";
 import { scriptText } from "../../../machine/scripts.ts";
 import { loginCommand, type SshConnection } from "../../../machine/ssh/command.ts";
 import type { State, StateResource } from "../../pulumi/checkpoint.ts";
@@ -29,9 +30,7 @@ import { whySilent } from "../../system/host-scripts.ts";
 import { capture } from "../../system/run.ts";
 import { say, step } from "../../ui/say.ts";
 import {
-  ATTACHMENT,
   clientOf,
-  INSTANCE,
   ofType,
   rawHost,
   requireOwnAccount,
@@ -60,7 +59,7 @@ export interface Machine {
 }
 
 /** What hangs on an instance and cannot be taken off one that is gone. */
-const HANGING = [ATTACHMENT, "aws:ec2/eipAssociation:EipAssociation"];
+const HANGING = [TYPE.volumeAttachment, TYPE.eipAssociation];
 
 /**
  * Looks at a stack's instance.
@@ -70,7 +69,7 @@ const HANGING = [ATTACHMENT, "aws:ec2/eipAssociation:EipAssociation"];
  */
 export async function findMachine(session: Session, state: State): Promise<Machine | undefined> {
   await requireOwnAccount(session, state);
-  const [instance] = ofType(state, [INSTANCE]);
+  const [instance] = ofType(state, [TYPE.instance]);
   if (!instance?.id) return undefined;
   const client = clientOf(session, state);
   return { id: instance.id, urn: instance.urn, client, ...(await lookAt(client, instance.id)) };
@@ -225,7 +224,7 @@ export async function forgetHanging(session: Session, state: State): Promise<voi
     if (code !== 0) throw new UserError("what belonged to the instance that is gone could not be looked at");
   }
   const left = await readState(session);
-  if (ofType(left, [INSTANCE]).some(isOnSpot)) await writeState(session, withoutRequest(left));
+  if (ofType(left, [TYPE.instance]).some(isOnSpot)) await writeState(session, withoutRequest(left));
 }
 
 const isOnSpot = ({ outputs }: StateResource): boolean => outputs?.instanceLifecycle === "spot";
@@ -233,7 +232,7 @@ const isOnSpot = ({ outputs }: StateResource): boolean => outputs?.instanceLifec
 /** A state in which no instance is known to be on spot. Pure. */
 export function withoutRequest(state: State): State {
   const resources = state.deployment.resources?.map((resource) =>
-    resource.type === INSTANCE && isOnSpot(resource)
+    resource.type === TYPE.instance && isOnSpot(resource)
       ? { ...resource, outputs: { ...resource.outputs, instanceLifecycle: "", spotInstanceRequestId: "" } }
       : resource,
   );
@@ -245,7 +244,7 @@ export function withoutRequest(state: State): State {
  * cost money. They are the stack's by the key that they were made with, whose name no other stack has.
  */
 export async function endStrays(session: Session, state: State): Promise<void> {
-  const keys = ofType(state, ["aws:ec2/keyPair:KeyPair"]).flatMap(({ id }) => id ?? []);
+  const keys = ofType(state, [TYPE.keyPair]).flatMap(({ id }) => id ?? []);
   if (keys.length === 0) return;
   const client = clientOf(session, state);
   const Filters = [
@@ -257,7 +256,7 @@ export async function endStrays(session: Session, state: State): Promise<void> {
     .catch((error) => {
       throw unanswered(`instances that carry the tag of stack ${session.stack}`, error);
     });
-  const known = ofType(state, [INSTANCE]).map(({ id }) => id);
+  const known = ofType(state, [TYPE.instance]).map(({ id }) => id);
   const strays = Reservations.flatMap(({ Instances = [] }) => Instances).filter(
     ({ InstanceId, KeyName = "" }) => keys.includes(KeyName) && !known.includes(InstanceId),
   );
@@ -283,7 +282,7 @@ export async function endStrays(session: Session, state: State): Promise<void> {
 /** A state in which no instance is said to be half made: what there was of that has been looked for. Pure. */
 export function withoutPending(state: State): State {
   const pending = state.deployment.pending_operations ?? [];
-  const rest = pending.filter(({ type, resource }) => type !== "creating" || resource.type !== INSTANCE);
+  const rest = pending.filter(({ type, resource }) => type !== "creating" || resource.type !== TYPE.instance);
   if (rest.length === pending.length) return state;
   return { ...state, deployment: { ...state.deployment, pending_operations: rest } };
 }

@@ -1,4 +1,5 @@
 /** The data volume of a stack whose host is of kind `aws`: what is said of one that stays, and of one that goes. */
+
 import {
   DescribeSnapshotsCommand,
   DescribeVolumesCommand,
@@ -7,11 +8,12 @@ import {
 } from "@aws-sdk/client-ec2";
 import { UserError } from "../../../errors.ts";
 import { LAST_SNAPSHOT, ROLE_TAG, STACK_TAG } from "../../../machine/aws/tags.ts";
+import { TYPE } from "../../../machine/resource-types.ts";
 import { npmLine } from "../../../text/shell.ts";
 import type { State } from "../../pulumi/checkpoint.ts";
 import { removesData } from "../../pulumi/consent.ts";
 import type { Session } from "../../pulumi/session.ts";
-import { ATTACHMENT, clientOf, ofType, rawHost, settingsOf, unanswered, VOLUME } from "./account.ts";
+import { clientOf, ofType, rawHost, settingsOf, unanswered } from "./account.ts";
 
 /**
  * Refuses to make a data volume beside one that an earlier destroy kept: that costs twice, and the files are on the other one.
@@ -20,7 +22,7 @@ import { ATTACHMENT, clientOf, ofType, rawHost, settingsOf, unanswered, VOLUME }
  */
 export async function refuseSecondVolume(session: Session, state: State): Promise<void> {
   const { region, dataVolume } = rawHost(session);
-  if (dataVolume?.id !== undefined || ofType(state, [VOLUME]).length > 0) return;
+  if (dataVolume?.id !== undefined || ofType(state, [TYPE.ebsVolume]).length > 0) return;
   const Filters = [
     { Name: `tag:${STACK_TAG}`, Values: [session.stackId] },
     { Name: `tag:${ROLE_TAG}`, Values: ["data"] },
@@ -65,8 +67,8 @@ export interface DataVolume {
 
 /** The volume that a stack has made, or one that it has at its machine; undefined where it has none. Pure. */
 export function dataVolumeOf(state: State): DataVolume | undefined {
-  const [own] = ofType(state, [VOLUME]);
-  const [attachment] = ofType(state, [ATTACHMENT]);
+  const [own] = ofType(state, [TYPE.ebsVolume]);
+  const [attachment] = ofType(state, [TYPE.volumeAttachment]);
   const id = own?.id ?? attachment?.inputs?.volumeId;
   return typeof id === "string"
     ? { id, goes: (state.deployment.resources ?? []).some(removesData) }

@@ -1,7 +1,9 @@
 /** What the stack has on AWS by its state, as the program has it: tags alone do not tell it from another stack of the same name. */
+
 import { setTimeout as sleep } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
 import { ec2Arn } from "../../../machine/aws/arn.ts";
+import { TYPE } from "../../../machine/resource-types.ts";
 
 /** What is known; nothing of a stack that is new. */
 export interface Known {
@@ -20,8 +22,8 @@ type Resources = Record<string, { type: string; outputs?: Record<string, unknown
 export function knownOf(resources: Resources): Known {
   const arnOf = (type: string) =>
     ec2Arn(Object.values(resources).find((each) => each.type === type)?.outputs?.arn);
-  const instance = arnOf("aws:ec2/instance:Instance");
-  const volume = arnOf("aws:ebs/volume:Volume");
+  const instance = arnOf(TYPE.instance);
+  const volume = arnOf(TYPE.ebsVolume);
   const region = (instance ?? volume)?.region;
   return {
     ...(instance && { instance: instance.id }),

@@ -10,13 +10,13 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { table } from "../../../../cli/commands/status.ts";
 import { createContext } from "../../../../cli/context.ts";
 import { describe as describeNotebook, lookAtStack, pickNotebook } from "../../../../cli/docker/notebooks.ts";
+import { missingFolders } from "../../../../cli/docker/present.ts";
 import {
   historyFiles,
   readLastUpdate,
   readStateFile,
   stackPlaces,
 } from "../../../../cli/pulumi/checkpoint.ts";
-import { missingFolders } from "../../../../cli/pulumi/reconcile.ts";
 import { askDocker } from "../../../../machine/docker/api.ts";
 
 const checkout = join(import.meta.dirname, "../../../..");

@@ -1,6 +1,7 @@
 /** Where the daemon and the state disagree. */
 import { expect, it } from "vitest";
-import { hasLeft, isOthers, preparations } from "../../../../cli/pulumi/reconcile.ts";
+import { isForeign } from "../../../../cli/docker/present.ts";
+import { hasLeft, preparations } from "../../../../cli/pulumi/reconcile.ts";
 
 const VOLUME = "docker:index/volume:Volume";
 const entry = (owner?: string, created = "2026-11-01T12:00:00Z") => ({
@@ -28,7 +29,7 @@ it.each([
   ["restored by hand, without a label", { Name: "home", Labels: null, CreatedAt: AT }, entry("mine"), true],
   ["restored by hand, of before there were owners", { Name: "home", CreatedAt: AT }, entry(), true],
 ])("a volume %s is another's or not", (_, found, resource, expected) => {
-  expect(isOthers(found, resource)).toBe(expected);
+  expect(isForeign(found, resource)).toBe(expected);
 });
 
 it("a volume that is gone is prepared again, and no other, nor by what removes it", () => {

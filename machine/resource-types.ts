@@ -1,0 +1,20 @@
+/** The type tokens of resources that are looked up in a state or a plan: what Pulumi's registry and our own components call them. */
+export const TYPE = {
+  stack: "pulumi:pulumi:Stack",
+  localHost: "gpubox:host:LocalHost",
+  sshHost: "gpubox:host:SshHost",
+  awsHost: "gpubox:host:AwsHost",
+  command: "command:local:Command",
+  container: "docker:index/container:Container",
+  network: "docker:index/network:Network",
+  volume: "docker:index/volume:Volume",
+  image: "docker:index/image:Image",
+  remoteImage: "docker:index/remoteImage:RemoteImage",
+  instance: "aws:ec2/instance:Instance",
+  ebsVolume: "aws:ebs/volume:Volume",
+  volumeAttachment: "aws:ec2/volumeAttachment:VolumeAttachment",
+  eipAssociation: "aws:ec2/eipAssociation:EipAssociation",
+  keyPair: "aws:ec2/keyPair:KeyPair",
+  securityGroup: "aws:ec2/securityGroup:SecurityGroup",
+  securityGroupRule: "aws:ec2/securityGroupRule:SecurityGroupRule",
+} as const;
