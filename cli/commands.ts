@@ -15,7 +15,7 @@ const NOTEBOOK = { are: "NOTEBOOK", many: false };
 
 export const COMMANDS: Record<string, Entry> = {
   up: {
-    load: async () => (await import("./commands/up.ts")).up,
+    load: async () => (await import("./commands/start.ts")).start,
     script: "start",
     does: "brings a stack up, with everything that it takes, as its configuration says",
     stack: "there",

@@ -24,10 +24,10 @@ import {
   NVIDIA_LIST_ARGS,
   NVIDIA_SMI_ARGS,
 } from "./gpus.ts";
+import { sharedGroups } from "./groups.ts";
 import { architecture, type DockerInfo, daemonFacts, type Machine, runsAs } from "./inspection.ts";
 import { existing, stackName } from "./owner.ts";
 import { userIds } from "./person.ts";
-import { scriptText } from "./scripts.ts";
 
 /** The folder that this file is part of, links resolved. */
 const CHECKOUT = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
@@ -159,24 +159,6 @@ function existingContainer(info: Docker.ContainerInfo): ExistingContainer {
     status: info.Status,
     binds: info.Mounts.flatMap(({ Type, Source }) => (Type === "bind" ? [Source] : [])),
   };
-}
-
-/**
- * Groups of the person whose files notebooks may use.
- *
- * @throws UserError where they cannot be found out: containers made without them would take the place of those that run
- */
-export async function sharedGroups(daemon: string): Promise<number[]> {
-  const script = `set -eu\n${scriptText("groups.sh")}\nshared_groups`;
-  const options = { env: { ...process.env, DOCKER_HOST: daemon }, timeout: PATIENCE_MS };
-  try {
-    const { stdout } = await promisify(execFile)("/bin/sh", ["-c", script], options);
-    return stdout.split("\n").filter(Boolean).map(Number);
-  } catch {
-    throw new UserError(
-      `this machine does not say which groups you are in: does \`id\` answer? Run the same again once it does; nothing was created`,
-    );
-  }
 }
 
 async function askDriver(): Promise<GpuFindings["driver"]> {

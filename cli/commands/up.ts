@@ -25,7 +25,7 @@ import {
   lookAhead,
   type Plan,
 } from "../pulumi/consent.ts";
-import { readOutputs, type StackOutputs, summary } from "../pulumi/outputs.ts";
+import { readOutputs } from "../pulumi/outputs.ts";
 import { argsForMissing, finishInterrupted } from "../pulumi/reconcile.ts";
 import { recover } from "../pulumi/recover.ts";
 import { runEngine } from "../pulumi/run-engine.ts";
@@ -35,8 +35,11 @@ import { prepareStack } from "../session.ts";
 import { npmCommand } from "../stack.ts";
 import { confirm } from "../ui/confirm.ts";
 import { formatSeconds, say } from "../ui/say.ts";
+import { summary, UNCHANGED } from "../ui/summary.ts";
+import { noteStart } from "../unchanged/index.ts";
 
-export async function up(context: Context, args: Args): Promise<number> {
+/** @param inputs what the start depends on, where that is certain: remembered if it ends well */
+export async function up(context: Context, args: Args, inputs?: string): Promise<number> {
   if (!(await isReady(context, args))) return 1;
   const session = await prepareStack(context, args);
   await recover(session);
@@ -48,7 +51,7 @@ export async function up(context: Context, args: Args): Promise<number> {
   const lost = [...gone, ...broken, ...(machine.isGone ? machine.args : [])];
   // What was looked at is what will be done, unless there is more to say to the engine now.
   const given = await consent(session, state, missing, lost, missing.length === 0 ? looked : undefined);
-  if (given.do === "nothing") return await finish(session, await readOutputs(session), true);
+  if (given.do === "nothing") return await finish(session, true, inputs);
   const display = displayArgs(context.interactive);
   if (given.do === "show it first") {
     const shown = await runEngine(session, "preview", [...display, ...missing]);
@@ -71,10 +74,10 @@ export async function up(context: Context, args: Args): Promise<number> {
   const code = await session.wanted.up(session, [...asked, ...missing]);
   if (code !== 0) return code;
   forgetAdopted(context, session.stack);
-  const [update, outputs] = await Promise.all([updateSince(session, before, started), readOutputs(session)]);
+  const update = await updateSince(session, before, started);
   // The person looked at the preview and declined.
   if (!update) return code;
-  return await finish(session, outputs, changedNothing(update));
+  return await finish(session, changedNothing(update), inputs);
 }
 
 /**
@@ -103,12 +106,12 @@ async function agrees({ do: how, losses }: Consent): Promise<boolean> {
   return agreed;
 }
 
-async function finish(session: Session, outputs: StackOutputs, unchanged: boolean): Promise<number> {
-  await requireAnswers(session);
-  if (unchanged) {
-    process.stdout.write("unchanged: everything is as the configuration says; nothing to do\n");
-  }
-  process.stdout.write(`${summary(outputs, session.stack)}\n`);
+async function finish(session: Session, isUnchanged: boolean, inputs: string | undefined): Promise<number> {
+  const { context, stack } = session;
+  const [outputs] = await Promise.all([readOutputs(session), requireAnswers(session)]);
+  if (inputs) await noteStart(context, stack, inputs);
+  if (isUnchanged) process.stdout.write(`${UNCHANGED}\n`);
+  process.stdout.write(`${summary(outputs, stack)}\n`);
   return 0;
 }
 

@@ -96,6 +96,16 @@ export async function lookAtStack(context: Context, stack: string): Promise<Loca
   return { outputs, notebooks: inOrder(notebooks, context.root, stack), problem, strays };
 }
 
+/** The outputs of a stack on this machine; undefined where it is on none, or a notebook is gone or cannot be asked. */
+export async function outputsHere(
+  context: Context,
+  stack: string,
+): Promise<(PlainOutputs & { notebooks: NotebookInfo[] }) | undefined> {
+  const looked = await lookAtStack(context, stack);
+  const notebooks = looked?.notebooks.flatMap(({ url, ...rest }) => (url ? { ...rest, url } : [])) ?? [];
+  return notebooks.length === looked?.notebooks.length ? { ...looked.outputs, notebooks } : undefined;
+}
+
 function plain(outputs: Record<string, unknown> = {}): PlainOutputs {
   return Object.fromEntries(Object.entries(outputs).filter(([, value]) => typeof value === "string"));
 }

@@ -3,7 +3,7 @@
 import type Docker from "dockerode";
 import { UserError } from "../../errors.ts";
 import { askDocker, dockerClient } from "../../machine/docker/api.ts";
-import { explain, explainSilence, readStatus, type Said } from "../../machine/docker/condition.ts";
+import { explain, explainSilence, isWell, readStatus, type Said } from "../../machine/docker/condition.ts";
 import { TYPE } from "../../machine/resource-types.ts";
 import type { ContainerInputs, State } from "../pulumi/checkpoint.ts";
 import type { Session } from "../pulumi/session.ts";
@@ -147,9 +147,6 @@ export async function requireAnswers(session: Session): Promise<void> {
   lines.push(...(await Promise.all(doubtful.map(look))).flat());
   if (lines.length > 0) throw new UserError(lines.join("\n"));
 }
-
-/** Whether Docker's own check has passed, so that there is nothing to ask. */
-const isWell = ({ condition, unhealthy, starting }: Said) => condition === "up" && !unhealthy && !starting;
 
 /** Says now and then what is waited for; nothing where it is there at once. */
 async function notInSilence<T>(what: string, coming: Promise<T>): Promise<T> {

@@ -46,7 +46,7 @@ export const sshHost: StackHost = {
 };
 
 /** What a stack's file says of the machine, and of the folder on it. @throws UserError when that is none of kind ssh */
-function readMachine({ context, stack }: StackRef): { connection: SshConnection; folder: string } {
+export function readMachine({ context, stack }: StackRef): { connection: SshConnection; folder: string } {
   const { host, root: folder } = readConfig(context.root, stack);
   if (host.kind !== "ssh") throw new UserError(`stack ${stack} is not on a machine that is reached by SSH`);
   const { kind: _, ...connection } = host;
@@ -91,7 +91,7 @@ async function sshChecks(stack: StackRef, { host, root }: Config, needs: HostNee
  *
  * @returns the socket, as in DOCKER_HOST
  */
-async function relay(connection: SshConnection): Promise<string> {
+export async function relay(connection: SshConnection): Promise<string> {
   // For its owner alone, as whoever may use the socket may use the daemon.
   const folder = mkdtempSync(join(tmpdir(), "gpubox-docker-"));
   process.on("exit", () => rmSync(folder, { recursive: true, force: true }));

@@ -93,9 +93,14 @@ export function unpack(file: string, bytes: Buffer): Buffer {
   return (PACKED[ending] as (bytes: Buffer) => Buffer)(bytes);
 }
 
+/** The file that a stack's state is in. */
+export function checkpointFile({ state }: StackPlaces): string | undefined {
+  return ENDINGS.map((ending) => state + ending).find(existsSync);
+}
+
 /** Whether the backend knows a stack. */
-export function isStackFileThere({ state }: StackPlaces): boolean {
-  return ENDINGS.some((ending) => existsSync(state + ending));
+export function isStackFileThere(places: StackPlaces): boolean {
+  return checkpointFile(places) !== undefined;
 }
 
 /** The state of a stack. */

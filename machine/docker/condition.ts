@@ -29,6 +29,10 @@ export function readStatus(status: string): Said {
   };
 }
 
+/** Whether Docker's own check has passed, so that there is nothing to ask. */
+export const isWell = ({ condition, unhealthy, starting }: Said): boolean =>
+  condition === "up" && !unhealthy && !starting;
+
 /** Docker's words for states, by those that its sentences begin with, where these differ. */
 const STATES: Record<string, string> = { Up: "running", Removal: "removing" };
 

@@ -1,4 +1,4 @@
-/** What is asked often is answered without the engine, and a start with nothing to do calls it once. */
+/** What is asked often is answered without the engine, and so is a start that has nothing to do. */
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -157,8 +157,13 @@ describeWithDaemon("quick commands", () => {
     expect(readFileSync(join(folder, "notes.txt"), "utf8")).toBe(NOTES);
   });
 
-  it("a start with nothing to do calls the engine once", async () => {
-    expect((await start()).stdout).toMatch(/^unchanged/m);
+  it("a start with nothing to do does without the engine, and one that is to look closer calls it once", async () => {
+    const { stdout } = await start();
+    expect(stdout).toMatch(/^unchanged/m);
+    expect(stdout).toContain(url);
+    expect(engineCalls()).toEqual([]);
+    const looked = await person.npm("start", "--diff");
+    expect(looked.stdout, looked.all).toMatch(/^unchanged/m);
     expect(engineCalls()).toEqual([expect.stringMatching(/^preview /)]);
   });
 

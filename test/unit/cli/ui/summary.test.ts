@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { summary } from "../../../../cli/pulumi/outputs.ts";
+import { summary } from "../../../../cli/ui/summary.ts";
 import type { NotebookInfo } from "../../../../machine/outputs.ts";
 
 describe("what is said at the end of a run", () => {

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, it, vi } from "vitest";
-import { sharedGroups } from "../../../machine/local.ts";
+import { sharedGroups } from "../../../machine/groups.ts";
 
 const DAEMON = "unix:///var/run/docker.sock";
 afterEach(() => vi.unstubAllEnvs());

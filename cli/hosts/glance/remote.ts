@@ -1,0 +1,23 @@
+/** A quick look at a machine that is reached by SSH: one that was there before, or an instance that the stack made. */
+import { shortName } from "../../../config/stack-file.ts";
+import { machineOf } from "../../../machine/inspection.ts";
+import type { MachineInfo } from "../../../machine/outputs.ts";
+import { TYPE } from "../../../machine/resource-types.ts";
+import { reachSshMachine } from "../../../machine/ssh/inspect.ts";
+import { readMachine, relay } from "../ssh.ts";
+import type { Look } from "./look.ts";
+
+/** A machine that is silent for so long may be stopped, in milliseconds. */
+const PATIENCE_MS = 9_000;
+
+export const lookThere: Look = async (stack, { deployment: { resources = [] } }) => {
+  const outputs = resources.find(({ type }) => type === TYPE.stack)?.outputs ?? {};
+  const made = outputs.machine as MachineInfo | undefined;
+  const connection = made?.connection ?? readMachine(stack).connection;
+  const root = String(outputs.codeFolder).replace(/\/code$/, "");
+  const inspection = await reachSshMachine(connection, { root }, shortName(stack.stack), PATIENCE_MS);
+  return {
+    docker: await relay(connection),
+    facts: JSON.stringify([machineOf(inspection), inspection.folders?.missing]),
+  };
+};
