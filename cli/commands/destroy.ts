@@ -2,7 +2,7 @@
 
 import { shortName } from "../../config/stack-file.ts";
 import { UserError } from "../../errors.ts";
-import { npmLine } from "../../text/shell.ts";
+import { commandLine } from "../../text/command-line.ts";
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
 import { forgetAdopted } from "../pulumi/adopted.ts";
@@ -16,7 +16,7 @@ import { runEngine } from "../pulumi/run-engine.ts";
 import { isStackThere } from "../pulumi/session.ts";
 import { resourceName } from "../pulumi/state.ts";
 import { openSession } from "../session.ts";
-import { npmCommand } from "../stack.ts";
+import { stackCommand } from "../stack.ts";
 import { confirm } from "../ui/confirm.ts";
 import { say } from "../ui/say.ts";
 
@@ -24,7 +24,7 @@ export async function destroy(context: Context, args: Args): Promise<number> {
   const { stack, rest, options } = args;
   const confirmed = options.yes === true;
   if (!confirmed && !context.interactive) {
-    const again = npmCommand("destroy", stack, ...rest, "--yes");
+    const again = stackCommand("destroy", stack, ...rest, "--yes");
     throw new UserError(`there is no terminal to ask at: confirm with \`${again}\``);
   }
   const place = findPlaces(context, stack);
@@ -57,7 +57,7 @@ export async function destroy(context: Context, args: Args): Promise<number> {
   forgetAdopted(context, stack);
   say(await whatStays(outputs));
   // The engine's own advice, just above, cannot be typed here, and would remove the stack's file as well.
-  const forget = npmLine("pulumi", "stack", "rm", "--preserve-config", shortName(stack));
+  const forget = commandLine("pulumi", "stack", "rm", "--preserve-config", shortName(stack));
   say(`To have its history forgotten too, and keep its file: \`${forget}\``);
   return code;
 }

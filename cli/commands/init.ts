@@ -4,7 +4,7 @@ import { readConfig } from "../../config/load.ts";
 import { type Config, DEFAULT_ROOT } from "../../config/schema.ts";
 import { hasStackFile, shortName, stackFile, stackNames } from "../../config/stack-file.ts";
 import { UserError } from "../../errors.ts";
-import { npmLine } from "../../text/shell.ts";
+import { commandLine } from "../../text/command-line.ts";
 import { shown } from "../../text/words.ts";
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
@@ -43,7 +43,7 @@ function takeFlags(root: string, named: string | undefined, flags: Flags): Given
   const name = named ?? NAMES[kind];
   if (!force && isTaken(root, name)) {
     throw new UserError(
-      `${stackFile(root, name)} is there already: take another name with \`${npmLine("init", "-s", "NAME")}\`, or overwrite it with --force`,
+      `${stackFile(root, name)} is there already: take another name with \`${commandLine("init", "-s", "NAME")}\`, or overwrite it with --force`,
     );
   }
   return { name, answers: { ...flags, kind } };
@@ -71,7 +71,7 @@ function write(context: Context, name: string, answers: Answers): number {
   readBack(written, name);
   writeFileSync(file, written);
   say(
-    `${file}: written. Look at it, then:\n  ${npmLine("doctor", "-s", name)}   # whether it can come up\n  ${npmLine("start", "-s", name)}`,
+    `${file}: written. Look at it, then:\n  ${commandLine("doctor", "-s", name)}   # whether it can come up\n  ${commandLine("up", "-s", name)}`,
   );
   return 0;
 }

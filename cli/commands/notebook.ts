@@ -4,7 +4,7 @@ import type { NotebookInfo } from "../../machine/outputs.ts";
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
 import { type LocalNotebook, lookAtStack, pickNotebook } from "../docker/notebooks.ts";
-import { npmCommand } from "../stack.ts";
+import { stackCommand } from "../stack.ts";
 import { type Env, handOver } from "../system/run.ts";
 
 /** Whether a notebook in this condition will do. */
@@ -56,7 +56,7 @@ export function notInReach(
   { name, condition }: Pick<LocalNotebook, "name" | "condition">,
   stack: string,
 ): UserError {
-  return new UserError(`${name} is ${condition}: \`${npmCommand("start", stack)}\` brings it back`);
+  return new UserError(`${name} is ${condition}: \`${stackCommand("up", stack)}\` brings it back`);
 }
 
 async function findWithEngine(context: Context, args: Args) {

@@ -10,7 +10,7 @@ import type { SshConnection } from "../../machine/ssh/command.ts";
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
 import { type LocalNotebook, lookAtStack } from "../docker/notebooks.ts";
-import { notUp, npmCommand } from "../stack.ts";
+import { notUp, stackCommand } from "../stack.ts";
 import { capture } from "../system/run.ts";
 import { say } from "../ui/say.ts";
 import { duration, kernelText, machineLines, readUsage, type Usage } from "../ui/usage.ts";
@@ -46,19 +46,19 @@ export async function status(context: Context, args: Args): Promise<number> {
   if (seen.rows.length === 0) say(notUp(stack).message);
   else if (seen.problem) say(seen.problem);
   else for (const line of advice(stack, seen.rows)) say(line);
-  for (const line of seen.strays ?? []) say(`${line}; \`${npmCommand("start", stack)}\` clears it away`);
+  for (const line of seen.strays ?? []) say(`${line}; \`${stackCommand("up", stack)}\` clears it away`);
   return 0;
 }
 
 /** What mends what is wrong; where nothing is, what else there is to know. */
 function advice(stack: string, rows: Row[]): string[] {
-  const start = npmCommand("start", stack);
+  const start = stackCommand("up", stack);
   const lines = rows.flatMap(({ name, condition, health }) =>
     condition === "gone" || condition === "unknown"
       ? []
       : (explain(name, { condition, unhealthy: health === "unhealthy" }, start) ?? []),
   );
-  return lines.length > 0 ? lines : [`links with their tokens: ${npmCommand("url", stack)}`];
+  return lines.length > 0 ? lines : [`links with their tokens: ${stackCommand("url", stack)}`];
 }
 
 /** What `--json` prints: no token is in it. */
@@ -184,7 +184,7 @@ async function seeElsewhere(context: Context, args: Args): Promise<Seen> {
     return {
       rows: stopped,
       machine: made,
-      problem: known?.problem ?? `\`${npmCommand("start", session.stack)}\` brings it back`,
+      problem: known?.problem ?? `\`${stackCommand("up", session.stack)}\` brings it back`,
     };
   }
   try {

@@ -32,7 +32,7 @@ import { runEngine } from "../pulumi/run-engine.ts";
 import type { Session } from "../pulumi/session.ts";
 import { lastUpdate } from "../pulumi/state.ts";
 import { prepareStack } from "../session.ts";
-import { npmCommand } from "../stack.ts";
+import { stackCommand } from "../stack.ts";
 import { confirm } from "../ui/confirm.ts";
 import { formatSeconds, say } from "../ui/say.ts";
 
@@ -61,7 +61,7 @@ export async function up(context: Context, args: Args): Promise<number> {
     await machine.first?.();
   } else if (machine.first) {
     throw new UserError(
-      `that has to be agreed to first: run \`${npmCommand("start", session.stack)}\` without further arguments`,
+      `that has to be agreed to first: run \`${stackCommand("up", session.stack)}\` without further arguments`,
     );
   }
   const before = historyFiles(session.place);

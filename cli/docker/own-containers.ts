@@ -6,7 +6,7 @@ import { explain, explainSilence, readStatus, type Said } from "../../machine/do
 import { CONTAINER, type ContainerInputs, type State } from "../pulumi/checkpoint.ts";
 import type { Session } from "../pulumi/session.ts";
 import { readState } from "../pulumi/state.ts";
-import { npmCommand } from "../stack.ts";
+import { stackCommand } from "../stack.ts";
 import { type NotebookHost, type NotebookOnHost, whySilent } from "../system/host-scripts.ts";
 import { say, step, TICK } from "../ui/say.ts";
 import { daemonsWord } from "./daemon.ts";
@@ -122,7 +122,7 @@ export async function requireAnswers(session: Session): Promise<void> {
     session,
     own.filter(({ condition }) => condition !== "up"),
   );
-  const start = npmCommand("start", stack);
+  const start = stackCommand("up", stack);
   const lines = broken.map(
     ({ name, why }) => `${name} cannot be started (${why}): \`${start}\` again makes it anew`,
   );
@@ -138,7 +138,7 @@ export async function requireAnswers(session: Session): Promise<void> {
     const why = await notInSilence(`${name}: waiting until it answers`, looking);
     if (why === undefined) return [];
     return starting
-      ? [explainSilence(name, why, npmCommand("logs", stack, name))]
+      ? [explainSilence(name, why, stackCommand("logs", stack, name))]
       : [`${explain(name, container, start)} (${why})`];
   };
   const doubtful = own.filter((each) => each.condition === "up" && !isWell(each));

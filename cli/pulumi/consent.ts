@@ -2,7 +2,7 @@
 import { UserError } from "../../errors.ts";
 import { DATA_REMOVAL } from "../../machine/aws/tags.ts";
 import { REMOVAL } from "../../machine/names.ts";
-import { npmCommand } from "../stack.ts";
+import { stackCommand } from "../stack.ts";
 import { step } from "../ui/say.ts";
 import type { State, StateResource } from "./checkpoint.ts";
 import { planQuietly } from "./run-engine.ts";
@@ -89,7 +89,7 @@ export async function consent(
   if (interactive || judged.do === "nothing") return judged;
   const lost = judged.losses.filter(({ lasting }) => lasting).map(({ what }) => what);
   if (lost.length === 0) return goAhead;
-  const again = npmCommand("start", session.stack, ...session.rest, "--yes");
+  const again = stackCommand("up", session.stack, ...session.rest, "--yes");
   throw new UserError([...lost, `there is no terminal to ask at: confirm with \`${again}\``].join("\n"));
 }
 

@@ -2,7 +2,7 @@
 import { sourced } from "../../machine/aws/prices.ts";
 import type { MachineInfo, NotebookInfo } from "../../machine/outputs.ts";
 import { lookAtStack, type PlainOutputs } from "../docker/notebooks.ts";
-import { npmCommand } from "../stack.ts";
+import { stackCommand } from "../stack.ts";
 import { askEngine, type Session } from "./session.ts";
 
 /** The outputs of the program; none of them is there before the first `up` has ended well. */
@@ -26,7 +26,7 @@ export async function readOutputs(session: Session): Promise<StackOutputs> {
 /** What the person is told when a stack is up. */
 export function summary(outputs: StackOutputs, stack: string): string {
   const { notebooks = [], codeFolder, dataFolder, tunnel, machine, accelerator } = outputs;
-  const npm = (script: string) => npmCommand(script, stack);
+  const npm = (script: string) => stackCommand(script, stack);
   const [, fallback] = /\bCPU \((.*)\)/.exec(accelerator ?? "") ?? [];
   const blocks = notebooks.map(({ name, url, gpus, shell, logs }) =>
     [`${name} (${gpus})`, `  open   ${url}`, `  shell  ${shell}`, `  logs   ${logs}`].join("\n"),
