@@ -1,7 +1,7 @@
 /** The stack that a command is about: its name, its file, and its entry in the backend. */
 import { UserError } from "../errors.ts";
 import { commandLine } from "../text/command-line.ts";
-import { shown } from "../text/words.ts";
+import { nearest, shown } from "../text/words.ts";
 import type { Env } from "./system/run.ts";
 
 const DEFAULT_STACK = "dev";
@@ -61,6 +61,15 @@ export function parseStackArgs(args: string[], env: Env): StackArgs & { isNamed:
 export function stackCommand(command: string, stack: string, ...words: string[]): string {
   const isMeant = stack === DEFAULT_STACK && !process.env.PULUMI_STACK;
   return commandLine(command, ...words, ...(isMeant ? [] : ["-s", stack]));
+}
+
+/** That a stack has no notebook of a name. @param there those that it has */
+export function noNotebook(stack: string, name: string, there: string[]): UserError {
+  const near = nearest(name, there);
+  const meant = near === undefined ? "" : `: did you mean ${near}?`;
+  return new UserError(
+    `stack ${stack} has no notebook ${shown(name)}; it has ${there.join(", ") || "none"}${meant}`,
+  );
 }
 
 /** That a stack is not up. */

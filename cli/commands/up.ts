@@ -1,7 +1,7 @@
 /** `npm start`: sets up what is missing, then `pulumi up`, then says where the notebooks are. */
 
 import { UserError } from "../../errors.ts";
-import type { Args } from "../args.ts";
+import { type Args, misuse } from "../args.ts";
 import { summary as checksSummary, findChecks, formatChecks } from "../checks.ts";
 import type { Context } from "../context.ts";
 import { makeWay } from "../docker/make-way.ts";
@@ -35,8 +35,10 @@ import { prepareStack } from "../session.ts";
 import { stackCommand } from "../stack.ts";
 import { confirm } from "../ui/confirm.ts";
 import { formatSeconds, say } from "../ui/say.ts";
+import { startNotebooks } from "./start-notebooks.ts";
 
 export async function up(context: Context, args: Args): Promise<number> {
+  if (args.names.length > 0) return await single(context, args);
   if (!(await isReady(context, args))) return 1;
   const session = await prepareStack(context, args);
   await recover(session);
@@ -75,6 +77,13 @@ export async function up(context: Context, args: Args): Promise<number> {
   // The person looked at the preview and declined.
   if (!update) return code;
   return await finish(session, outputs, changedNothing(update));
+}
+
+/** Starts the notebooks that are named. */
+async function single(context: Context, args: Args): Promise<number> {
+  if (args.rest.length > 0)
+    throw misuse("up", `with the name of a notebook it runs no engine, and takes no ${args.rest[0]}`);
+  return await startNotebooks(context, args);
 }
 
 /**

@@ -19,7 +19,7 @@ import {
   readStateFile,
   type StateResource,
 } from "../pulumi/checkpoint.ts";
-import { notUp } from "../stack.ts";
+import { noNotebook, notUp } from "../stack.ts";
 import { daemonProblem } from "./daemon.ts";
 import { findStrays, requireOwnDaemon, strayText } from "./on-daemon.ts";
 
@@ -159,6 +159,6 @@ export function pickNotebook<T extends { name: string }>(notebooks: T[], stack: 
   const notebook = name === undefined ? notebooks[0] : notebooks.find((each) => each.name === name);
   if (notebook) return notebook;
   if (notebooks.length === 0) throw notUp(stack);
-  const names = notebooks.map((each) => each.name).join(", ");
-  throw new UserError(`stack ${stack} has no notebook ${name}; it has ${names}`);
+  const names = notebooks.map((each) => each.name);
+  throw noNotebook(stack, name as string, names);
 }

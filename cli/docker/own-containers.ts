@@ -19,6 +19,9 @@ export interface OwnContainer extends NotebookOnHost, Said {
   urn: string;
 }
 
+/** A stack, and the way to its daemon. */
+type Where = Pick<Session, "context" | "stack" | "docker" | "connection">;
+
 /** A container that does not do what it is there for. */
 export interface Broken {
   name: string;
@@ -49,12 +52,16 @@ function ownContainers(listed: Docker.ContainerInfo[], state: State): OwnContain
   });
 }
 
+/** Those of a stack that are on a daemon. */
+export async function ownContainersOn(host: string, state: State): Promise<OwnContainer[]> {
+  return ownContainers(await listContainers(host), state);
+}
+
 /** Those that do not run. */
 export async function findHalted(session: Session, state: State): Promise<OwnContainer[]> {
   if (!session.docker) return [];
-  return ownContainers(await listContainers(session.docker.host), state).filter(
-    ({ condition }) => condition !== "up",
-  );
+  const own = await ownContainersOn(session.docker.host, state);
+  return own.filter(({ condition }) => condition !== "up");
 }
 
 /**
@@ -63,7 +70,7 @@ export async function findHalted(session: Session, state: State): Promise<OwnCon
  * @returns those that cannot be started, or stop again
  * @throws UserError where no daemon answers
  */
-export async function startAgain(session: Session, halted: OwnContainer[]): Promise<Broken[]> {
+export async function startAgain(session: Where, halted: OwnContainer[]): Promise<Broken[]> {
   const { docker } = session;
   const broken: Broken[] = [];
   if (!docker) return broken;
@@ -77,7 +84,7 @@ export async function startAgain(session: Session, halted: OwnContainer[]): Prom
 }
 
 async function whyNotStarted(
-  session: Session,
+  session: Where,
   host: string,
   container: OwnContainer,
 ): Promise<string | undefined> {
@@ -95,7 +102,7 @@ async function whyNotStarted(
 }
 
 /** Where a stack's notebooks are asked. */
-const whereItIs = ({ connection }: Session, host: string): NotebookHost =>
+const whereItIs = ({ connection }: Where, host: string): NotebookHost =>
   connection ? { connection } : { daemon: host };
 
 /** Has the engine make containers anew that cannot be started. @returns arguments for `pulumi up` and `pulumi preview` */

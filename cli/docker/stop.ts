@@ -1,12 +1,11 @@
 /** Stopping the notebooks of a stack, on whichever Docker daemon they are. */
 import type Docker from "dockerode";
 import { stackId } from "../../config/stack-file.ts";
-import { UserError } from "../../errors.ts";
 import { askDocker, dockerClient } from "../../machine/docker/api.ts";
 import { STACK_LABEL } from "../../machine/owner.ts";
 import type { Context } from "../context.ts";
 import type { State } from "../pulumi/checkpoint.ts";
-import { stackCommand } from "../stack.ts";
+import { noNotebook, stackCommand } from "../stack.ts";
 import { say } from "../ui/say.ts";
 import { containersOf, nameOf, stopping } from "./on-daemon.ts";
 
@@ -29,11 +28,9 @@ export async function stopNotebooks(
   const id = stackId(root, stack);
   const docker = dockerClient(host);
   const containers = await containersOf(host, state);
-  const unknown = names.find((name) => !containers.some((container) => nameOf(container) === name));
-  if (unknown) {
-    const there = containers.map(nameOf).join(", ") || "none";
-    throw new UserError(`stop: stack ${stack} has no notebook ${unknown}; it has ${there}`);
-  }
+  const there = containers.map(nameOf);
+  const unknown = names.find((name) => !there.includes(name));
+  if (unknown) throw noNotebook(stack, unknown, there);
   const isMeant = (container: Docker.ContainerInfo) =>
     names.length === 0 || names.includes(nameOf(container));
   const toStop = containers.filter((container) => isMeant(container) && container.State in STOPPED);
@@ -46,7 +43,7 @@ export async function stopNotebooks(
       ? containers.length === 0
         ? await whyNone(host, id, stack)
         : `stack ${stack}: no notebook is running`
-      : `stopped ${stopped.join(", ")}; \`${stackCommand("up", stack)}\` brings ${toStop.length === 1 ? "it" : "them"} back`,
+      : `stopped ${stopped.join(", ")}; \`${stackCommand("up", stack, ...names)}\` brings ${toStop.length === 1 ? "it" : "them"} back`,
   );
 }
 
