@@ -6,7 +6,7 @@
 import { hasStackFile, readStack } from "../../config/stack-file.ts";
 import { UserError } from "../../errors.ts";
 import { askDocker } from "../../machine/docker/api.ts";
-import { type Condition, conditionOf } from "../../machine/docker/condition.ts";
+import { type Condition, conditionOf, endedAs } from "../../machine/docker/condition.ts";
 import { dockerEndpoint } from "../../machine/docker/endpoint.ts";
 import { addressForPerson } from "../../machine/names.ts";
 import type { NotebookInfo } from "../../machine/outputs.ts";
@@ -34,6 +34,8 @@ export interface LocalNotebook extends Omit<NotebookInfo, "url"> {
   url: string | undefined;
   /** `unknown` where no daemon answers. */
   condition: Condition | "gone" | "unknown";
+  /** Of one that has ended: that of its program. */
+  exitCode?: number | undefined;
   /** What Docker's own check says of one that is up: `starting`, `healthy` or `unhealthy`. */
   health: string | undefined;
 }
@@ -52,7 +54,7 @@ export interface LocalStack {
 /** The part of the daemon's description of a container that is read here. */
 export interface Container {
   Config: { Env: string[] };
-  State: { Status: string; Health?: { Status: string } };
+  State: { Status: string; ExitCode?: number; Health?: { Status: string } };
 }
 
 const HOST = "gpubox:host:LocalHost";
@@ -126,7 +128,11 @@ export function describe(
     name,
     address,
     url: token && `${address}?token=${token}`,
-    condition: typeof container === "string" ? container : conditionOf(container.State.Status),
+    condition:
+      typeof container === "string"
+        ? container
+        : endedAs(conditionOf(container.State.Status), known?.State.ExitCode),
+    exitCode: known?.State.Status === "exited" ? known.State.ExitCode : undefined,
     health: known?.State.Status === "running" ? known.State.Health?.Status : undefined,
     gpus: gpusOf(inputs, accelerator),
     port,
