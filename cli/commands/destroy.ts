@@ -6,9 +6,24 @@ import { commandLine } from "../../text/command-line.ts";
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
 import { forgetAdopted } from "../pulumi/adopted.ts";
-import { findPlaces, isStackFileThere, type State } from "../pulumi/checkpoint.ts";
-import { DATA_GOES, displayArgs, IN_HOME, removesData, removesHome } from "../pulumi/consent.ts";
-import { readOutputs } from "../pulumi/outputs.ts";
+import {
+  CONTAINER,
+  findPlaces,
+  isStackFileThere,
+  type State,
+  type StateResource,
+} from "../pulumi/checkpoint.ts";
+import {
+  DATA_GOES,
+  displayArgs,
+  IN_HOME,
+  INSTANCE,
+  isOnAws,
+  NETWORK,
+  removesData,
+  removesHome,
+} from "../pulumi/consent.ts";
+import { readOutputs, type StackOutputs } from "../pulumi/outputs.ts";
 import { sayStandIns } from "../pulumi/plugins.ts";
 import { finishInterrupted } from "../pulumi/reconcile.ts";
 import { recover } from "../pulumi/recover.ts";
@@ -43,9 +58,10 @@ export async function destroy(context: Context, args: Args): Promise<number> {
   const outputs = await readOutputs(session);
   const display = displayArgs(context.interactive);
   if (!confirmed) {
-    const shown = await runEngine(session, "destroy", ["--preview-only", ...display]);
+    // Who says how it is to be done, of what part perhaps, sees what that comes to.
+    const shown = rest.length > 0 ? await runEngine(session, "destroy", ["--preview-only", ...display]) : 0;
     if (shown !== 0) return shown;
-    say(whatGoes(state));
+    say([...whatIsRemoved(state), whatGoes(state), ...whatIsKept(outputs)].join("\n"));
     if (!(await confirm(`tear stack ${stack} down?`))) {
       say("nothing was changed");
       return 1;
@@ -61,6 +77,31 @@ export async function destroy(context: Context, args: Args): Promise<number> {
   say(`To have its history forgotten too, and keep its file: \`${forget}\``);
   return code;
 }
+
+/** What is removed that can be made again, in lines. */
+export function whatIsRemoved({ deployment }: Pick<State, "deployment">): string[] {
+  const resources = (deployment.resources ?? []).filter((each) => !each.delete);
+  const of = (type: string) => resources.filter((each) => each.type === type);
+  const names = (type: string) => of(type).map(({ inputs, id }) => String(inputs?.name ?? id));
+  const notebooks = names(CONTAINER);
+  const machines = of(INSTANCE).map(({ id }) => id);
+  const isOther = (each: StateResource) =>
+    isOnAws(each.type) && each.type !== INSTANCE && !each.retainOnDelete && !removesData(each);
+  const rest = resources.filter(isOther).length;
+  return [
+    ...(notebooks.length > 0
+      ? [
+          `removed: the notebook${notebooks.length === 1 ? "" : "s"} ${notebooks.join(", ")}, with what kernels have in memory`,
+        ]
+      : []),
+    ...names(NETWORK).map((name) => `removed: the network ${name}`),
+    ...machines.map((id) => `removed: the machine ${id}, with its system disk`),
+    ...(rest > 0 ? [`removed: ${rest} other thing${rest === 1 ? "" : "s"} of the stack on AWS`] : []),
+  ];
+}
+
+/** What stays beside files, in lines. */
+const whatIsKept = ({ image }: StackOutputs) => (image ? [`the image ${image} stays`] : []);
 
 /** What a person would miss of what goes. */
 export function whatGoes({ deployment }: Pick<State, "deployment">): string {

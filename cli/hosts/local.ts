@@ -20,6 +20,7 @@ import {
 } from "../docker/on-daemon.ts";
 import { stopNotebooks, whyNone } from "../docker/stop.ts";
 import { findPlaces, isStackFileThere, readStateFile, type State } from "../pulumi/checkpoint.ts";
+import { NETWORK } from "../pulumi/consent.ts";
 import type { Session } from "../pulumi/session.ts";
 import { readState } from "../pulumi/state.ts";
 import { stackCommand } from "../stack.ts";
@@ -163,7 +164,7 @@ async function strayChecks(context: Context, stack: string, host: string): Promi
 async function requireFreeNetworks(session: Session, state: State): Promise<void> {
   const host = dockerEndpoint(session.context.env).host;
   const networks = (state.deployment.resources ?? []).flatMap(({ type, id }) =>
-    type === "docker:index/network:Network" && id ? [{ id }] : [],
+    type === NETWORK && id ? [{ id }] : [],
   );
   await requireFree(host, networks, new Set((await containersOf(host, state)).map(({ Id }) => Id)));
 }

@@ -114,7 +114,7 @@ export function judge(steps: Step[], resources: StateResource[], gone: string[] 
     return isGone(each.urn) ? [] : (loss(each, resource) ?? []);
   });
   const losses = [...new Map(lost.map((each) => [each.what, each])).values()];
-  const costs = changes.some(({ urn }) => typeOf(urn).startsWith("aws:"));
+  const costs = changes.some(({ urn }) => isOnAws(typeOf(urn)));
   return { do: costs ? ("show it first" as const) : ("go ahead" as const), losses };
 }
 
@@ -125,7 +125,7 @@ function loss({ op, urn }: Step, resource: StateResource | undefined): Loss | un
   const of = name.replace(/-(container|home|home-removal|retire)$/, "");
   const replaced = /replace/.test(op);
   if (!replaced && op !== "delete") return undefined;
-  if (type === "aws:ec2/instance:Instance") {
+  if (type === INSTANCE) {
     const gone = `${resource?.id}: the machine is ${replaced ? "replaced: it is ended before the next is made" : "removed"}, and with it goes its system disk: images, home volumes, all outside of the root; the data volume and the address stay`;
     return {
       what: replaced ? `${gone}. Where AWS has no capacity then, there is no machine until it has` : gone,
@@ -186,9 +186,14 @@ export function removesData({
 export const DATA_GOES =
   "the data volume is deleted once no machine has it, with code/ and data/; a last snapshot of it stays";
 
+export const INSTANCE = "aws:ec2/instance:Instance";
+export const NETWORK = "docker:index/network:Network";
 const DATA_VOLUME = "aws:ebs/volume:Volume";
 const VOLUME = "docker:index/volume:Volume";
 const COMMAND = "command:local:Command";
+
+/** Whether a resource is one on AWS, and not what only looks something up there. */
+export const isOnAws = (type: string) => type.startsWith("aws:");
 
 /** The type of a resource: the last of those in its URN, which names its parents' as well. */
 const typeOf = (urn: string) => urn.split("::")[2]?.split("$").at(-1) ?? "";
