@@ -1,13 +1,6 @@
-/** Every command, with what it takes: the one table of them. It needs no package, so that it is there in a checkout that is not whole. */
-import type { Args, Takes } from "./args.ts";
-import type { Context } from "./context.ts";
-
-export type Command = (context: Context, args: Args) => Promise<number>;
-
-export interface Entry extends Takes {
-  /** Loaded one by one: most commands need little of what the others do. */
-  load: () => Promise<Command>;
-}
+/** Every command, with what it takes: the one table of them. */
+import { commandLine } from "../text/command-line.ts";
+import type { Entry, Program } from "./program.ts";
 
 const JSON_OPTION = { json: { type: "boolean", does: "prints JSON, for programs" } } as const;
 const YES = { yes: { type: "boolean", short: "y", does: "goes ahead without asking" } } as const;
@@ -16,35 +9,41 @@ const NOTEBOOK = { are: "NOTEBOOK", many: false };
 export const COMMANDS: Record<string, Entry> = {
   up: {
     load: async () => (await import("./commands/start.ts")).start,
-    script: "start",
-    does: "brings a stack up, with everything that it takes, as its configuration says",
+    alias: "start",
+    group: "Up and down",
+    does: "brings a stack up as its configuration says; a notebook by its name alone",
     stack: "there",
+    names: { are: "NOTEBOOK", many: true },
     options: YES,
     engine: "up",
     example: "-s lab",
   },
   preview: {
     load: async () => (await import("./commands/preview.ts")).preview,
-    does: "says what `npm start` would change",
+    group: "Up and down",
+    does: "says what a start would change",
     stack: "there",
     engine: "preview",
     example: "--diff",
   },
   refresh: {
     load: async () => (await import("./commands/refresh.ts")).refresh,
+    group: "Up and down",
     does: "takes into the state what was changed behind its back",
     stack: "there",
     engine: "refresh",
   },
   stop: {
     load: async () => (await import("./commands/stop.ts")).stop,
-    does: "stops the notebooks, on AWS the machine, and keeps everything",
+    group: "Up and down",
+    does: "stops notebooks, on AWS the machine, and keeps everything",
     stack: "there",
     names: { are: "NOTEBOOK", many: true },
     example: "-s lab container1",
   },
   destroy: {
     load: async () => (await import("./commands/destroy.ts")).destroy,
+    group: "Up and down",
     does: "tears a stack down; your files stay",
     stack: "there",
     options: YES,
@@ -53,6 +52,7 @@ export const COMMANDS: Record<string, Entry> = {
   },
   status: {
     load: async () => (await import("./commands/status.ts")).status,
+    group: "Looking",
     does: "says what the notebooks, and the machine they are on, are at",
     stack: "there",
     options: JSON_OPTION,
@@ -60,6 +60,7 @@ export const COMMANDS: Record<string, Entry> = {
   },
   doctor: {
     load: async () => (await import("./commands/doctor.ts")).doctor,
+    group: "Looking",
     does: "looks at everything that a stack depends on, and changes nothing",
     stack: "any",
     options: JSON_OPTION,
@@ -67,12 +68,22 @@ export const COMMANDS: Record<string, Entry> = {
   },
   permissions: {
     load: async () => (await import("./commands/permissions.ts")).permissions,
+    group: "Looking",
     does: "prints the IAM policy that whoever runs gpubox on AWS needs",
     stack: "any",
     example: "-s aws",
   },
+  logs: {
+    load: async () => (await import("./commands/notebook.ts")).logs,
+    group: "Looking",
+    does: "follows the log of a notebook",
+    stack: "there",
+    names: NOTEBOOK,
+    example: "container1",
+  },
   open: {
     load: async () => (await import("./commands/open.ts")).open,
+    group: "Into a notebook",
     does: "shows a notebook in your browser",
     stack: "there",
     names: NOTEBOOK,
@@ -80,27 +91,31 @@ export const COMMANDS: Record<string, Entry> = {
   },
   url: {
     load: async () => (await import("./commands/notebook.ts")).url,
+    group: "Into a notebook",
     does: "prints the url of a notebook, with its token",
     stack: "there",
     names: NOTEBOOK,
+    options: JSON_OPTION,
     example: "container1",
   },
   shell: {
     load: async () => (await import("./commands/notebook.ts")).shell,
+    group: "Into a notebook",
     does: "gives a shell in a notebook's container",
     stack: "there",
     names: NOTEBOOK,
     example: "container1",
   },
-  logs: {
-    load: async () => (await import("./commands/notebook.ts")).logs,
-    does: "follows the log of a notebook",
+  alias: {
+    load: async () => (await import("./commands/alias.ts")).alias,
+    group: "Into a notebook",
+    does: "prints the alias `fastai` for a shell",
     stack: "there",
-    names: NOTEBOOK,
-    example: "container1",
+    example: "-s lab",
   },
   tunnel: {
     load: async () => (await import("./commands/tunnel.ts")).tunnel,
+    group: "Into a notebook",
     does: "brings the notebooks of a machine elsewhere to this one, until it is ended",
     stack: "there",
     names: NOTEBOOK,
@@ -108,18 +123,14 @@ export const COMMANDS: Record<string, Entry> = {
   },
   "ssh-config": {
     load: async () => (await import("./commands/ssh-config.ts")).sshConfigCommand,
+    group: "Into a notebook",
     does: "prints an entry for ~/.ssh/config",
-    stack: "there",
-    example: "-s lab",
-  },
-  alias: {
-    load: async () => (await import("./commands/alias.ts")).alias,
-    does: "prints the alias `fastai` for a shell",
     stack: "there",
     example: "-s lab",
   },
   init: {
     load: async () => (await import("./commands/init.ts")).init,
+    group: "Stacks",
     does: "writes the file of a new stack; asks on a terminal what is not said",
     stack: "any",
     options: {
@@ -145,6 +156,7 @@ export const COMMANDS: Record<string, Entry> = {
   },
   adopt: {
     load: async () => (await import("./commands/adopt.ts")).adopt,
+    group: "Stacks",
     does: "takes over what a stack has on its Docker daemon, where its state is lost",
     stack: "there",
     options: YES,
@@ -152,6 +164,7 @@ export const COMMANDS: Record<string, Entry> = {
   },
   update: {
     load: async () => (await import("./commands/update.ts")).update,
+    group: "Code and data",
     does: "moves the branches of `code` on",
     stack: "there",
     names: { are: "FOLDER", many: true },
@@ -159,6 +172,7 @@ export const COMMANDS: Record<string, Entry> = {
   },
   purge: {
     load: async () => (await import("./commands/purge.ts")).purge,
+    group: "Code and data",
     does: "removes what gpubox put below code/ and data/, and nothing of yours",
     stack: "there",
     names: { are: "NAME", many: true },
@@ -167,63 +181,37 @@ export const COMMANDS: Record<string, Entry> = {
   },
   env: {
     load: async () => (await import("./commands/env.ts")).env,
+    group: "Pulumi and your shell",
     does: "prints what makes plain `pulumi` work in your shell",
     stack: "there",
     example: "-s lab",
   },
   pulumi: {
     load: async () => (await import("./commands/pulumi.ts")).pulumi,
+    group: "Pulumi and your shell",
     does: "runs a command of Pulumi's, with the engine and the state of the others",
     stack: "any",
     passes: "pulumi",
     example: "stack ls",
   },
-  check: {
-    load: async () => (await import("../scripts/check.ts")).check,
-    does: "checks what needs no daemon",
-    options: { "no-tests": { type: "boolean", does: "leaves out the tests" } },
-    example: "--no-tests",
+  completion: {
+    load: async () => (await import("./completion.ts")).completion(PRODUCT),
+    group: "Pulumi and your shell",
+    does: "prints what makes a shell complete commands, options and stacks",
+    names: { are: "SHELL", many: false },
+    example: "bash",
   },
-  test: {
-    load: async () => (await import("../scripts/test.ts")).test,
-    does: "runs the tests",
-    passes: "vitest",
-    example: "--project unit",
-  },
-  soak: {
-    load: async () => (await import("../scripts/soak.ts")).soak,
-    script: "test:soak",
-    does: "runs the long campaigns; the next run goes on where this one was",
-    names: { are: "FILE", many: true },
-    options: {
-      minutes: { type: "string", value: "N", does: "begins nothing further after so long" },
-      seed: { type: "string", value: "N", does: "begins anew, with these random numbers" },
-    },
-    example: "--minutes 30",
-  },
-  bench: {
-    load: async () => (await import("../scripts/bench.ts")).bench,
-    does: "measures gpubox against what people use instead",
-    options: {
-      only: { type: "string", value: "NUMBERS", does: "the measurements to make, with commas" },
-      rounds: { type: "string", value: "N", does: "rounds of each" },
-      scale: { type: "string", value: "PART", does: "part of the full data set, for a quick look" },
-      merge: { type: "boolean", does: "puts what is measured into the published figures" },
-      docs: { type: "boolean", does: "measures nothing, and makes the page anew" },
-    },
-    example: "--only 1,3",
-  },
-  lock: {
-    load: async () => (await import("../scripts/lock.ts")).lock,
-    does: "renews the locks of Python packages, after a `.in` file beside one was changed",
-    names: { are: "LOCK", many: true },
-    options: { upgrade: { type: "boolean", does: "moves everything to its newest version" } },
-    example: "--upgrade",
-  },
-  schema: {
-    load: async () => (await import("../scripts/schema.ts")).schema,
-    does: "writes schema/stack.json, after something in config/ was changed",
-    options: { check: { type: "boolean", does: "only says whether it is what config.ts says" } },
-    example: "--check",
-  },
+};
+
+/** The commands of whoever has a notebook. */
+export const PRODUCT: Program = {
+  name: "gpubox",
+  does: "A fast.ai / PyTorch notebook on a GPU: on this machine, over SSH, or on AWS.",
+  commands: COMMANDS,
+  examples: () => [
+    commandLine("init"),
+    commandLine("up", "-s", "lab"),
+    commandLine("open", "-s", "lab"),
+    commandLine("stop", "-s", "lab"),
+  ],
 };

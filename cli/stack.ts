@@ -1,7 +1,7 @@
 /** The stack that a command is about: its name, its file, and its entry in the backend. */
 import { UserError } from "../errors.ts";
-import { npmLine } from "../text/shell.ts";
-import { shown } from "../text/words.ts";
+import { commandLine } from "../text/command-line.ts";
+import { nearest, shown } from "../text/words.ts";
 import type { Env } from "./system/run.ts";
 
 const DEFAULT_STACK = "dev";
@@ -53,17 +53,26 @@ export function parseStackArgs(args: string[], env: Env): StackArgs & { isNamed:
 }
 
 /**
- * An npm command of ours as a person types it, about a stack: the only way to write one into a message. It names the stack wherever
+ * A command of ours as a person types it, about a stack: the only way to write one into a message. It names the stack wherever
  * without that another could be meant.
  *
  * @param words its other arguments
  */
-export function npmCommand(script: string, stack: string, ...words: string[]): string {
+export function stackCommand(command: string, stack: string, ...words: string[]): string {
   const isMeant = stack === DEFAULT_STACK && !process.env.PULUMI_STACK;
-  return npmLine(script, ...words, ...(isMeant ? [] : ["-s", stack]));
+  return commandLine(command, ...words, ...(isMeant ? [] : ["-s", stack]));
+}
+
+/** That a stack has no notebook of a name. @param there those that it has */
+export function noNotebook(stack: string, name: string, there: string[]): UserError {
+  const near = nearest(name, there);
+  const meant = near === undefined ? "" : `: did you mean ${near}?`;
+  return new UserError(
+    `stack ${stack} has no notebook ${shown(name)}; it has ${there.join(", ") || "none"}${meant}`,
+  );
 }
 
 /** That a stack is not up. */
 export function notUp(stack: string): UserError {
-  return new UserError(`stack ${stack} is not up: run \`${npmCommand("start", stack)}\``);
+  return new UserError(`stack ${stack} is not up: run \`${stackCommand("up", stack)}\``);
 }

@@ -12,7 +12,7 @@ import {
   visit,
 } from "yaml";
 import type { UserError } from "../errors.ts";
-import { npmLine } from "../text/shell.ts";
+import { commandLine } from "../text/command-line.ts";
 import { nearest, shown, visible } from "../text/words.ts";
 import { configError, KEYS, keyProblem, NAMESPACE, TOP_KEYS } from "./messages.ts";
 import { explainFault } from "./yaml-faults.ts";
@@ -78,8 +78,8 @@ export function readConfigFile(bytes: Uint8Array, stack: string): ConfigFile {
   if (whole === null) {
     throw refuse(
       document.comment || document.commentBefore
-        ? `${name}:1: is empty but for comments: for the defaults alone, write "config: {}" below them; \`${npmLine("init", "-s", stack, "--force")}\` writes a new one in its place`
-        : `${name}:1: is empty: \`${npmLine("init", "-s", stack)}\` writes one; for the defaults alone, write "config: {}"`,
+        ? `${name}:1: is empty but for comments: for the defaults alone, write "config: {}" below them; \`${commandLine("init", "-s", stack, "--force")}\` writes a new one in its place`
+        : `${name}:1: is empty: \`${commandLine("init", "-s", stack)}\` writes one; for the defaults alone, write "config: {}"`,
     );
   }
   if (!isValues(whole)) throw refuse(`${name}:1: must begin with "config:", and holds ${kindOf(whole)}`);

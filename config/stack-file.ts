@@ -3,7 +3,8 @@ import { lstatSync, readdirSync, readFileSync, readlinkSync, statSync } from "no
 import { join } from "node:path";
 import { parseDocument } from "yaml";
 import { UserError } from "../errors.ts";
-import { npmLine, shellWord } from "../text/shell.ts";
+import { commandLine } from "../text/command-line.ts";
+import { shellWord } from "../text/shell.ts";
 import { nearest, shown } from "../text/words.ts";
 import { type ConfigFile, readConfigFile } from "./document.ts";
 import type { HostConfig } from "./host/index.ts";
@@ -109,6 +110,6 @@ export function stackNames(root: string): string[] {
 /** That there is no such stack, and which there are. */
 export function noSuchStack(root: string, stack: string): UserError {
   return new UserError(
-    `there is no stack ${stack}: ${stackFile(root, stack)} does not exist. There is ${stackNames(root).join(", ") || "none"}; for a new one: \`${npmLine("init", "-s", shortName(stack))}\``,
+    `there is no stack ${stack}: ${stackFile(root, stack)} does not exist. There is ${stackNames(root).join(", ") || "none"}; for a new one: \`${commandLine("init", "-s", shortName(stack))}\``,
   );
 }

@@ -28,7 +28,7 @@ kernels() { briefly 5 docker exec "$1" /bin/sh -c "$ask_jupyter" 2>/dev/null | b
 container() {
   is_name "$1" || fail 2 "containers: '$1' is not a name"
   state=$(briefly 5 docker inspect --type container --format \
-    '"state":"{{.State.Status}}","health":"{{if .State.Health}}{{.State.Health.Status}}{{end}}","started":"{{.State.StartedAt}}","image":"{{.Image}}"' \
+    '"state":"{{.State.Status}}","health":"{{if .State.Health}}{{.State.Health.Status}}{{end}}","exitCode":{{.State.ExitCode}},"started":"{{.State.StartedAt}}","image":"{{.Image}}"' \
     "$1" 2>&1) || case $state in
     *[Nn]'o such'*) state='"state":"gone"' ;;
     *) state='"state":"unknown"' ;;

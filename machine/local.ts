@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import type Docker from "dockerode";
 import { UserError } from "../errors.ts";
-import { npmLine } from "../text/shell.ts";
+import { commandLine } from "../text/command-line.ts";
 import { preflightProblems, refuse } from "./checks/preflight.ts";
 import { checkoutChecks } from "./checks/volumes.ts";
 import { askDocker, howToBeAllowed, isDenied } from "./docker/api.ts";
@@ -55,7 +55,7 @@ export async function inspectLocalMachine(
   const looking = lookAtLocalMachine(needs, root, daemon).catch((error: Error) => {
     if (isDenied(error)) throw new UserError(howToBeAllowed(daemon));
     throw new UserError(
-      `no Docker daemon answers on this machine (${error.message}); nothing was created. Run \`${npmLine("start", "-s", stackName(needs.stack))}\`, which installs or starts one, or start it yourself: \`sudo systemctl start docker\``,
+      `no Docker daemon answers on this machine (${error.message}); nothing was created. Run \`${commandLine("up", "-s", stackName(needs.stack))}\`, which installs or starts one, or start it yourself: \`sudo systemctl start docker\``,
     );
   });
   const [{ info, facts }, groups] = await Promise.all([looking, sharedGroups(daemon)]);

@@ -7,7 +7,7 @@
  */
 
 import { hostname } from "node:os";
-import { npmLine } from "../text/shell.ts";
+import { commandLine } from "../text/command-line.ts";
 import { userName } from "./person.ts";
 import { TYPE } from "./resource-types.ts";
 
@@ -136,7 +136,7 @@ export function otherDaemon(
   return [
     `stack ${name} was put on the Docker daemon ${daemon.id}${where}, and the one that answers at ${found.host} is another, ${found.id}; nothing was changed.`,
     `  Use the first: set DOCKER_HOST${where ? `=${daemon.host}` : ""}, or choose the Docker context, as it was when the stack was made.`,
-    `  If it is gone for good, as where Docker was set up anew, forget what was there:  ${npmLine("pulumi", "stack", "rm", "--force", "--preserve-config", name)}`,
+    `  If it is gone for good, as where Docker was set up anew, forget what was there:  ${commandLine("pulumi", "stack", "rm", "--force", "--preserve-config", name)}`,
     "  then run the same again; your files in code/ and data/ stay.",
   ].join("\n");
 }

@@ -3,11 +3,13 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Args } from "../cli/args.ts";
 import type { Context } from "../cli/context.ts";
+import type { Program, Run } from "../cli/program.ts";
 import { canInstall, inspectMachine, installPackages } from "../cli/system/packages.ts";
 import { findSystemProgram } from "../cli/system/path.ts";
 import { capture, type Env } from "../cli/system/run.ts";
 import { formatSeconds, say } from "../cli/ui/say.ts";
 import { UserError } from "../errors.ts";
+import { writeDocs } from "./docs.ts";
 import { writeSchema } from "./schema.ts";
 
 /** Folders with nothing of ours in them. */
@@ -20,7 +22,13 @@ interface Verdict {
 
 type Check = () => Promise<Verdict>;
 
-export async function check(context: Context, args: Args): Promise<number> {
+/** The command, which looks at the pages of these commands as well. */
+export const check =
+  (development: Program): Run =>
+  (context, args) =>
+    checkAll(context, args, development);
+
+async function checkAll(context: Context, args: Args, development: Program): Promise<number> {
   const tool = (name: string, ...args: string[]): Check =>
     run(context, join("node_modules", ".bin", name), args);
   const checks: Record<string, Check> = {
@@ -28,6 +36,7 @@ export async function check(context: Context, args: Args): Promise<number> {
     types: tool("tsc", "--noEmit"),
     shellcheck: await shellcheck(context),
     schema: () => verdict(() => writeSchema(context, true)),
+    docs: () => verdict(async () => writeDocs(context, development, true)),
   };
   if (!args.options["no-tests"]) {
     checks.tests = tool("vitest", "run", "--project", "unit", "--project", "contract", "--reporter", "dot");

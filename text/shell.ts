@@ -15,12 +15,6 @@ export function shellLine(words: readonly string[]): string {
   return words.map(shellWord).join(" ");
 }
 
-/** A call of one of our npm scripts. */
-export function npmLine(script: string, ...words: string[]): string {
-  const call = script === "start" || script === "test" ? [script] : ["run", script];
-  return shellLine(["npm", ...call, ...(words.length > 0 ? ["--", ...words] : [])]);
-}
-
 /** Lines that give a script its parameters; a name must be that of a variable. */
 export function exportLines(environment: Record<string, string>): string {
   return Object.entries(environment)

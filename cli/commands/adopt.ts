@@ -12,7 +12,7 @@ import { stateHoldings } from "../pulumi/checkpoint.ts";
 import { isStackThere, makeStack, type Session } from "../pulumi/session.ts";
 import { readState } from "../pulumi/state.ts";
 import { openSession } from "../session.ts";
-import { npmCommand } from "../stack.ts";
+import { stackCommand } from "../stack.ts";
 import { confirm } from "../ui/confirm.ts";
 import { say } from "../ui/say.ts";
 
@@ -25,7 +25,7 @@ export async function adopt(context: Context, args: Args): Promise<number> {
   const holdings = await holdingsOf(session);
   if (holdings.owner !== undefined || holdings.names.size > 0) {
     throw new UserError(
-      `adopt: stack ${stack} has a state of its own, so there is nothing to take over: \`${npmCommand("start", stack)}\``,
+      `adopt: stack ${stack} has a state of its own, so there is nothing to take over: \`${stackCommand("up", stack)}\``,
     );
   }
   const all = await everything(host);
@@ -35,7 +35,7 @@ export async function adopt(context: Context, args: Args): Promise<number> {
     one.mounts.includes(other.name) || other.mounts.includes(one.name);
   const found = all.filter((each) => named.some((one) => one === each || isTied(one, each)));
   if (found.length === 0) {
-    say(`adopt: there is nothing of stack ${stack} on the Docker daemon; \`${npmCommand("start", stack)}\``);
+    say(`adopt: there is nothing of stack ${stack} on the Docker daemon; \`${stackCommand("up", stack)}\``);
     return 0;
   }
   refuseRenamed(found, id);
@@ -43,7 +43,7 @@ export async function adopt(context: Context, args: Args): Promise<number> {
   say(describe(found, stack));
   if (!options.yes && !context.interactive) {
     throw new UserError(
-      `adopt: there is no terminal to ask at: confirm with \`${npmCommand("adopt", stack, "--yes")}\``,
+      `adopt: there is no terminal to ask at: confirm with \`${stackCommand("adopt", stack, "--yes")}\``,
     );
   }
   if (!options.yes && !(await confirm("is all of this yours, and the state that had it lost?"))) {
@@ -55,7 +55,7 @@ export async function adopt(context: Context, args: Args): Promise<number> {
   await clearAway(host, found);
   const volumes = found.filter(({ kind }) => kind === "volume");
   keepAdopted(context, stack, { owner, names: volumes.map(({ kind, name }) => `${kind}/${name}`) });
-  say(`stack ${stack} is taken over: go on with \`${npmCommand("start", stack)}\``);
+  say(`stack ${stack} is taken over: go on with \`${stackCommand("up", stack)}\``);
   return 0;
 }
 
@@ -90,11 +90,11 @@ export function refuseRenamed(found: Pick<Found, "kind" | "stack">[], id: string
   const [projectBefore, before = ""] = old.split("/");
   if (projectBefore !== project) {
     throw new UserError(
-      `adopt: the project of stack ${name} was called ${projectBefore} when its home volumes were made, and they are gone on with under that name: have \`name: ${projectBefore}\` in Pulumi.yaml, in place of \`name: ${project}\`, then \`${npmCommand("adopt", before)}\``,
+      `adopt: the project of stack ${name} was called ${projectBefore} when its home volumes were made, and they are gone on with under that name: have \`name: ${projectBefore}\` in Pulumi.yaml, in place of \`name: ${project}\`, then \`${stackCommand("adopt", before)}\``,
     );
   }
   throw new UserError(
-    `adopt: stack ${name} of ${project} was called ${before} when its home volumes were made, and they are gone on with under that name: \`mv Pulumi.${name}.yaml Pulumi.${before}.yaml\`, then \`${npmCommand("adopt", before)}\``,
+    `adopt: stack ${name} of ${project} was called ${before} when its home volumes were made, and they are gone on with under that name: \`mv Pulumi.${name}.yaml Pulumi.${before}.yaml\`, then \`${stackCommand("adopt", before)}\``,
   );
 }
 

@@ -13,7 +13,7 @@ export function aliasLines(root: string, stack: string): string {
   const npm = (...words: string[]) => shellLine(["npm", "--prefix", root, "run", "--silent", ...words]);
   const command = `${npm("start", "--", "-s", stack)} && ${npm("shell", "--", "-s", stack)}`;
   return [
-    "# fastai: the notebook's shell. Keep it: npm run --silent alias >> ~/.bashrc",
+    "# fastai: the notebook's shell. To keep it, append these lines to ~/.bashrc",
     `alias fastai=${shellLine([command])}`,
   ].join("\n");
 }

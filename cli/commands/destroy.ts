@@ -2,13 +2,14 @@
 
 import { shortName } from "../../config/stack-file.ts";
 import { UserError } from "../../errors.ts";
-import { npmLine } from "../../text/shell.ts";
+import { TYPE } from "../../machine/resource-types.ts";
+import { commandLine } from "../../text/command-line.ts";
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
 import { forgetAdopted } from "../pulumi/adopted.ts";
-import { findPlaces, isStackFileThere, type State } from "../pulumi/checkpoint.ts";
-import { DATA_GOES, displayArgs, IN_HOME, removesData, removesHome } from "../pulumi/consent.ts";
-import { readOutputs } from "../pulumi/outputs.ts";
+import { findPlaces, isStackFileThere, type State, type StateResource } from "../pulumi/checkpoint.ts";
+import { DATA_GOES, displayArgs, IN_HOME, isOnAws, removesData, removesHome } from "../pulumi/consent.ts";
+import { readOutputs, type StackOutputs } from "../pulumi/outputs.ts";
 import { sayStandIns } from "../pulumi/plugins.ts";
 import { finishInterrupted } from "../pulumi/reconcile.ts";
 import { recover } from "../pulumi/recover.ts";
@@ -16,7 +17,7 @@ import { runEngine } from "../pulumi/run-engine.ts";
 import { isStackThere } from "../pulumi/session.ts";
 import { resourceName } from "../pulumi/state.ts";
 import { openSession } from "../session.ts";
-import { npmCommand } from "../stack.ts";
+import { stackCommand } from "../stack.ts";
 import { confirm } from "../ui/confirm.ts";
 import { say } from "../ui/say.ts";
 
@@ -24,7 +25,7 @@ export async function destroy(context: Context, args: Args): Promise<number> {
   const { stack, rest, options } = args;
   const confirmed = options.yes === true;
   if (!confirmed && !context.interactive) {
-    const again = npmCommand("destroy", stack, ...rest, "--yes");
+    const again = stackCommand("destroy", stack, ...rest, "--yes");
     throw new UserError(`there is no terminal to ask at: confirm with \`${again}\``);
   }
   const place = findPlaces(context, stack);
@@ -43,9 +44,10 @@ export async function destroy(context: Context, args: Args): Promise<number> {
   const outputs = await readOutputs(session);
   const display = displayArgs(context.interactive);
   if (!confirmed) {
-    const shown = await runEngine(session, "destroy", ["--preview-only", ...display]);
+    // Who says how it is to be done, of what part perhaps, sees what that comes to.
+    const shown = rest.length > 0 ? await runEngine(session, "destroy", ["--preview-only", ...display]) : 0;
     if (shown !== 0) return shown;
-    say(whatGoes(state));
+    say([...whatIsRemoved(state), whatGoes(state), ...whatIsKept(outputs)].join("\n"));
     if (!(await confirm(`tear stack ${stack} down?`))) {
       say("nothing was changed");
       return 1;
@@ -57,10 +59,35 @@ export async function destroy(context: Context, args: Args): Promise<number> {
   forgetAdopted(context, stack);
   say(await whatStays(outputs));
   // The engine's own advice, just above, cannot be typed here, and would remove the stack's file as well.
-  const forget = npmLine("pulumi", "stack", "rm", "--preserve-config", shortName(stack));
+  const forget = commandLine("pulumi", "stack", "rm", "--preserve-config", shortName(stack));
   say(`To have its history forgotten too, and keep its file: \`${forget}\``);
   return code;
 }
+
+/** What is removed that can be made again, in lines. */
+export function whatIsRemoved({ deployment }: Pick<State, "deployment">): string[] {
+  const resources = (deployment.resources ?? []).filter((each) => !each.delete);
+  const of = (type: string) => resources.filter((each) => each.type === type);
+  const names = (type: string) => of(type).map(({ inputs, id }) => String(inputs?.name ?? id));
+  const notebooks = names(TYPE.container);
+  const machines = of(TYPE.instance).map(({ id }) => id);
+  const isOther = (each: StateResource) =>
+    isOnAws(each.type) && each.type !== TYPE.instance && !each.retainOnDelete && !removesData(each);
+  const rest = resources.filter(isOther).length;
+  return [
+    ...(notebooks.length > 0
+      ? [
+          `removed: the notebook${notebooks.length === 1 ? "" : "s"} ${notebooks.join(", ")}, with what kernels have in memory`,
+        ]
+      : []),
+    ...names(TYPE.network).map((name) => `removed: the network ${name}`),
+    ...machines.map((id) => `removed: the machine ${id}, with its system disk`),
+    ...(rest > 0 ? [`removed: ${rest} other thing${rest === 1 ? "" : "s"} of the stack on AWS`] : []),
+  ];
+}
+
+/** What stays beside files, in lines. */
+const whatIsKept = ({ image }: StackOutputs) => (image ? [`the image ${image} stays`] : []);
 
 /** What a person would miss of what goes. */
 export function whatGoes({ deployment }: Pick<State, "deployment">): string {

@@ -4,7 +4,7 @@ import { readConfig } from "../../config/load.ts";
 import { type Config, DEFAULT_ROOT } from "../../config/schema.ts";
 import { hasStackFile, shortName, stackFile, stackNames } from "../../config/stack-file.ts";
 import { UserError } from "../../errors.ts";
-import { npmLine } from "../../text/shell.ts";
+import { commandLine } from "../../text/command-line.ts";
 import { shown } from "../../text/words.ts";
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
@@ -15,22 +15,31 @@ export async function init(context: Context, args: Args): Promise<number> {
   const { stack, isNamed } = args;
   const flags = readFlags(args);
   const named = isNamed ? shortName(stack) : undefined;
+  // Before anything is asked.
+  if (named !== undefined) requireFree(context.root, named, flags);
   const asks = context.interactive && flags.kind === undefined;
-  const { name, answers } = asks
-    ? await askAll(context.root, named, flags)
-    : takeFlags(context.root, named, flags);
-  return write(context, name, answers);
+  const answers = asks ? await ask(await askKind(), flags) : takeFlags(flags);
+  return write(context, named ?? freeName(context.root, NAMES[answers.kind], flags), answers);
 }
 
-/** A stack as its person wants it. */
-interface Given {
-  name: string;
-  answers: Answers;
+/** @throws UserError where a stack has a file that is to stay */
+function requireFree(root: string, name: string, { force }: Flags): void {
+  if (force || !isTaken(root, name)) return;
+  throw new UserError(
+    `${stackFile(root, name)} is there already: take another name, as with \`${commandLine("init", "-s", freeName(root, name, {}))}\`, or overwrite it with --force`,
+  );
 }
 
-/** @throws UserError naming what is missing or in the way */
-function takeFlags(root: string, named: string | undefined, flags: Flags): Given {
-  const { kind, force } = flags;
+/** The name that a stack gets by itself: the wanted one, with a number behind it where its file is to stay. */
+function freeName(root: string, wanted: string, { force }: Flags): string {
+  let [name, number] = [wanted, 1];
+  while (!force && isTaken(root, name)) name = `${wanted}${++number}`;
+  return name;
+}
+
+/** @throws UserError naming what is missing */
+function takeFlags(flags: Flags): Answers {
+  const { kind } = flags;
   if (kind !== undefined && !Object.hasOwn(NAMES, kind)) {
     throw new UserError(`--kind must be ${Object.keys(NAMES).join(", ")}, not ${shown(kind)}`);
   }
@@ -40,21 +49,7 @@ function takeFlags(root: string, named: string | undefined, flags: Flags): Given
     const words = absent.map((key) => `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`);
     throw new UserError(`there is no terminal to ask at: say ${words.join(" and ")}`);
   }
-  const name = named ?? NAMES[kind];
-  if (!force && isTaken(root, name)) {
-    throw new UserError(
-      `${stackFile(root, name)} is there already: take another name with \`${npmLine("init", "-s", "NAME")}\`, or overwrite it with --force`,
-    );
-  }
-  return { name, answers: { ...flags, kind } };
-}
-
-/** Asks for the name as soon as it is known that the wanted one is taken, and then for the rest. */
-async function askAll(root: string, named: string | undefined, flags: Flags): Promise<Given> {
-  const before = named === undefined ? undefined : await askName(root, named, flags);
-  const kind = await askKind();
-  const name = before ?? (await askName(root, NAMES[kind], flags));
-  return { name, answers: await ask(kind, flags) };
+  return { ...flags, kind };
 }
 
 /** Whether a stack has a file; one with nothing in it can go. */
@@ -71,7 +66,7 @@ function write(context: Context, name: string, answers: Answers): number {
   readBack(written, name);
   writeFileSync(file, written);
   say(
-    `${file}: written. Look at it, then:\n  ${npmLine("doctor", "-s", name)}   # whether it can come up\n  ${npmLine("start", "-s", name)}`,
+    `${file}: written. Look at it, then:\n  ${commandLine("doctor", "-s", name)}   # whether it can come up\n  ${commandLine("up", "-s", name)}`,
   );
   return 0;
 }
@@ -92,35 +87,28 @@ function otherConfigs(root: string, name: string): Config[] {
 /** What a stack is called that is given no name. */
 const NAMES: Record<Answers["kind"], string> = { local: "dev", ssh: "lab", aws: "aws" };
 
+const list = (of: string) => of.split(",").map((each) => each.trim());
+
 type Flags = Partial<Answers> & { force?: boolean };
 
 function readFlags({ options }: Args): Flags {
   const { "host-key": hostKey, "ssh-cidr": sshCidr, "instance-types": types, data, ...others } = options;
-  const list = (of: string | true | undefined) =>
-    (of as string | undefined)?.split(",").map((each) => each.trim());
-  const flags = { ...others, hostKey, sshCidr, instanceTypes: list(types), data: list(data) };
+  const listed = (of: string | true | undefined) => (of === undefined ? undefined : list(String(of)));
+  const flags = { ...others, hostKey, sshCidr, instanceTypes: listed(types), data: listed(data) };
   return Object.fromEntries(Object.entries(flags).filter(([, of]) => of !== undefined)) as Flags;
 }
 
-/** The name that a stack gets: the wanted one, unless its file is there and is to stay. */
-async function askName(root: string, wanted: string, { force }: Flags): Promise<string> {
-  if (force || !isTaken(root, wanted)) return wanted;
-  const { input, select } = await import("@inquirer/prompts");
-  const overwrites = await select<boolean>({
-    message: `${stackFile(".", wanted)} is there already:`,
-    choices: [
-      { value: false, name: "make a stack of another name" },
-      { value: true, name: "overwrite it" },
-    ],
-  });
-  if (overwrites) return wanted;
-  return await input({
-    message: "Name of the new stack:",
-    validate: (name) => {
-      if (!/^[\w.-]+$/.test(name)) return "letters, digits, _ . and -";
-      return isTaken(root, name) ? `${stackFile(".", name)} is there already` : true;
-    },
-  });
+/** What is wrong with an answer, as soon as it is given; true where nothing is. */
+function judge(answers: Answers): true | string {
+  const needed = { address: "x", region: "us-east-1", sshCidr: "mine" };
+  const rest = Object.fromEntries(REQUIRED[answers.kind].map((key) => [key, Object(needed)[key]]));
+  try {
+    readBack(stackText("new", { ...rest, ...answers }), "new");
+    return true;
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return error.message;
+  }
 }
 
 async function askKind(): Promise<Answers["kind"]> {
@@ -137,26 +125,33 @@ async function askKind(): Promise<Answers["kind"]> {
 }
 
 async function ask(kind: Answers["kind"], flags: Flags): Promise<Answers> {
+  const wrong = judge({ ...flags, kind });
+  if (wrong !== true) throw new UserError(wrong);
   const { checkbox, input, select } = await import("@inquirer/prompts");
   const optional = async (message: string) => (await input({ message })) || undefined;
-  const required = (message: string, byDefault?: string) =>
-    input({ message, default: byDefault, required: true });
+  const required = (key: keyof Answers, message: string, byDefault?: string) =>
+    input({
+      message,
+      default: byDefault,
+      required: true,
+      validate: (given) => judge({ kind, [key]: key === "instanceTypes" ? list(given) : given }),
+    });
   const place: Partial<Answers> =
     kind === "ssh"
       ? {
-          address: await required("Its name or address, or a Host of your ~/.ssh/config:"),
+          address: await required("address", "Its name or address, or a Host of your ~/.ssh/config:"),
           user: await optional("Who you are there (empty: as your ssh has it):"),
         }
       : kind === "aws"
         ? {
-            region: await required("Region:", "us-east-1"),
-            sshCidr: await required("Network that may reach SSH, or mine:", "mine"),
-            instanceTypes: (await required("Types, the best first:", "g6.xlarge, g5.xlarge, g4dn.xlarge"))
-              .split(",")
-              .map((each) => each.trim()),
+            region: await required("region", "Region:", "us-east-1"),
+            sshCidr: await required("sshCidr", "Network that may reach SSH, or mine:", "mine"),
+            instanceTypes: list(
+              await required("instanceTypes", "Types, the best first:", "g6.xlarge, g5.xlarge, g4dn.xlarge"),
+            ),
           }
         : {};
-  const root = await required("Folder there for code and data:", DEFAULT_ROOT);
+  const root = await required("root", "Folder there for code and data:", DEFAULT_ROOT);
   const target = await select<"full" | "lab">({
     message: "What is in the image?",
     choices: [

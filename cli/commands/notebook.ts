@@ -4,7 +4,7 @@ import type { NotebookInfo } from "../../machine/outputs.ts";
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
 import { type LocalNotebook, lookAtStack, pickNotebook } from "../docker/notebooks.ts";
-import { npmCommand } from "../stack.ts";
+import { stackCommand } from "../stack.ts";
 import { type Env, handOver } from "../system/run.ts";
 
 /** Whether a notebook in this condition will do. */
@@ -16,7 +16,9 @@ const isThere: Need = (condition) => condition !== "gone";
 /** Prints the address of a notebook, alone on its line. */
 export async function url(context: Context, args: Args): Promise<number> {
   const { notebook } = await findNotebook(context, args);
-  process.stdout.write(`${notebook.url}\n`);
+  const { name, url: address } = notebook;
+  const said = args.options.json ? JSON.stringify({ stack: args.stack, name, url: address }) : address;
+  process.stdout.write(`${said}\n`);
   return 0;
 }
 
@@ -41,7 +43,7 @@ export async function findNotebook(
   context: Context,
   args: Args,
   isEnough: Need = isUp,
-): Promise<{ notebook: Pick<NotebookInfo, "shell" | "logs"> & { url?: string }; env: Env }> {
+): Promise<{ notebook: Pick<NotebookInfo, "name" | "shell" | "logs"> & { url?: string }; env: Env }> {
   const { stack, names } = args;
   const looked = await lookAtStack(context, stack);
   if (looked === undefined) return await findWithEngine(context, args);
@@ -56,7 +58,7 @@ export function notInReach(
   { name, condition }: Pick<LocalNotebook, "name" | "condition">,
   stack: string,
 ): UserError {
-  return new UserError(`${name} is ${condition}: \`${npmCommand("start", stack)}\` brings it back`);
+  return new UserError(`${name} is ${condition}: \`${stackCommand("up", stack)}\` brings it back`);
 }
 
 async function findWithEngine(context: Context, args: Args) {

@@ -3,7 +3,8 @@
 import { readConfig } from "../../config/load.ts";
 import { stackId } from "../../config/stack-file.ts";
 import { needsIn, policyFor, type StackNeeds } from "../../machine/aws/calls.ts";
-import { npmLine, shellLine } from "../../text/shell.ts";
+import { commandLine } from "../../text/command-line.ts";
+import { shellLine } from "../../text/shell.ts";
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
 import { say } from "../ui/say.ts";
@@ -14,7 +15,7 @@ export async function permissions({ root }: Context, { stack, isNamed }: Args): 
   say(
     needs
       ? `what ${needs.stack} takes as it is configured, in ${needs.region}; a change of \`access\`, \`spot\`, \`data\` or \`dataVolume.keep\` may take more`
-      : `what any stack on AWS takes; \`${npmLine("permissions", "-s", "NAME")}\` says it for one`,
+      : `what any stack on AWS takes; \`${commandLine("permissions", "-s", "NAME")}\` says it for one`,
   );
   // Always with the stack's name: without one it is another policy.
   const again = ["npm", "run", "--silent", "permissions", ...(isNamed ? ["--", "-s", stack] : [])];

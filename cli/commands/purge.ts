@@ -9,7 +9,7 @@ import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
 import { connectTo } from "../hosts/index.ts";
 import { openable } from "../session.ts";
-import { npmCommand } from "../stack.ts";
+import { stackCommand } from "../stack.ts";
 import { runHostScript } from "../system/host-scripts.ts";
 import { confirm } from "../ui/confirm.ts";
 import { say } from "../ui/say.ts";
@@ -37,7 +37,7 @@ export async function purge(context: Context, args: Args): Promise<number> {
   for (const entry of chosen.filter(isKept)) {
     const name = nameOf(entry);
     say(
-      `${name}: kept, as ${others.get(name)} has it too; to remove it all the same, name it: \`${npmCommand("purge", stack, name)}\``,
+      `${name}: kept, as ${others.get(name)} has it too; to remove it all the same, name it: \`${stackCommand("purge", stack, name)}\``,
     );
   }
   const entries = chosen.filter((entry) => !isKept(entry));
@@ -50,7 +50,7 @@ export async function purge(context: Context, args: Args): Promise<number> {
   }
   for (const entry of entries) {
     const note = configured.includes(nameOf(entry))
-      ? ` (still in Pulumi.${shortName(stack)}.yaml: the next \`${npmCommand("start", stack)}\` brings it back)`
+      ? ` (still in Pulumi.${shortName(stack)}.yaml: the next \`${stackCommand("up", stack)}\` brings it back)`
       : "";
     const other = others.get(nameOf(entry));
     const loss = other ? ` (${other} has it too, whose notebooks lose it)` : "";
@@ -59,7 +59,7 @@ export async function purge(context: Context, args: Args): Promise<number> {
     );
   }
   if (!options.yes && !context.interactive) {
-    const again = npmCommand("purge", stack, ...names, "--yes");
+    const again = stackCommand("purge", stack, ...names, "--yes");
     throw new UserError(`there is no terminal to ask at: confirm with \`${again}\``);
   }
   if (!options.yes && !(await confirm("remove these, but no file that you changed or added?"))) {

@@ -6,7 +6,7 @@ import { finishInterrupted } from "../pulumi/reconcile.ts";
 import { recover } from "../pulumi/recover.ts";
 import { runEngine } from "../pulumi/run-engine.ts";
 import { prepareStack } from "../session.ts";
-import { npmCommand } from "../stack.ts";
+import { stackCommand } from "../stack.ts";
 import { say } from "../ui/say.ts";
 
 export async function refresh(context: Context, args: Args): Promise<number> {
@@ -15,7 +15,7 @@ export async function refresh(context: Context, args: Args): Promise<number> {
   const state = await finishInterrupted(session);
   // A refresh would forget a container that is stopped, and the next run then finds its name taken.
   for (const { name, why } of await startAgain(session, await findHalted(session, state))) {
-    say(`${name} cannot be started (${why}): \`${npmCommand("start", session.stack)}\` makes it anew`);
+    say(`${name} cannot be started (${why}): \`${stackCommand("up", session.stack)}\` makes it anew`);
   }
   return await runEngine(session, "refresh", context.interactive ? [] : ["--yes", "--non-interactive"]);
 }

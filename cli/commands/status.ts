@@ -2,7 +2,7 @@
 
 import { hasStackFile } from "../../config/stack-file.ts";
 import { sourced } from "../../machine/aws/prices.ts";
-import { conditionOf, explain } from "../../machine/docker/condition.ts";
+import { conditionOf, endedAs, explain } from "../../machine/docker/condition.ts";
 import { dockerEndpoint } from "../../machine/docker/endpoint.ts";
 import type { MachineInfo } from "../../machine/outputs.ts";
 import { scriptText } from "../../machine/scripts.ts";
@@ -10,13 +10,15 @@ import type { SshConnection } from "../../machine/ssh/command.ts";
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
 import { type LocalNotebook, lookAtStack } from "../docker/notebooks.ts";
-import { notUp, npmCommand } from "../stack.ts";
+import { notUp, stackCommand } from "../stack.ts";
 import { capture } from "../system/run.ts";
 import { say } from "../ui/say.ts";
-import { duration, kernelText, machineLines, readUsage, type Usage } from "../ui/usage.ts";
+import { duration, kernelText, machineLines, measured, readUsage, type Usage } from "../ui/usage.ts";
 
 /** What is shown of a notebook. */
-type Row = Pick<LocalNotebook, "name" | "condition" | "health" | "address" | "gpus"> & { kernels?: string };
+type Row = Pick<LocalNotebook, "name" | "condition" | "exitCode" | "health" | "address" | "gpus"> & {
+  kernels?: string;
+};
 
 /** What is known of a stack. */
 interface Seen {
@@ -46,19 +48,25 @@ export async function status(context: Context, args: Args): Promise<number> {
   if (seen.rows.length === 0) say(notUp(stack).message);
   else if (seen.problem) say(seen.problem);
   else for (const line of advice(stack, seen.rows)) say(line);
-  for (const line of seen.strays ?? []) say(`${line}; \`${npmCommand("start", stack)}\` clears it away`);
+  for (const line of seen.strays ?? []) say(`${line}; \`${stackCommand("up", stack)}\` clears it away`);
   return 0;
 }
 
 /** What mends what is wrong; where nothing is, what else there is to know. */
 function advice(stack: string, rows: Row[]): string[] {
-  const start = npmCommand("start", stack);
-  const lines = rows.flatMap(({ name, condition, health }) =>
-    condition === "gone" || condition === "unknown"
-      ? []
-      : (explain(name, { condition, unhealthy: health === "unhealthy" }, start) ?? []),
-  );
-  return lines.length > 0 ? lines : [`links with their tokens: ${npmCommand("url", stack)}`];
+  const start = stackCommand("up", stack);
+  const lines = rows.flatMap(({ name, condition, exitCode, health }) => {
+    if (condition === "gone" || condition === "unknown") return [];
+    if (condition === "stopped")
+      return `${name} is stopped: \`${stackCommand("up", stack, name)}\` starts it`;
+    const said = {
+      condition,
+      unhealthy: health === "unhealthy",
+      ...(exitCode !== undefined && { exitCode }),
+    };
+    return explain(name, said, start) ?? [];
+  });
+  return lines.length > 0 ? lines : [`links with their tokens: ${stackCommand("url", stack)}`];
 }
 
 /** What `--json` prints: no token is in it. */
@@ -69,15 +77,16 @@ function plain(stack: string, { rows, usage, machine, problem }: Seen) {
     dataVolume: machine.dataVolume,
     cost: machine.cost,
   };
-  const notebooks = rows.map(({ name, condition, health, address, gpus, kernels }) => ({
+  const notebooks = rows.map(({ name, condition, exitCode, health, address, gpus, kernels }) => ({
     name,
     condition,
+    exitCode,
     health,
     address,
     gpus,
     kernels,
   }));
-  return { stack, notebooks, machine: made, usage, problem };
+  return { stack, notebooks, machine: made, usage: usage && measured(usage), problem };
 }
 
 /** A line for each notebook, in columns. */
@@ -115,8 +124,8 @@ function machineText({ machine, usage }: Seen): string {
 function withUsage(row: Row, usage: Usage): Row {
   const container = usage.containers.find(({ name }) => name === row.name);
   if (!container || container.state === "unknown") return row;
-  const { state, health, kernels } = container;
-  const said = state === "gone" ? state : conditionOf(state);
+  const { state, exitCode, health, kernels } = container;
+  const said = state === "gone" ? state : endedAs(conditionOf(state), exitCode);
   const condition = row.condition === "unknown" ? said : row.condition;
   // Docker's own check comes half a minute after the start; a Jupyter that has named its kernels answers.
   const found = row.health || health || undefined;
@@ -124,6 +133,7 @@ function withUsage(row: Row, usage: Usage): Row {
   return {
     ...row,
     condition,
+    exitCode: row.exitCode ?? (state === "exited" ? exitCode : undefined),
     health: condition === "up" ? known : undefined,
     ...(condition === "up" ? { kernels: kernelText(kernels) } : {}),
   };
@@ -184,7 +194,7 @@ async function seeElsewhere(context: Context, args: Args): Promise<Seen> {
     return {
       rows: stopped,
       machine: made,
-      problem: known?.problem ?? `\`${npmCommand("start", session.stack)}\` brings it back`,
+      problem: known?.problem ?? `\`${stackCommand("up", session.stack)}\` brings it back`,
     };
   }
   try {

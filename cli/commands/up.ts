@@ -1,7 +1,7 @@
 /** `npm start`: sets up what is missing, then `pulumi up`, then says where the notebooks are. */
 
 import { UserError } from "../../errors.ts";
-import type { Args } from "../args.ts";
+import { type Args, misuse } from "../args.ts";
 import { summary as checksSummary, findChecks, formatChecks } from "../checks.ts";
 import type { Context } from "../context.ts";
 import { makeWay } from "../docker/make-way.ts";
@@ -32,14 +32,16 @@ import { runEngine } from "../pulumi/run-engine.ts";
 import type { Session } from "../pulumi/session.ts";
 import { lastUpdate } from "../pulumi/state.ts";
 import { prepareStack } from "../session.ts";
-import { npmCommand } from "../stack.ts";
+import { stackCommand } from "../stack.ts";
 import { confirm } from "../ui/confirm.ts";
 import { formatSeconds, say } from "../ui/say.ts";
 import { summary, UNCHANGED } from "../ui/summary.ts";
 import { noteStart } from "../unchanged/index.ts";
+import { startNotebooks } from "./start-notebooks.ts";
 
 /** @param inputs what the start depends on, where that is certain: remembered if it ends well */
 export async function up(context: Context, args: Args, inputs?: string): Promise<number> {
+  if (args.names.length > 0) return await single(context, args);
   if (!(await isReady(context, args))) return 1;
   const session = await prepareStack(context, args);
   await recover(session);
@@ -64,7 +66,7 @@ export async function up(context: Context, args: Args, inputs?: string): Promise
     await machine.first?.();
   } else if (machine.first) {
     throw new UserError(
-      `that has to be agreed to first: run \`${npmCommand("start", session.stack)}\` without further arguments`,
+      `that has to be agreed to first: run \`${stackCommand("up", session.stack)}\` without further arguments`,
     );
   }
   const before = historyFiles(session.place);
@@ -78,6 +80,13 @@ export async function up(context: Context, args: Args, inputs?: string): Promise
   // The person looked at the preview and declined.
   if (!update) return code;
   return await finish(session, changedNothing(update), inputs);
+}
+
+/** Starts the notebooks that are named. */
+async function single(context: Context, args: Args): Promise<number> {
+  if (args.rest.length > 0)
+    throw misuse("up", `with the name of a notebook it runs no engine, and takes no ${args.rest[0]}`);
+  return await startNotebooks(context, args);
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Where the Docker daemon is, and whether it is there. */
 import { UserError } from "../../errors.ts";
 import { askDocker, howToBeAllowed, isDenied } from "../../machine/docker/api.ts";
-import { npmCommand } from "../stack.ts";
+import { stackCommand } from "../stack.ts";
 
 /** What a daemon says when it is asked whether it is there. */
 export type Ping = "ok" | "denied" | "silent";
@@ -21,7 +21,7 @@ export function daemonProblem(host: string, error: unknown, stack: string): User
   if (isDenied(error)) return new UserError(howToBeAllowed(host));
   const reason = error instanceof Error ? error.message : String(error);
   return new UserError(
-    `no Docker daemon answers at ${host} (${reason}): run \`${npmCommand("start", stack)}\`, which starts it or says what to do`,
+    `no Docker daemon answers at ${host} (${reason}): run \`${stackCommand("up", stack)}\`, which starts it or says what to do`,
   );
 }
 

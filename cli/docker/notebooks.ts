@@ -6,7 +6,7 @@
 import { hasStackFile, readStack } from "../../config/stack-file.ts";
 import { UserError } from "../../errors.ts";
 import { askDocker } from "../../machine/docker/api.ts";
-import { type Condition, conditionOf } from "../../machine/docker/condition.ts";
+import { type Condition, conditionOf, endedAs } from "../../machine/docker/condition.ts";
 import { dockerEndpoint } from "../../machine/docker/endpoint.ts";
 import { addressForPerson } from "../../machine/names.ts";
 import type { NotebookInfo } from "../../machine/outputs.ts";
@@ -19,7 +19,7 @@ import {
   readStateFile,
   type StateResource,
 } from "../pulumi/checkpoint.ts";
-import { notUp } from "../stack.ts";
+import { noNotebook, notUp } from "../stack.ts";
 import { daemonProblem } from "./daemon.ts";
 import { findStrays, requireOwnDaemon, strayText } from "./on-daemon.ts";
 
@@ -34,6 +34,8 @@ export interface LocalNotebook extends Omit<NotebookInfo, "url"> {
   url: string | undefined;
   /** `unknown` where no daemon answers. */
   condition: Condition | "gone" | "unknown";
+  /** Of one that has ended: that of its program. */
+  exitCode?: number | undefined;
   /** What Docker's own check says of one that is up: `starting`, `healthy` or `unhealthy`. */
   health: string | undefined;
 }
@@ -52,7 +54,7 @@ export interface LocalStack {
 /** The part of the daemon's description of a container that is read here. */
 export interface Container {
   Config: { Env: string[] };
-  State: { Status: string; Health?: { Status: string } };
+  State: { Status: string; ExitCode?: number; Health?: { Status: string } };
 }
 
 const TOKEN = "JUPYTER_TOKEN=";
@@ -134,7 +136,11 @@ export function describe(
     name,
     address,
     url: token && `${address}?token=${token}`,
-    condition: typeof container === "string" ? container : conditionOf(container.State.Status),
+    condition:
+      typeof container === "string"
+        ? container
+        : endedAs(conditionOf(container.State.Status), known?.State.ExitCode),
+    exitCode: known?.State.Status === "exited" ? known.State.ExitCode : undefined,
     health: known?.State.Status === "running" ? known.State.Health?.Status : undefined,
     gpus: gpusOf(inputs, accelerator),
     port,
@@ -167,6 +173,6 @@ export function pickNotebook<T extends { name: string }>(notebooks: T[], stack: 
   const notebook = name === undefined ? notebooks[0] : notebooks.find((each) => each.name === name);
   if (notebook) return notebook;
   if (notebooks.length === 0) throw notUp(stack);
-  const names = notebooks.map((each) => each.name).join(", ");
-  throw new UserError(`stack ${stack} has no notebook ${name}; it has ${names}`);
+  const names = notebooks.map((each) => each.name);
+  throw noNotebook(stack, name as string, names);
 }

@@ -8,7 +8,7 @@ import { TYPE } from "../../machine/resource-types.ts";
 import type { ContainerInputs, State } from "../pulumi/checkpoint.ts";
 import type { Session } from "../pulumi/session.ts";
 import { readState } from "../pulumi/state.ts";
-import { npmCommand } from "../stack.ts";
+import { stackCommand } from "../stack.ts";
 import { type NotebookHost, type NotebookOnHost, whySilent } from "../system/host-scripts.ts";
 import { say, step, TICK } from "../ui/say.ts";
 import { daemonsWord } from "./daemon.ts";
@@ -20,6 +20,9 @@ export interface OwnContainer extends NotebookOnHost, Said {
   /** Of its entry in the state. */
   urn: string;
 }
+
+/** A stack, and the way to its daemon. */
+type Where = Pick<Session, "context" | "stack" | "docker" | "connection">;
 
 /** A container that does not do what it is there for. */
 export interface Broken {
@@ -51,12 +54,16 @@ function ownContainers(listed: Docker.ContainerInfo[], state: State): OwnContain
   });
 }
 
+/** Those of a stack that are on a daemon. */
+export async function ownContainersOn(host: string, state: State): Promise<OwnContainer[]> {
+  return ownContainers(await listContainers(host), state);
+}
+
 /** Those that do not run. */
 export async function findHalted(session: Session, state: State): Promise<OwnContainer[]> {
   if (!session.docker) return [];
-  return ownContainers(await listContainers(session.docker.host), state).filter(
-    ({ condition }) => condition !== "up",
-  );
+  const own = await ownContainersOn(session.docker.host, state);
+  return own.filter(({ condition }) => condition !== "up");
 }
 
 /**
@@ -65,7 +72,7 @@ export async function findHalted(session: Session, state: State): Promise<OwnCon
  * @returns those that cannot be started, or stop again
  * @throws UserError where no daemon answers
  */
-export async function startAgain(session: Session, halted: OwnContainer[]): Promise<Broken[]> {
+export async function startAgain(session: Where, halted: OwnContainer[]): Promise<Broken[]> {
   const { docker } = session;
   const broken: Broken[] = [];
   if (!docker) return broken;
@@ -79,7 +86,7 @@ export async function startAgain(session: Session, halted: OwnContainer[]): Prom
 }
 
 async function whyNotStarted(
-  session: Session,
+  session: Where,
   host: string,
   container: OwnContainer,
 ): Promise<string | undefined> {
@@ -97,7 +104,7 @@ async function whyNotStarted(
 }
 
 /** Where a stack's notebooks are asked. */
-const whereItIs = ({ connection }: Session, host: string): NotebookHost =>
+const whereItIs = ({ connection }: Where, host: string): NotebookHost =>
   connection ? { connection } : { daemon: host };
 
 /** Has the engine make containers anew that cannot be started. @returns arguments for `pulumi up` and `pulumi preview` */
@@ -124,7 +131,7 @@ export async function requireAnswers(session: Session): Promise<void> {
     session,
     own.filter(({ condition }) => condition !== "up"),
   );
-  const start = npmCommand("start", stack);
+  const start = stackCommand("up", stack);
   const lines = broken.map(
     ({ name, why }) => `${name} cannot be started (${why}): \`${start}\` again makes it anew`,
   );
@@ -140,7 +147,7 @@ export async function requireAnswers(session: Session): Promise<void> {
     const why = await notInSilence(`${name}: waiting until it answers`, looking);
     if (why === undefined) return [];
     return starting
-      ? [explainSilence(name, why, npmCommand("logs", stack, name))]
+      ? [explainSilence(name, why, stackCommand("logs", stack, name))]
       : [`${explain(name, container, start)} (${why})`];
   };
   const doubtful = own.filter((each) => each.condition === "up" && !isWell(each));

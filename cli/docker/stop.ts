@@ -1,12 +1,11 @@
 /** Stopping the notebooks of a stack, on whichever Docker daemon they are. */
 import type Docker from "dockerode";
 import { stackId } from "../../config/stack-file.ts";
-import { UserError } from "../../errors.ts";
 import { askDocker, dockerClient } from "../../machine/docker/api.ts";
 import { STACK_LABEL } from "../../machine/owner.ts";
 import type { Context } from "../context.ts";
 import type { State } from "../pulumi/checkpoint.ts";
-import { npmCommand } from "../stack.ts";
+import { noNotebook, stackCommand } from "../stack.ts";
 import { say } from "../ui/say.ts";
 import { containersOf, nameOf, stopping } from "./on-daemon.ts";
 
@@ -15,7 +14,7 @@ export async function whyNone(host: string, id: string, stack: string): Promise<
   const running = (await askDocker<Docker.ContainerInfo[]>(host, "/containers/json")) ?? [];
   const others = running.filter(({ Labels }) => Labels[STACK_LABEL] === id).map(nameOf);
   if (others.length === 0) return `stack ${stack}: no notebook is running`;
-  return `stack ${stack}: its state here has no notebook, so nothing was stopped; of a stack of that name ${others.join(", ")} ${others.length === 1 ? "runs" : "run"} on the Docker daemon: \`${npmCommand("doctor", stack)}\` tells whose`;
+  return `stack ${stack}: its state here has no notebook, so nothing was stopped; of a stack of that name ${others.join(", ")} ${others.length === 1 ? "runs" : "run"} on the Docker daemon: \`${stackCommand("doctor", stack)}\` tells whose`;
 }
 
 /** Stops notebooks and says which. @param names of those that are meant; all without any */
@@ -29,11 +28,9 @@ export async function stopNotebooks(
   const id = stackId(root, stack);
   const docker = dockerClient(host);
   const containers = await containersOf(host, state);
-  const unknown = names.find((name) => !containers.some((container) => nameOf(container) === name));
-  if (unknown) {
-    const there = containers.map(nameOf).join(", ") || "none";
-    throw new UserError(`stop: stack ${stack} has no notebook ${unknown}; it has ${there}`);
-  }
+  const there = containers.map(nameOf);
+  const unknown = names.find((name) => !there.includes(name));
+  if (unknown) throw noNotebook(stack, unknown, there);
   const isMeant = (container: Docker.ContainerInfo) =>
     names.length === 0 || names.includes(nameOf(container));
   const toStop = containers.filter((container) => isMeant(container) && container.State in STOPPED);
@@ -46,7 +43,7 @@ export async function stopNotebooks(
       ? containers.length === 0
         ? await whyNone(host, id, stack)
         : `stack ${stack}: no notebook is running`
-      : `stopped ${stopped.join(", ")}; \`${npmCommand("start", stack)}\` brings ${toStop.length === 1 ? "it" : "them"} back`,
+      : `stopped ${stopped.join(", ")}; \`${stackCommand("up", stack, ...names)}\` brings ${toStop.length === 1 ? "it" : "them"} back`,
   );
 }
 

@@ -4,7 +4,7 @@ import type { State } from "../pulumi/checkpoint.ts";
 import { readOutputs } from "../pulumi/outputs.ts";
 import type { Session } from "../pulumi/session.ts";
 import { readState } from "../pulumi/state.ts";
-import { npmCommand } from "../stack.ts";
+import { stackCommand } from "../stack.ts";
 import { say } from "../ui/say.ts";
 import { upWithCapacity } from "./aws/capacity.ts";
 import { awsChecks } from "./aws/doctor.ts";
@@ -37,13 +37,13 @@ export const awsHost: StackHost = {
     const state = (await findMachine(session, await readState(session)))?.state ?? "not there";
     if (machine && state === "running") return machine.connection;
     throw new UserError(
-      `the machine of stack ${stack} is ${state}: \`${npmCommand("start", stack)}\` brings it back`,
+      `the machine of stack ${stack} is ${state}: \`${stackCommand("up", stack)}\` brings it back`,
     );
   },
   login: async ({ stack, open }) => {
     const { machine } = await readOutputs(await open());
     if (machine) return machine.connection;
-    throw new UserError(`stack ${stack} has no machine yet: run \`${npmCommand("start", stack)}\``);
+    throw new UserError(`stack ${stack} has no machine yet: run \`${stackCommand("up", stack)}\``);
   },
   checks: (_, { host }) => awsChecks(host as Parameters<typeof awsChecks>[0]),
   install: async () => false,

@@ -4,7 +4,7 @@ import { notebookCheck } from "../../machine/checks/notebooks.ts";
 import { hostChecks } from "../../machine/checks/preflight.ts";
 import { explainSilence, readStatus } from "../../machine/docker/condition.ts";
 import type { HostFacts, HostNeeds } from "../../machine/facts.ts";
-import { npmCommand } from "../stack.ts";
+import { stackCommand } from "../stack.ts";
 import { type NotebookHost, whySilent } from "../system/host-scripts.ts";
 import type { StackRef } from "./host.ts";
 
@@ -26,7 +26,7 @@ export async function checksOfHost(
     const why = await whySilent(context, notebook, ANSWER_PATIENCE_SECONDS, machine);
     if (why === undefined) return each;
     const found = { found: "no answer yet", needed: "up or stopped" };
-    return check(each.check, found, explainSilence(name, why, npmCommand("logs", stack, name)), "warn");
+    return check(each.check, found, explainSilence(name, why, stackCommand("logs", stack, name)), "warn");
   });
   return await Promise.all(looks);
 }

@@ -8,7 +8,7 @@ import { type DockerEndpoint, dockerEndpoint } from "../../machine/docker/endpoi
 import type { HostNeeds } from "../../machine/facts.ts";
 import { lookAtLocalMachine } from "../../machine/local.ts";
 import { TYPE } from "../../machine/resource-types.ts";
-import { npmLine } from "../../text/shell.ts";
+import { commandLine } from "../../text/command-line.ts";
 import type { Context } from "../context.ts";
 import { daemonProblem, pingDocker } from "../docker/daemon.ts";
 import { installedParts, planDocker, prepareDocker } from "../docker/install.ts";
@@ -24,7 +24,7 @@ import { stopNotebooks, whyNone } from "../docker/stop.ts";
 import { findPlaces, isStackFileThere, readStateFile, type State } from "../pulumi/checkpoint.ts";
 import type { Session } from "../pulumi/session.ts";
 import { readState } from "../pulumi/state.ts";
-import { npmCommand } from "../stack.ts";
+import { stackCommand } from "../stack.ts";
 import { inspectMachine } from "../system/packages.ts";
 import { findProgram } from "../system/path.ts";
 import { say } from "../ui/say.ts";
@@ -95,7 +95,7 @@ async function stopHere({ context, stack, open }: OpenableStack, names: string[]
 function cannotTell({ host, from }: DockerEndpoint, stack: string): string {
   const named =
     from === "default" ? "" : `, which ${from === "context" ? "your Docker context" : from} names`;
-  return `no Docker daemon answers at ${host}${named}, so whether a notebook of stack ${stack} runs cannot be told. If you have stopped Docker itself, its containers have stopped with it, and \`${npmCommand("start", stack)}\` starts both again`;
+  return `no Docker daemon answers at ${host}${named}, so whether a notebook of stack ${stack} runs cannot be told. If you have stopped Docker itself, its containers have stopped with it, and \`${stackCommand("up", stack)}\` starts both again`;
 }
 
 async function localChecks({ context, stack }: StackRef, root: string, needs: HostNeeds): Promise<Check[]> {
@@ -130,7 +130,7 @@ async function localChecks({ context, stack }: StackRef, root: string, needs: Ho
     check(
       "Docker",
       noDaemon(address.host),
-      `it is not running: \`${npmCommand("start", stack)}\` ${will} first`,
+      `it is not running: \`${stackCommand("up", stack)}\` ${will} first`,
       "warn",
     ),
   ];
@@ -155,7 +155,7 @@ async function strayChecks(context: Context, stack: string, host: string): Promi
     check(
       list([each]),
       { found: "not in the state", needed: "in the state" },
-      `${strayText(each)}; \`${npmCommand("start", stack)}\` clears it away`,
+      `${strayText(each)}; \`${stackCommand("up", stack)}\` clears it away`,
       "warn",
     ),
   );
@@ -177,7 +177,7 @@ async function requireDaemon(session: Session): Promise<void> {
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     throw new UserError(
-      `${error.message}\nUntil then the containers, networks and volumes of stack ${session.stack} stay as they are. If that Docker is gone for good, forget the stack with \`${npmLine("pulumi", "stack", "rm", "--force", "--preserve-config", session.stack)}\`; your files stay either way.`,
+      `${error.message}\nUntil then the containers, networks and volumes of stack ${session.stack} stay as they are. If that Docker is gone for good, forget the stack with \`${commandLine("pulumi", "stack", "rm", "--force", "--preserve-config", session.stack)}\`; your files stay either way.`,
     );
   }
 }

@@ -1,8 +1,10 @@
 /** Whether `npm start` asks first: where something would be lost, or may cost money, and nowhere else. */
+
 import { UserError } from "../../errors.ts";
 import { DATA_REMOVAL } from "../../machine/aws/tags.ts";
 import { REMOVAL } from "../../machine/names.ts";
-import { npmCommand } from "../stack.ts";
+import { TYPE } from "../../machine/resource-types.ts";
+import { stackCommand } from "../stack.ts";
 import { step } from "../ui/say.ts";
 import type { State, StateResource } from "./checkpoint.ts";
 import { planQuietly } from "./run-engine.ts";
@@ -89,7 +91,7 @@ export async function consent(
   if (interactive || judged.do === "nothing") return judged;
   const lost = judged.losses.filter(({ lasting }) => lasting).map(({ what }) => what);
   if (lost.length === 0) return goAhead;
-  const again = npmCommand("start", session.stack, ...session.rest, "--yes");
+  const again = stackCommand("up", session.stack, ...session.rest, "--yes");
   throw new UserError([...lost, `there is no terminal to ask at: confirm with \`${again}\``].join("\n"));
 }
 
@@ -114,7 +116,7 @@ export function judge(steps: Step[], resources: StateResource[], gone: string[] 
     return isGone(each.urn) ? [] : (loss(each, resource) ?? []);
   });
   const losses = [...new Map(lost.map((each) => [each.what, each])).values()];
-  const costs = changes.some(({ urn }) => typeOf(urn).startsWith("aws:"));
+  const costs = changes.some(({ urn }) => isOnAws(typeOf(urn)));
   return { do: costs ? ("show it first" as const) : ("go ahead" as const), losses };
 }
 
@@ -125,7 +127,7 @@ function loss({ op, urn }: Step, resource: StateResource | undefined): Loss | un
   const of = name.replace(/-(container|home|home-removal|retire)$/, "");
   const replaced = /replace/.test(op);
   if (!replaced && op !== "delete") return undefined;
-  if (type === "aws:ec2/instance:Instance") {
+  if (type === TYPE.instance) {
     const gone = `${resource?.id}: the machine is ${replaced ? "replaced: it is ended before the next is made" : "removed"}, and with it goes its system disk: images, home volumes, all outside of the root; the data volume and the address stay`;
     return {
       what: replaced ? `${gone}. Where AWS has no capacity then, there is no machine until it has` : gone,
@@ -136,14 +138,14 @@ function loss({ op, urn }: Step, resource: StateResource | undefined): Loss | un
     const { VOLUME: volume } = (resource.inputs?.environment ?? {}) as Record<string, unknown>;
     return { what: `${volume ?? resource.id}: ${DATA_GOES}`, lasting: true };
   }
-  if (type === "docker:index/container:Container") {
+  if (type === TYPE.container) {
     const what = replaced ? "its container is replaced" : "its container is removed";
     return {
       what: `${of}: ${what}, and what kernels have in memory is lost; /code and /data stay`,
       lasting: false,
     };
   }
-  if (removesHome({ ...resource, type, urn }) && !(replaced && type === COMMAND)) {
+  if (removesHome({ ...resource, type, urn }) && !(replaced && type === TYPE.command)) {
     return {
       what: `${of}: its home volume is removed, and with it ${IN_HOME}`,
       lasting: true,
@@ -167,8 +169,8 @@ export function removesHome({
   retainOnDelete,
   deletedWith,
 }: Pick<StateResource, "type" | "urn" | "retainOnDelete" | "deletedWith">): boolean {
-  if (type === VOLUME) return !retainOnDelete || Boolean(deletedWith);
-  return type === COMMAND && urn.endsWith(REMOVAL) && !retainOnDelete;
+  if (type === TYPE.volume) return !retainOnDelete || Boolean(deletedWith);
+  return type === TYPE.command && urn.endsWith(REMOVAL) && !retainOnDelete;
 }
 
 /** Whether a data volume on AWS goes with a resource; of a stack of before there was an entry for that, with the volume's own. */
@@ -178,17 +180,16 @@ export function removesData({
   inputs,
   retainOnDelete,
 }: Pick<StateResource, "type" | "urn" | "inputs" | "retainOnDelete">): boolean {
-  if (type === DATA_VOLUME) return !retainOnDelete;
-  return type === COMMAND && urn.endsWith(DATA_REMOVAL) && Boolean(inputs?.delete);
+  if (type === TYPE.ebsVolume) return !retainOnDelete;
+  return type === TYPE.command && urn.endsWith(DATA_REMOVAL) && Boolean(inputs?.delete);
 }
 
 /** What is said of such a volume. */
 export const DATA_GOES =
   "the data volume is deleted once no machine has it, with code/ and data/; a last snapshot of it stays";
 
-const DATA_VOLUME = "aws:ebs/volume:Volume";
-const VOLUME = "docker:index/volume:Volume";
-const COMMAND = "command:local:Command";
+/** Whether a resource is one on AWS, and not what only looks something up there. */
+export const isOnAws = (type: string) => type.startsWith("aws:");
 
 /** The type of a resource: the last of those in its URN, which names its parents' as well. */
 const typeOf = (urn: string) => urn.split("::")[2]?.split("$").at(-1) ?? "";

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { UserError } from "../../errors.ts";
 import { quote } from "../../text/shell.ts";
-import { npmCommand } from "../stack.ts";
+import { stackCommand } from "../stack.ts";
 import { ENDINGS, entries, type StackPlaces, unpack } from "./checkpoint.ts";
 
 /** What is wrong with a file that should hold JSON; undefined for a whole one. */
@@ -69,6 +69,6 @@ function startOver(file: string, stack: string): string[] {
     "None of the earlier versions that Pulumi keeps is whole. Begin with an empty one, and keep the damaged one, with",
     `  ${setAside(file)}`,
     "and take over what the stack has on its Docker daemon, so that it is made again around the home volumes, with",
-    `  ${npmCommand("adopt", stack)}`,
+    `  ${stackCommand("adopt", stack)}`,
   ];
 }

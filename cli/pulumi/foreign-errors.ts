@@ -5,7 +5,7 @@
 import { z } from "zod";
 import { dockerLogin, missingHelper, registryOf } from "../../machine/docker/registry-login.ts";
 import { socketProblem } from "../../machine/ssh/command.ts";
-import { npmLine } from "../../text/shell.ts";
+import { commandLine } from "../../text/command-line.ts";
 import type { Env } from "../system/run.ts";
 
 /** What an explanation may have to name. */
@@ -56,7 +56,7 @@ const TABLE: ForeignError[] = [
   {
     said: /Bind for (\S+) failed: port is already allocated/,
     explain: ([, port], { stack }) =>
-      `${port} is taken by another container, which \`docker ps\` names. Where that is a notebook which has left the configuration, \`${npmLine("start", "-s", stack)}\` without further arguments stops it first`,
+      `${port} is taken by another container, which \`docker ps\` names. Where that is a notebook which has left the configuration, \`${commandLine("up", "-s", stack)}\` without further arguments stops it first`,
   },
   {
     said: /incorrect passphrase/,

@@ -4,7 +4,7 @@ import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "../../errors.ts";
-import { npmCommand } from "../stack.ts";
+import { stackCommand } from "../stack.ts";
 import { type Holder, isRunning, parseHolder } from "../system/holder.ts";
 import { say } from "../ui/say.ts";
 import { entries, type StackPlaces } from "./checkpoint.ts";
@@ -103,7 +103,7 @@ export async function clearLocks(stack: string, folder: string): Promise<void> {
   }
   const [held] = locks.filter((each) => !isDead(each));
   if (!held) return;
-  const cancel = npmCommand("pulumi", stack, "cancel", "--yes");
+  const cancel = stackCommand("pulumi", stack, "cancel", "--yes");
   throw new UserError(
     `stack ${stack} is being worked on by ${describeHolder(held)}: wait for it to end. If it is certainly gone, remove its lock with \`${cancel}\``,
   );

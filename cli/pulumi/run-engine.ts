@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { npmCommand } from "../stack.ts";
+import { stackCommand } from "../stack.ts";
 import { type Captured, capture, handOver } from "../system/run.ts";
 import { say } from "../ui/say.ts";
 import { about, errorsOf, explain } from "./foreign-errors.ts";
@@ -41,7 +41,7 @@ export async function runEngine(
     });
     if (code === 0) return code;
     if (isStopped) {
-      say(`stopped: \`${npmCommand(command === "up" ? "start" : command, session.stack)}\` goes on`);
+      say(`stopped: \`${stackCommand(command, session.stack)}\` goes on`);
       return code;
     }
     const began = existsSync(log);

@@ -13,6 +13,8 @@ export interface Usage {
     /** Docker's word for it; `gone`, or `unknown` where Docker did not say. */
     state: string;
     health?: string;
+    /** Of the last time that its program ended. */
+    exitCode?: number;
     imageBytes: number | null;
     /** Null where the container does not say, or says something else. */
     kernels: Kernel[] | null;
@@ -63,6 +65,23 @@ export function machineLines({ gpus, code, data, containers }: Usage): string[] 
     ),
     `disk: code ${size(code)}, data ${size(data)}${images.size > 0 ? `, image ${size(image)}` : ""}`,
   ];
+}
+
+/** The figures for programs: numbers, with their units in their names. */
+export function measured({ containers, gpus, code, data, uptime }: Usage) {
+  const bytes = (kilobytes: number | null) => (kilobytes === null ? null : kilobytes * 1024);
+  return {
+    containers: containers.map(({ name, imageBytes, kernels }) => ({ name, imageBytes, kernels })),
+    gpus: gpus.map(({ index, percent, used, total }) => ({
+      index,
+      busyPercent: percent,
+      memoryUsedMiB: used,
+      memoryTotalMiB: total,
+    })),
+    codeBytes: bytes(code),
+    dataBytes: bytes(data),
+    uptimeSeconds: uptime,
+  };
 }
 
 /** What a text says in JSON; undefined where it is none. */

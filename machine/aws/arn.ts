@@ -1,5 +1,5 @@
 /** What the name of something says that EC2 has made, and what follows from where it is. Pure. */
-import { npmLine } from "../../text/shell.ts";
+import { commandLine } from "../../text/command-line.ts";
 
 /** `arn:aws:ec2:us-east-1:123456789012:instance/i-1`, in its parts. */
 export interface Ec2Arn {
@@ -20,5 +20,5 @@ export function regionProblem(
   { is, wanted }: { is: string | undefined; wanted: string | undefined },
 ): string | undefined {
   if (is === undefined || is === wanted) return undefined;
-  return `gpubox:host.region: stack ${stack} is in ${is}, and cannot move to ${wanted}: write ${is} again; or make another stack there, with \`${npmLine("init", "-s", "NAME", "--kind", "aws")}\``;
+  return `gpubox:host.region: stack ${stack} is in ${is}, and cannot move to ${wanted}: write ${is} again; or make another stack there, with \`${commandLine("init", "-s", "NAME", "--kind", "aws")}\``;
 }

@@ -1,5 +1,5 @@
 /** Why AWS gave no answer: the reason that it gives, and what mends that. Pure. */
-import { npmLine } from "../../text/shell.ts";
+import { commandLine } from "../../text/command-line.ts";
 
 /** Why AWS gave no answer. */
 export interface Unanswered {
@@ -57,7 +57,7 @@ const ADVICE: Record<Unanswered["kind"], string | undefined> = {
   absent: undefined,
   login:
     "log in again, with `aws sso login` or `aws configure`; `aws sts get-caller-identity` says who you are",
-  permission: `ask whoever runs the account to allow it: \`${npmLine("permissions")}\` prints the policy that gpubox takes`,
+  permission: `ask whoever runs the account to allow it: \`${commandLine("permissions")}\` prints the policy that gpubox takes`,
   other: undefined,
 };
 

@@ -1,6 +1,6 @@
 /** What the notebooks that a stack has on a host are at. Pure. */
 
-import { npmLine } from "../../text/shell.ts";
+import { commandLine } from "../../text/command-line.ts";
 import { explain, readStatus } from "../docker/condition.ts";
 import type { HostFacts, HostNeeds } from "../facts.ts";
 import { isOwn, stackName } from "../owner.ts";
@@ -20,7 +20,7 @@ export function notebookChecks(needs: HostNeeds, { containers }: HostFacts): Che
       check(
         notebookCheck(name),
         { found, needed: "up or stopped" },
-        explain(name, said, npmLine("start", "-s", stackName(needs.stack))),
+        explain(name, said, commandLine("up", "-s", stackName(needs.stack))),
         "warn",
       ),
     ];

@@ -2,7 +2,7 @@
  * What a host must offer before anything is pulled or built on it. Pure: the facts come from the host.
  */
 import { UserError } from "../../errors.ts";
-import { npmLine } from "../../text/shell.ts";
+import { commandLine } from "../../text/command-line.ts";
 import type { HostFacts, HostNeeds } from "../facts.ts";
 import { type Existing, isOwn, otherDaemon, stackName } from "../owner.ts";
 import { type Check, check } from "./check.ts";
@@ -58,9 +58,9 @@ function stackProblem(needs: HostNeeds, { containers, networks, volumes }: HostF
   const what = others.map((each) => `${each.kind} ${each.name}`).join(", ");
   return [
     `a stack ${name} is on this Docker daemon already, and this state knows nothing of it (${madeBy}): ${what}`,
-    `  if it is somebody else's, take another name:  ${npmLine("init", "-s", "NAME")}`,
+    `  if it is somebody else's, take another name:  ${commandLine("init", "-s", "NAME")}`,
     "  if it is yours, go on with the state that has it: that user, that HOME, that PULUMI_BACKEND_URL",
-    `  if it is yours and that state is lost, take it over:  ${npmLine("adopt", "-s", name)}`,
+    `  if it is yours and that state is lost, take it over:  ${commandLine("adopt", "-s", name)}`,
   ].join("\n");
 }
 
@@ -80,7 +80,7 @@ function networkProblem(needs: HostNeeds, facts: HostFacts) {
   const owner = otherOwner(needs, facts.networks, name);
   return (
     owner &&
-    `a network named ${name} is there already, made by ${owner}: use a stack of another name, which \`${npmLine("init", "-s", "NAME")}\` makes`
+    `a network named ${name} is there already, made by ${owner}: use a stack of another name, which \`${commandLine("init", "-s", "NAME")}\` makes`
   );
 }
 

@@ -1,7 +1,15 @@
 /** What a container is at, in a person's words. Pure. */
 
-/** `up` and `stopped` for Docker's `running` and `exited`; else Docker's own word. */
-export type Condition = "up" | "stopped" | "paused" | "restarting" | "created" | "dead" | "removing";
+/** `up` for Docker's `running`, `stopped` or `failed` for its `exited`; else Docker's own word. */
+export type Condition =
+  | "up"
+  | "stopped"
+  | "failed"
+  | "paused"
+  | "restarting"
+  | "created"
+  | "dead"
+  | "removing";
 
 /** The condition that Docker has a word for: `running`, `exited`, `paused` … */
 export function conditionOf(state: string): Condition {
@@ -9,11 +17,21 @@ export function conditionOf(state: string): Condition {
   return state === "exited" ? "stopped" : (state as Condition);
 }
 
+/** From here on an exit code says which signal ended a program: whoever stops a container sends one. */
+const BY_SIGNAL = 128;
+
+/** The condition of a container, once it is known how it ended: one that nobody stopped has failed. */
+export function endedAs(condition: Condition, exitCode = 0): Condition {
+  return condition === "stopped" && exitCode > 0 && exitCode < BY_SIGNAL ? "failed" : condition;
+}
+
 /** What Docker says of a container. */
 export interface Said {
   condition: Condition;
   /** Whether its check fails: it runs, and does not answer. */
   unhealthy: boolean;
+  /** Of one that does not run: that of its program. */
+  exitCode?: number;
   /** Whether its check has not passed yet since it was last started: it comes up, or stops again soon, and again. */
   starting: boolean;
 }
@@ -22,8 +40,11 @@ export interface Said {
 export function readStatus(status: string): Said {
   const [word = ""] = /^\w+/.exec(status) ?? [];
   const state = /\(Paused\)$/.test(status) ? "paused" : (STATES[word] ?? word.toLowerCase());
+  const [, code] = /^(?:Exited|Restarting) \((\d+)\)/.exec(status) ?? [];
+  const exitCode = code === undefined ? undefined : Number(code);
   return {
-    condition: conditionOf(state),
+    condition: endedAs(conditionOf(state), exitCode),
+    ...(exitCode !== undefined && { exitCode }),
     unhealthy: status.endsWith("(unhealthy)"),
     starting: /\((health: )?starting\)$/.test(status),
   };
@@ -46,7 +67,7 @@ const PERHAPS = "a package of yours perhaps, or the configuration";
  */
 export function explain(
   name: string,
-  { condition, unhealthy }: Pick<Said, "condition" | "unhealthy">,
+  { condition, unhealthy, exitCode }: Pick<Said, "condition" | "unhealthy" | "exitCode">,
   start: string,
 ): string | undefined {
   switch (condition) {
@@ -56,6 +77,8 @@ export function explain(
         : undefined;
     case "stopped":
       return undefined;
+    case "failed":
+      return `${name} ended by itself, with exit code ${exitCode}: \`docker logs ${name}\` shows why, ${PERHAPS}; \`${start}\` starts it again`;
     case "paused":
       return `${name} is paused: \`${start}\` has it go on`;
     case "created":

@@ -109,6 +109,9 @@ describeWithDaemon("a stack of a name that another state has too", () => {
     // A variable for other stacks is no yes to a question of ours.
     const typed = await bob.typed("n", "destroy", "-s", "bob");
     expect(typed.exitCode, typed.all).not.toBe(0);
+    expect(typed.all).toMatch(
+      /removed: the notebook another, with what.*removed: the network gpubox-bob.*the home volume of another goes.*your files in code\/ and data\/ stay.*the image \S+ stays.*tear stack bob down\?/s,
+    );
     expect(await isRunning("another")).toBe(true);
   });
 

@@ -179,6 +179,24 @@ describeWithDaemon("quick commands", () => {
     expect((await person.npm("url")).stdout).toBe(url);
   });
 
+  it("one notebook is stopped and started by its name, and the engine is not called", async () => {
+    const unknown = await person.npm("stop", "containr1");
+    expect(unknown).toMatchObject({ exitCode: 1 });
+    expect(unknown.stderr).toContain("it has container1: did you mean container1?");
+    expect((await person.npm("stop", "container1")).all).toContain(
+      "`npm start -- container1` brings it back",
+    );
+    expect((await person.npm("status")).all).toContain(
+      "container1 is stopped: `npm start -- container1` starts it",
+    );
+    const started = await person.npm("start", "container1");
+    expect(started.exitCode, started.all).toBe(0);
+    expect(started.stdout).toBe("container1: up; its link: npm run url -- container1");
+    expect((await person.npm("url")).stdout).toBe(url);
+    expect(await status(url, "/api/contents")).toBe(200);
+    expect(engineCalls()).toEqual([]);
+  });
+
   it("no Docker daemon: said, and no error of status", async () => {
     await daemon.stop();
     try {

@@ -8,7 +8,7 @@ import type { State, StateResource } from "../../pulumi/checkpoint.ts";
 import { runEngine } from "../../pulumi/run-engine.ts";
 import { type Session, tryEngine } from "../../pulumi/session.ts";
 import { readState, writeState } from "../../pulumi/state.ts";
-import { npmCommand } from "../../stack.ts";
+import { stackCommand } from "../../stack.ts";
 import { say } from "../../ui/say.ts";
 import { rawHost } from "./account.ts";
 
@@ -216,6 +216,6 @@ export async function upWithCapacity(session: Session, args: string[]): Promise<
 async function sayWithoutMachine(session: Session): Promise<void> {
   if (!isWithoutMachine(await readState(session))) return;
   say(
-    `stack ${session.stack} has no machine now: the old one has made way, and another is not to be had. Its data volume and its address are kept; \`${npmCommand("start", session.stack)}\` goes on`,
+    `stack ${session.stack} has no machine now: the old one has made way, and another is not to be had. Its data volume and its address are kept; \`${stackCommand("up", session.stack)}\` goes on`,
   );
 }

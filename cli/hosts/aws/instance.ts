@@ -25,7 +25,7 @@ import { readOutputs } from "../../pulumi/outputs.ts";
 import { runEngine } from "../../pulumi/run-engine.ts";
 import type { Session } from "../../pulumi/session.ts";
 import { readState, writeState } from "../../pulumi/state.ts";
-import { npmCommand } from "../../stack.ts";
+import { stackCommand } from "../../stack.ts";
 import { whySilent } from "../../system/host-scripts.ts";
 import { capture } from "../../system/run.ts";
 import { say, step } from "../../ui/say.ts";
@@ -133,10 +133,10 @@ const wait = (client: EC2Client) => ({
 export async function stopMachine({ stack }: Session, machine: Machine): Promise<void> {
   const { id, state, client } = machine;
   if (state === "stopped") return say(`${id} is stopped already`);
-  if (state === "gone") return say(`${id} is gone: \`${npmCommand("start", stack)}\` makes another`);
+  if (state === "gone") return say(`${id} is gone: \`${stackCommand("up", stack)}\` makes another`);
   if (machine.adrift) {
     throw new UserError(
-      `${id} is on spot and its request is cancelled, so AWS does not stop it any more. \`${npmCommand("start", stack)}\` puts another in its place, and \`${npmCommand("destroy", stack)}\` ends it; your files on the data volume stay with both`,
+      `${id} is on spot and its request is cancelled, so AWS does not stop it any more. \`${stackCommand("up", stack)}\` puts another in its place, and \`${stackCommand("destroy", stack)}\` ends it; your files on the data volume stay with both`,
     );
   }
   await step(`${id}: stopping it`, async () => {
@@ -171,10 +171,10 @@ export async function startMachine(session: Session, machine: Machine): Promise<
 
 /** What there is to do about an instance that AWS has taken back. */
 export function takenBack({ stack }: Pick<Session, "stack">, { id, interrupted }: Machine): string {
-  const start = npmCommand("start", stack);
+  const start = stackCommand("up", stack);
   return [
     `${id} is on spot, and AWS took it back (${interrupted}): nobody but AWS can start it, which it does by itself once it has capacity for it. Your files are on the data volume.`,
-    `  to wait:  \`${npmCommand("status", stack)}\` says when it runs, and then \`${start}\``,
+    `  to wait:  \`${stackCommand("status", stack)}\` says when it runs, and then \`${start}\``,
     `  to go on without spot:  \`spot: false\` in gpubox:host, and \`${start}\``,
     `  to go on with another type:  another as gpubox:host.instanceTypes, without this one, and \`${start}\``,
     "Both of these put another machine in its place: the data volume and the address go to it; images and home volumes on the old one are lost.",
@@ -185,7 +185,7 @@ const refused =
   ({ stack }: Session) =>
   (error: Error): never => {
     throw new UserError(
-      `AWS does not start it (${error.name}: ${error.message}). Where there is no capacity, try again later, or let \`${npmCommand("start", stack)}\` take another type: put one into gpubox:host.instanceTypes and take this one out`,
+      `AWS does not start it (${error.name}: ${error.message}). Where there is no capacity, try again later, or let \`${stackCommand("up", stack)}\` take another type: put one into gpubox:host.instanceTypes and take this one out`,
     );
   };
 

@@ -9,7 +9,7 @@ import {
 import { UserError } from "../../../errors.ts";
 import { LAST_SNAPSHOT, ROLE_TAG, STACK_TAG } from "../../../machine/aws/tags.ts";
 import { TYPE } from "../../../machine/resource-types.ts";
-import { npmLine } from "../../../text/shell.ts";
+import { commandLine } from "../../../text/command-line.ts";
 import type { State } from "../../pulumi/checkpoint.ts";
 import { removesData } from "../../pulumi/consent.ts";
 import type { Session } from "../../pulumi/session.ts";
@@ -40,7 +40,7 @@ export async function refuseSecondVolume(session: Session, state: State): Promis
   if (used.length > 0) {
     const by = used.flatMap(({ Attachments = [] }) => Attachments.map(({ InstanceId }) => InstanceId));
     throw new UserError(
-      `${used.map(text).join(", ")} carries the tag of stack ${session.stackId} and is in use by ${by.join(", ")}, which the state of this stack does not know. It is of another checkout, or somebody else's in this account: give yours a name of its own, with \`${npmLine("init", "-s", "NAME", "--kind", "aws")}\`. Nothing was created`,
+      `${used.map(text).join(", ")} carries the tag of stack ${session.stackId} and is in use by ${by.join(", ")}, which the state of this stack does not know. It is of another checkout, or somebody else's in this account: give yours a name of its own, with \`${commandLine("init", "-s", "NAME", "--kind", "aws")}\`. Nothing was created`,
     );
   }
   const ids = Volumes.map(({ VolumeId }) => VolumeId);

@@ -7,7 +7,7 @@ import type { Placement } from "../../../machine/aws/capacity.ts";
 import { ROLE_TAG, STACK_TAG } from "../../../machine/aws/tags.ts";
 import { inWords, whyUnanswered } from "../../../machine/aws/unanswered.ts";
 import { stackName } from "../../../machine/owner.ts";
-import { npmLine } from "../../../text/shell.ts";
+import { commandLine } from "../../../text/command-line.ts";
 import { ask, refuse } from "./ask.ts";
 import type { Known } from "./known.ts";
 
@@ -135,6 +135,6 @@ async function warnOfKept(args: PresentArgs): Promise<void> {
   if (volumes.length === 0) return;
   const list = volumes.map(({ id, zone, size }) => `${id} (${size} GB, ${zone})`).join(", ");
   pulumi.log.warn(
-    `no machine has ${list}, which carry this stack's tag. Where an earlier \`destroy\` kept it, go on with its files by gpubox:host.dataVolume: {id: ${ids[0]}}; \`${npmLine("start", "-s", stackName(stack))}\` makes no second one beside it, \`pulumi up\` does`,
+    `no machine has ${list}, which carry this stack's tag. Where an earlier \`destroy\` kept it, go on with its files by gpubox:host.dataVolume: {id: ${ids[0]}}; \`${commandLine("up", "-s", stackName(stack))}\` makes no second one beside it, \`pulumi up\` does`,
   );
 }

@@ -3,17 +3,22 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
-import { helpText, parseArgs, scriptOf, synopsis } from "../../../cli/args.ts";
-import { COMMANDS } from "../../../cli/commands.ts";
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
+import { COMMANDS as PRODUCT } from "../../../cli/commands.ts";
 import { createContext, ROOT } from "../../../cli/context.ts";
+import { parseArgs } from "../../../cli/parse.ts";
+import { helpText } from "../../../cli/program.ts";
 import { runCommand } from "../../../cli/run-command.ts";
 import { explain } from "../../../cli/system/failure.mjs";
+import { DEVELOPMENT } from "../../../scripts/commands.ts";
+import { writeDocs } from "../../../scripts/docs.ts";
+import { scriptOf } from "../../../text/command-line.ts";
 import { readPage } from "../../support/docs.ts";
 
 const { scripts } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as {
   scripts: Record<string, string>;
 };
+const COMMANDS = { ...PRODUCT, ...DEVELOPMENT.commands };
 const names = Object.keys(COMMANDS);
 /** Those that are about a stack that is there. */
 const ofStack = names.filter((name) => COMMANDS[name]?.stack === "there");
@@ -41,7 +46,7 @@ async function run([name = "", ...args]: string[], more: Record<string, string> 
   const env = { PATH: process.env.PATH, HOME: home, DOCKER_HOST: `unix://${home}/none.sock`, ...more };
   const printed = vi.spyOn(process.stdout, "write").mockReturnValue(true);
   const context = { ...createContext(env, checkout), interactive: false };
-  const { status, tell } = await runCommand(name, args, context).then(
+  const { status, tell } = await runCommand(name, args, context, COMMANDS).then(
     (code) => ({ status: code, tell: "" }),
     explain,
   );
@@ -51,25 +56,28 @@ async function run([name = "", ...args]: string[], more: Record<string, string> 
 
 describe("the table of commands", () => {
   it("has every npm script, and every npm script is in it", () => {
-    const called = Object.fromEntries(names.map((name) => [scriptOf(name, COMMANDS[name] as never), name]));
+    const calls = (commands: object, file: string) =>
+      Object.keys(commands).map((name) => [scriptOf(name), `node ${file} ${name}`]);
     expect(scripts).toEqual(
-      Object.fromEntries(
-        Object.entries(called).map(([script, name]) => [script, `node cli/gpubox.mjs ${name}`]),
-      ),
+      Object.fromEntries([
+        ...calls(PRODUCT, "cli/gpubox.mjs"),
+        ...calls(DEVELOPMENT.commands, "scripts/run.mjs"),
+      ]),
     );
   });
 
   it("is the one of the documentation", () => {
-    const rows = names.map((name) => {
-      const takes = COMMANDS[name] as (typeof COMMANDS)[string];
-      const script = scriptOf(name, takes);
-      return `| \`${/^(start|test)$/.test(script) ? "npm" : "npm run"} ${script}\` | ${[synopsis(takes)]
-        .filter(Boolean)
-        .map((text) => `\`${text}\``)
-        .join("")} | ${takes.does} |`;
-    });
-    const page = readFileSync(join(ROOT, "docs", "commands.md"), "utf8");
-    expect(page.match(/^\| `npm .*\|$/gm)).toEqual(rows);
+    expect(() => writeDocs({ root: ROOT }, DEVELOPMENT, true)).not.toThrow();
+    const stale = mkdtempSync(join(tmpdir(), "gpubox-docs-"));
+    onTestFinished(() => rmSync(stale, { recursive: true }));
+    mkdirSync(join(stale, "docs"));
+    for (const page of ["docs/commands.md", "CONTRIBUTING.md"]) {
+      const text = readFileSync(join(ROOT, page), "utf8");
+      for (const name of Object.keys(page === "CONTRIBUTING.md" ? DEVELOPMENT.commands : PRODUCT))
+        expect(text).toContain(COMMANDS[name]?.does);
+      writeFileSync(join(stale, page), text.replace(/^\| `npm .*\n/m, ""));
+    }
+    expect(() => writeDocs({ root: stale }, DEVELOPMENT, true)).toThrow("run `npm run docs` and commit it");
   });
 
   it("takes what the documentation calls", () => {
@@ -81,7 +89,7 @@ describe("the table of commands", () => {
       .flatMap((text) => [...text.matchAll(/\bnpm (?:run (?:-s )?)?([\w:-]+) -- ([^#;)\n"|]+)/g)]);
     expect(called.length).toBeGreaterThan(15);
     for (const [line, script, args = ""] of called) {
-      const name = names.find((each) => scriptOf(each, COMMANDS[each] as never) === script) ?? "";
+      const name = names.find((each) => scriptOf(each) === script) ?? "";
       const words = args
         .trim()
         .split(/\s+/)
@@ -93,7 +101,7 @@ describe("the table of commands", () => {
   it.each(names)("has an example that %s takes", (name) => {
     const takes = COMMANDS[name] as (typeof COMMANDS)[string];
     expect(parseArgs(name, takes, takes.example?.split(" ") ?? [], {})).toBeDefined();
-    expect(helpText(name, takes)).toContain("for example: npm ");
+    expect(helpText(name, takes)).toMatch(/^Example:\n {2}npm /m);
   });
 });
 
@@ -102,13 +110,17 @@ describe("a command", () => {
     const { status, stdout, stderr } = await run([name, "--help"]);
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
     expect(stdout).toBe(helpText(name, COMMANDS[name] as never));
+    expect(stdout).toMatch(/^Usage: npm /);
+    for (const line of stdout.split("\n")) expect(line.length, line).toBeLessThanOrEqual(80);
+    vi.restoreAllMocks();
+    expect((await run([name, "-h"])).stdout).toBe(stdout);
     for (const option of Object.keys(COMMANDS[name]?.options ?? {})) expect(stdout).toContain(`--${option}`);
   });
 
   it.each(strict)("refuses what it does not know, before anything else: %s", async (name) => {
     const { status, stdout, stderr } = await run([name, "--nonsense"]);
     expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
-    const script = scriptOf(name, COMMANDS[name] as never);
+    const script = scriptOf(name);
     const help = `npm ${script === "start" ? "start" : `run ${script}`} -- --help`;
     expect(stderr).toBe(`${script}: there is no option --nonsense; \`${help}\` says what there is`);
   });
@@ -116,7 +128,6 @@ describe("a command", () => {
   it.each([
     [["status", "--jsn"], "status: there is no option --jsn: did you mean --json?"],
     [["status", "container1"], "status: it takes no container1"],
-    [["up", "container1"], "start: it takes no container1"],
     [["url", "one", "two"], "url: it takes one NOTEBOOK, not one and two"],
     [["status", "--json=yes"], "status: --json takes no value"],
     [["check", "-s", "dev"], "test"],

@@ -2,10 +2,10 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import ts from "typescript";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { ROOT } from "../../../cli/context.ts";
-import { npmCommand } from "../../../cli/stack.ts";
-import { npmLine } from "../../../text/shell.ts";
+import { stackCommand } from "../../../cli/stack.ts";
+import { callAs, commandLine, scriptOf } from "../../../text/command-line.ts";
 
 const folders = ["cli", "components", "config", "machine", "program", "scripts", "text"].flatMap((folder) =>
   readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" }).map((path) => join(folder, path)),
@@ -22,7 +22,10 @@ function read(path: string): { texts: string[]; scripts: string[] } {
   const walk = (node: ts.Node): void => {
     if (ts.isStringLiteralLike(node) || ts.isTemplateHead(node) || ts.isTemplateMiddleOrTemplateTail(node))
       texts.push(node.text);
-    if (ts.isCallExpression(node) && /^npm(Command|Line)$/.test(node.expression.getText(source))) {
+    if (
+      ts.isCallExpression(node) &&
+      /^(stackCommand|commandLine|npmLine)$/.test(node.expression.getText(source))
+    ) {
       const [first] = node.arguments;
       if (first && ts.isStringLiteralLike(first)) scripts.push(first.text);
     }
@@ -34,9 +37,9 @@ function read(path: string): { texts: string[]; scripts: string[] } {
 
 /** What is about no stack, or about whichever: what a command does, what makes a file of the checkout, how a stack is chosen. */
 const ABOUT_NONE: Record<string, RegExp> = {
-  "cli/commands.ts": /^says what `npm start` would change$/,
-  "cli/commands/alias.ts": /^# fastai: the notebook's shell\. Keep it: npm run --silent alias/,
   "scripts/lock.ts": /^npm run lock$/,
+  "scripts/docs.ts": /^<!-- made by npm run docs -->|: run `npm run docs` and commit it$/,
+  "scripts/commands.ts": /^npm run(?: check)?$/,
   "scripts/schema.ts": /`npm run schema` and commit it$/,
   "cli/system/failure.mjs": /^npm run doctor$/,
   "scripts/test-packages.ts": /run `sudo npm test`/,
@@ -60,17 +63,34 @@ describe("a command in a message", () => {
     const { scripts } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
     const called = files.flatMap((path) => read(path).scripts);
     expect(called.length).toBeGreaterThan(30);
-    expect(called.filter((script) => !Object.hasOwn(scripts, script))).toEqual([]);
+    expect(called.filter((command) => !Object.hasOwn(scripts, scriptOf(command)))).toEqual([]);
   });
 
   it("needs no name for the stack that is meant by itself, and has its words quoted for a shell", () => {
     vi.stubEnv("PULUMI_STACK", "");
-    expect(npmCommand("start", "dev")).toBe("npm start");
-    expect(npmCommand("start", "lab")).toBe("npm start -- -s lab");
-    expect(npmCommand("purge", "dev", "data/a b", "--yes")).toBe("npm run purge -- 'data/a b' --yes");
+    expect(stackCommand("up", "dev")).toBe("npm start");
+    expect(stackCommand("up", "lab")).toBe("npm start -- -s lab");
+    expect(stackCommand("purge", "dev", "data/a b", "--yes")).toBe("npm run purge -- 'data/a b' --yes");
     vi.stubEnv("PULUMI_STACK", "lab");
-    expect(npmCommand("destroy", "dev", "--yes")).toBe("npm run destroy -- --yes -s dev");
-    expect(npmLine("test")).toBe("npm test");
+    expect(stackCommand("destroy", "dev", "--yes")).toBe("npm run destroy -- --yes -s dev");
+    expect(commandLine("test")).toBe("npm test");
+    vi.unstubAllEnvs();
+  });
+
+  it("is written in the way in which the person called", () => {
+    onTestFinished(() => callAs(undefined));
+    vi.stubEnv("PULUMI_STACK", "");
+    const ways = ["npm", "gpubox", "npx gpubox", "something else", undefined].map((caller) => {
+      callAs(caller);
+      return [commandLine("up", "-s", "lab"), stackCommand("stop", "dev", "container1")];
+    });
+    expect(ways).toEqual([
+      ["npm start -- -s lab", "npm run stop -- container1"],
+      ["gpubox up -s lab", "gpubox stop container1"],
+      ["npx gpubox up -s lab", "npx gpubox stop container1"],
+      ["npm start -- -s lab", "npm run stop -- container1"],
+      ["npm start -- -s lab", "npm run stop -- container1"],
+    ]);
     vi.unstubAllEnvs();
   });
 });

@@ -122,10 +122,21 @@ describe("npm run init with flags", () => {
 
   it("leaves a file that is there alone, unless it is told to", async () => {
     writeFileSync(join(root, "Pulumi.dev.yaml"), "mine");
-    await expect(run("--kind", "local")).rejects.toThrow(/is there already.*--force/);
+    await expect(run("-s", "dev", "--kind", "local")).rejects.toThrow(
+      /is there already: .*`npm run init -- -s dev2`.*--force/,
+    );
     expect(file("dev")).toBe("mine");
     expect(await run("--kind", "local", "--force")).toBe(0);
     expect(file("dev")).toContain("kind: local");
+  });
+
+  it("takes a free name where it is given none", async () => {
+    writeFileSync(join(root, "Pulumi.dev.yaml"), "mine");
+    for (const name of ["dev2", "dev3"]) {
+      expect(await run("--kind", "local")).toBe(0);
+      expect(file(name)).toContain("kind: local");
+    }
+    expect(file("dev")).toBe("mine");
   });
 
   it("takes a file with nothing in it for none, by the command that its refusal names", async () => {
@@ -226,30 +237,36 @@ describe("npm run init on a terminal", () => {
     [/Data sets/, "\r"],
   ];
 
-  it("says that the file is there once it is known which it is, and asks for another name", async () => {
+  it("takes a free name, and overwrites nothing", async () => {
     writeFileSync(join(root, "Pulumi.dev.yaml"), "mine");
+    const unanswered = [[/Where is the GPU/, "\r"], ...REST] as [RegExp, string][];
+    const shown = await converse(unanswered);
+    expect(unanswered).toEqual([]);
+    expect(shown).toContain("npm start -- -s dev2");
+    expect(file("dev")).toBe("mine");
+    expect(readBack(file("dev2"), "dev2").host.kind).toBe("local");
+  }, 30_000);
+
+  it("refuses a name that is taken before it asks anything, and overwrites it on demand", async () => {
+    writeFileSync(join(root, "Pulumi.lab.yaml"), "mine");
+    const shown = await converse([], ["-s", "lab"]);
+    expect(shown).toContain("is there already");
+    expect(shown).not.toContain("Where is the GPU");
+    expect(file("lab")).toBe("mine");
+    await converse([[/Where is the GPU/, "\r"], ...REST], ["-s", "lab", "--force"]);
+    expect(readBack(file("lab"), "lab").host.kind).toBe("local");
+  }, 30_000);
+
+  it("refuses an answer when it is given, not in the end", async () => {
     const unanswered = [
       [/Where is the GPU/, "\r"],
-      [/Pulumi\.dev\.yaml is there already/, "\r"],
-      [/Name of the new stack/, "dev\r"],
-      [/is there already/, "\u0015second\r"],
-      ...REST,
+      [/Folder/, "\u0015relative/folder\r"],
+      [/root/, "\u0015~/fine\r"],
+      ...REST.slice(1),
     ] as [RegExp, string][];
     await converse(unanswered);
     expect(unanswered).toEqual([]);
-    expect(file("dev")).toBe("mine");
-    expect(readBack(file("second"), "second").host.kind).toBe("local");
-  }, 30_000);
-
-  it("says it first of all where the stack is named, and overwrites it on demand", async () => {
-    writeFileSync(join(root, "Pulumi.lab.yaml"), "mine");
-    const unanswered = [
-      [/Pulumi\.lab\.yaml is there already/, "\u001b[B\r"],
-      [/Where is the GPU/, "\r"],
-      ...REST,
-    ] as [RegExp, string][];
-    await converse(unanswered, ["-s", "lab"]);
-    expect(unanswered).toEqual([]);
-    expect(readBack(file("lab"), "lab").host.kind).toBe("local");
+    expect(readBack(file("dev"), "dev").root).toBe("~/fine");
+    expect(await converse([[/Where is the GPU/, "\r"]], ["--gpus", "many"])).toContain("gpus");
   }, 30_000);
 });

@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { table } from "../../../../cli/commands/status.ts";
 import { createContext } from "../../../../cli/context.ts";
 import { describe as describeNotebook, lookAtStack, pickNotebook } from "../../../../cli/docker/notebooks.ts";
@@ -17,6 +17,7 @@ import {
   readStateFile,
   stackPlaces,
 } from "../../../../cli/pulumi/checkpoint.ts";
+import { runCommand } from "../../../../cli/run-command.ts";
 import { askDocker } from "../../../../machine/docker/api.ts";
 
 const checkout = join(import.meta.dirname, "../../../..");
@@ -250,10 +251,12 @@ describe("npm run url", () => {
       stdout: `http://127.0.0.1:8888/?token=${TOKEN}\n`,
       stderr: "",
     });
+    const { stdout: json } = await run("url", "--json");
+    expect(JSON.parse(json)).toEqual({ stack: "dev", name: "container1", url: stdout.trim() });
     expect(existsSync(join(folder, "engine-was-called"))).toBe(false);
     expect(loaded).toContain("cli/main.ts");
     const packages = [...loaded.matchAll(/node_modules\/((?:@[^/]+\/)?[^/]+)/g)].map(([, name]) => name);
-    expect([...new Set(packages)]).toEqual(["yaml"]);
+    expect([...new Set(packages)].sort()).toEqual(["commander", "yaml"]);
   });
 
   it("asks the engine where the state is not in a file", async () => {
@@ -275,13 +278,41 @@ describe("npm run url", () => {
       expect(stdout).toBe("");
       expect(stderr).toBe("gpubox: container1 is stopped: `npm start` brings it back\n");
     }
-    const { code, stdout } = await run("status");
+    const { code, stdout, stderr } = await run("status");
     expect(code).toBe(0);
     expect(stdout).toBe("container1  stopped  http://127.0.0.1:8888/  CPU\n");
+    expect(stderr).toContain("container1 is stopped: `npm start -- container1` starts it\n");
     write(join(folder, "bin", "docker"), '#!/bin/sh\necho "docker $*"\n');
     chmodSync(join(folder, "bin", "docker"), 0o755);
     // A terminal follows it, and what reads from a pipe waits for its end.
     expect(await run("logs")).toMatchObject({ code: 0, stdout: "docker logs container1\n" });
+  });
+});
+
+describe("npm run status", () => {
+  it.each([
+    ["paused", 0, "container1 is paused: `npm start` has it go on"],
+    ["restarting", 1, "container1 stops again and again: `docker logs container1` shows why"],
+    ["exited", 3, "container1 ended by itself, with exit code 3: `docker logs container1` shows why"],
+    ["exited", 143, "container1 is stopped: `npm start -- container1` starts it"],
+  ])("tells one that is %s (%d) from others, and what to do", async (state, code, told) => {
+    write(stackFile(), stateOf(host, stack, container("container1", 8888)));
+    const of = described(state);
+    const known = { ...of, State: { ...of.State, ExitCode: code } };
+    await daemonWith({ "id-of-container1": known }, join(folder, "docker.sock"));
+    const err = vi.spyOn(process.stderr, "write").mockReturnValue(true);
+    const out = vi.spyOn(process.stdout, "write").mockReturnValue(true);
+    const context = createContext({ ...env(), PATH: process.env.PATH }, checkout);
+    expect(await runCommand("status", [], context)).toBe(0);
+    expect(await runCommand("status", ["--json"], context)).toBe(0);
+    const [said, printed] = [err.mock.calls.join(""), out.mock.calls.join("")];
+    vi.restoreAllMocks();
+    expect(said).toContain(told);
+    const condition = state === "exited" ? (code === 3 ? "failed" : "stopped") : state;
+    expect(printed).toContain(`container1  ${condition}  http`);
+    expect(JSON.parse(printed.slice(printed.indexOf("{"))).notebooks).toEqual([
+      expect.objectContaining({ condition, ...(state === "exited" && { exitCode: code }) }),
+    ]);
   });
 });
 

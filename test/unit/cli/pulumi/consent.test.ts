@@ -1,6 +1,6 @@
 /** When `npm start` asks first. */
 import { describe, expect, it } from "vitest";
-import { whatGoes } from "../../../../cli/commands/destroy.ts";
+import { whatGoes, whatIsRemoved } from "../../../../cli/commands/destroy.ts";
 import { displayArgs, judge, leaves } from "../../../../cli/pulumi/consent.ts";
 
 const urn = (type: string, name = "container1-container") =>
@@ -204,6 +204,38 @@ it("a destroy says the same of the home volumes that go", () => {
   );
   expect(goes(home("one"), home("two"))).toMatch(/^the home volumes of one, two go, and with them /);
   expect(goes()).toBe("your files in code/ and data/ stay");
+});
+
+it("a destroy says what is removed, by its name, and not what is kept or gone already", () => {
+  const resource = (type: string, id: string, more: object = {}) => ({
+    urn: urn(type, id),
+    type,
+    id,
+    ...more,
+  });
+  const removed = (...resources: ReturnType<typeof resource>[]) =>
+    whatIsRemoved({ deployment: { resources } });
+  const container = (name: string, more: object = {}) =>
+    resource("docker:index/container:Container", "0", { inputs: { name }, ...more });
+  const network = resource("docker:index/network:Network", "1", { inputs: { name: "gpubox-dev" } });
+  expect(removed(container("one"), container("old", { delete: true }), network)).toEqual([
+    "removed: the notebook one, with what kernels have in memory",
+    "removed: the network gpubox-dev",
+  ]);
+  expect(removed(container("one"), container("two"))[0]).toContain("the notebooks one, two,");
+  expect(
+    removed(
+      resource("aws:ec2/instance:Instance", "i-1"),
+      resource("aws:ec2/eip:Eip", "e-1"),
+      resource("aws:ec2/vpc:Vpc", "v-1"),
+      resource("aws:ebs/volume:Volume", "vol-1", { retainOnDelete: true }),
+      resource("aws:ebs/volume:Volume", "vol-2"),
+    ),
+  ).toEqual([
+    "removed: the machine i-1, with its system disk",
+    "removed: 2 other things of the stack on AWS",
+  ]);
+  expect(removed()).toEqual([]);
 });
 
 it("the engine shows a tree where there is room for it, else a line at a time", () => {

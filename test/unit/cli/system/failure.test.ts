@@ -227,7 +227,7 @@ describe("a command", () => {
     const checkout = join(folder, "checkout");
     mkdirSync(checkout);
     await execa("cp", ["-r", "--parents", "cli", "errors.ts", "text/legible.ts", checkout], { cwd: ROOT });
-    const { exitCode, stderr } = await execa(process.execPath, [join(checkout, "cli", "main.ts"), "schema"], {
+    const { exitCode, stderr } = await execa(process.execPath, [join(checkout, "cli", "main.ts"), "status"], {
       reject: false,
     });
     expect(exitCode).toBe(1);

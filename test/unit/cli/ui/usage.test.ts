@@ -1,5 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { duration, kernelText, machineLines, readUsage, size, type Usage } from "../../../../cli/ui/usage.ts";
+import {
+  duration,
+  kernelText,
+  machineLines,
+  measured,
+  readUsage,
+  size,
+  type Usage,
+} from "../../../../cli/ui/usage.ts";
 
 describe("the figures", () => {
   const usage: Usage = {
@@ -46,6 +54,16 @@ describe("the figures", () => {
     const kernel = { execution_state: "idle", last_activity: "2026-01-01T00:00:00Z" };
     const answer = JSON.stringify([{ ...kernel, name: "x".repeat(99) }]);
     expect(readUsage(printed(answer))?.containers[0]?.kernels).toEqual([kernel]);
+  });
+
+  it("are numbers for programs, with their units in their names", () => {
+    expect(measured(usage)).toEqual({
+      containers: [{ name: "a", imageBytes: 9e9, kernels: [] }],
+      gpus: [{ index: 0, busyPercent: 37, memoryUsedMiB: 1200, memoryTotalMiB: 23034 }],
+      codeBytes: 2_048_000,
+      dataBytes: null,
+      uptimeSeconds: 7500,
+    });
   });
 
   it("are told in the units of people", () => {

@@ -9,6 +9,12 @@ describe("what a container is at", () => {
     ["Up 2 hours (unhealthy)", "up", /runs and does not answer.*`docker restart nb`.*memory is lost/],
     ["Up 2 hours (Paused)", "paused", /`npm start -- -s lab` has it go on/],
     ["Exited (0) 2 hours ago", "stopped", undefined],
+    ["Exited (143) 2 hours ago", "stopped", undefined],
+    [
+      "Exited (3) 2 hours ago",
+      "failed",
+      /ended by itself, with exit code 3: `docker logs nb`.*`npm start -- -s lab` starts/,
+    ],
     ["Restarting (1) 4 seconds ago", "restarting", /stops again and again: `docker logs nb` shows why/],
     ["Created", "created", /has not run yet: `npm start -- -s lab`/],
     ["Dead", "dead", /could not remove: `npm start -- -s lab` makes it anew/],
