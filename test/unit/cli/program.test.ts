@@ -147,6 +147,7 @@ describe("completion", () => {
     expect(offered("gpubox st")).toEqual(["start", "stop", "status"]);
     expect(offered("gpubox status --")).toEqual(["--stack", "--json", "--help"]);
     expect(offered("gpubox -s lab status --j")).toEqual(["--json"]);
+    expect(offered("gpubox --stack lab status --j")).toEqual(["--json"]);
     expect(offered("gpubox stop -s ")).toEqual(["dev", "lab"]);
     expect(offered("gpubox --stack l")).toEqual(["lab"]);
     expect(offered("gpubox destroy --exclude-p")).toEqual(["--exclude-protected"]);
