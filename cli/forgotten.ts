@@ -2,6 +2,7 @@
  * What npm keeps of a command line without `--`: of `npm run stop -s lab` the script is given `lab` alone, and of `npm start --yes`
  * nothing. A command that goes on then is about another stack than the person meant.
  */
+import { readFileSync } from "node:fs";
 import { readStack, stackNames } from "../config/stack-file.ts";
 import { UserError } from "../errors.ts";
 import { commandLine, commandWord } from "../text/command-line.ts";
@@ -11,8 +12,17 @@ import { knownOptions } from "./program.ts";
 import { parseStackArgs } from "./stack.ts";
 import type { Env } from "./system/run.ts";
 
-/** Options of ours that npm has as well, for things that people set once for all. */
-const SETTINGS = ["color", "key", "target"];
+/** Whether a person has set an option of npm's once for all, in a file of npm's: it is on no command line then. */
+function isSetForAll(key: string, env: Env): boolean {
+  return [env.npm_config_userconfig, env.npm_config_globalconfig].some((file) => {
+    try {
+      return new RegExp(`^\\s*${key}\\s*=`, "m").test(readFileSync(file ?? "", "utf8"));
+    } catch {
+      // Most people have none.
+      return false;
+    }
+  });
+}
 
 /** @throws Misuse with the right line, where an option stayed with npm or a stack is named as if it were something else */
 export function requireNothingForgotten(
@@ -58,7 +68,7 @@ interface Kept {
 function keptByNpm(takes: Takes, argv: string[], env: Env, stacks: string[]): Kept[] {
   const options = Object.entries(knownOptions(takes)).flatMap(
     ([key, { type, value: placeholder }]): Kept[] => {
-      const value = SETTINGS.includes(key) ? undefined : env[`npm_config_${key.replaceAll("-", "_")}`];
+      const value = isSetForAll(key, env) ? undefined : env[`npm_config_${key.replaceAll("-", "_")}`];
       const flag = `--${key}`;
       if (!value || value === "false" || argv.some((arg) => arg === flag || arg.startsWith(`${flag}=`)))
         return [];

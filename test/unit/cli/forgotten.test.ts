@@ -83,6 +83,18 @@ describe("an option that npm keeps for itself", () => {
     expect((await type(typed)).said).not.toContain("npm keeps");
   });
 
+  it("is none where it is set for all that npm does", async () => {
+    const settings = join(home, ".npmrc");
+    writeFileSync(settings, "yes=true\njson = true\n");
+    try {
+      for (const typed of ["npm run stop", "npm run url", "npm run status"])
+        expect((await type(typed)).said).not.toContain("npm keeps");
+    } finally {
+      rmSync(settings);
+    }
+    expect((await type("npm run status --json")).said).toContain("npm keeps");
+  });
+
   it("is none where npm's environment is that of another script", () => {
     const env = { npm_lifecycle_script: "node scripts/run.mjs test", npm_config_yes: "true" };
     const check = (name: string, more: object) =>
