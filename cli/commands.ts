@@ -11,6 +11,7 @@ export interface Entry extends Takes {
 
 const JSON_OPTION = { json: { type: "boolean", does: "prints JSON, for programs" } } as const;
 const YES = { yes: { type: "boolean", short: "y", does: "goes ahead without asking" } } as const;
+const VERBOSE = { verbose: { type: "boolean", does: "shows all that the engine says" } } as const;
 const NOTEBOOK = { are: "NOTEBOOK", many: false };
 
 export const COMMANDS: Record<string, Entry> = {
@@ -19,7 +20,7 @@ export const COMMANDS: Record<string, Entry> = {
     script: "start",
     does: "brings a stack up, with everything that it takes, as its configuration says",
     stack: "there",
-    options: YES,
+    options: { ...YES, ...VERBOSE },
     engine: "up",
     example: "-s lab",
   },
@@ -27,6 +28,7 @@ export const COMMANDS: Record<string, Entry> = {
     load: async () => (await import("./commands/preview.ts")).preview,
     does: "says what `npm start` would change",
     stack: "there",
+    options: VERBOSE,
     engine: "preview",
     example: "--diff",
   },
@@ -34,6 +36,7 @@ export const COMMANDS: Record<string, Entry> = {
     load: async () => (await import("./commands/refresh.ts")).refresh,
     does: "takes into the state what was changed behind its back",
     stack: "there",
+    options: VERBOSE,
     engine: "refresh",
   },
   stop: {
@@ -47,7 +50,7 @@ export const COMMANDS: Record<string, Entry> = {
     load: async () => (await import("./commands/destroy.ts")).destroy,
     does: "tears a stack down; your files stay",
     stack: "there",
-    options: YES,
+    options: { ...YES, ...VERBOSE },
     engine: "destroy",
     example: "-s lab --yes",
   },

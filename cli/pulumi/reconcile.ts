@@ -13,15 +13,8 @@ import { confirm } from "../ui/confirm.ts";
 import { say } from "../ui/say.ts";
 import { CONTAINER, type State, type StateResource } from "./checkpoint.ts";
 import type { Session } from "./session.ts";
-import {
-  lastUpdate,
-  readState,
-  resourceName,
-  tainted,
-  unfinished,
-  withoutUnfinished,
-  writeState,
-} from "./state.ts";
+import { lastUpdate, readState, tainted, unfinished, withoutUnfinished, writeState } from "./state.ts";
+import { resourceName } from "./urn.ts";
 
 const NETWORK = "docker:index/network:Network";
 const VOLUME = "docker:index/volume:Volume";
