@@ -181,7 +181,11 @@ export class Progress {
       .split("\n");
     const printed = this.#steps.get(urn)?.build?.output ?? this.#output.get(urn) ?? [];
     const whole = [...printed.filter((line) => !message.includes(line.trim())), ...lines];
-    return shorten(whole).filter((line) => this.#once(line).length > 0);
+    const type = typeOf(urn);
+    // Scripts name themselves, and the program its keys.
+    const isNamed = type === "" || GROUPS.test(type) || type.startsWith("command:");
+    const named = isNamed ? [] : [`${resourceName(urn).replaceAll("-", " ")} failed:`];
+    return [...named, ...shorten(whole)].filter((line) => this.#once(line).length > 0);
   }
 
   #sum({ resourceChanges = {}, result }: NonNullable<EngineEvent["summaryEvent"]>, now: number): string[] {

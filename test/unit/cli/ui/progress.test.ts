@@ -73,6 +73,7 @@ describe("a run", () => {
   it("that cannot build says the last lines of the step that failed, each once", () => {
     const { kept, failure } = replay(recorded("failed-build"));
     expect(kept).toEqual([]);
+    expect(failure[0]).toBe("image build failed:");
     expect(failure.join("\n")).toMatch(/exit code: 1\n.*\n[\s\S]*no-such-package-of-gpubox was not found/);
     expect(failure.length).toBeLessThan(20);
     expect(new Set(failure).size).toBe(failure.length);
@@ -155,7 +156,12 @@ describe("a build by the official plugin", () => {
       timestamp: 9,
       diagnosticEvent: { urn: IMAGE, message: "error: exit status 100\n", severity: "error" },
     };
-    const told = ["Collecting torch", "E: Unable to locate package tree", "error: exit status 100"];
+    const told = [
+      "image build failed:",
+      "Collecting torch",
+      "E: Unable to locate package tree",
+      "error: exit status 100",
+    ];
     for (const end of [
       [failed, error],
       [error, failed],
