@@ -5,8 +5,8 @@ import { formatSeconds } from "./say.ts";
 
 /** A line of the log, as far as it is of use here. */
 export interface EngineEvent {
-  resourcePreEvent?: { metadata: Metadata; planning?: boolean };
-  resOutputsEvent?: { metadata: Metadata; planning?: boolean };
+  resourcePreEvent?: { metadata: Metadata };
+  resOutputsEvent?: { metadata: Metadata };
   resOpFailedEvent?: { metadata: Metadata };
   diagnosticEvent?: { urn?: string; message: string; severity: string };
   policyEvent?: { message: string };
@@ -102,8 +102,8 @@ export class Progress {
   /** Takes in what has happened. @returns the lines that stay */
   add(event: EngineEvent, now: number): string[] {
     const { resourcePreEvent: begun, resOutputsEvent: ended, resOpFailedEvent: failed } = event;
-    if (begun && !begun.planning) this.#begin(begun.metadata, now);
-    if (ended && !ended.planning) return this.#end(ended.metadata, now);
+    if (begun) this.#begin(begun.metadata, now);
+    if (ended) return this.#end(ended.metadata, now);
     if (failed) this.#fail(failed.metadata);
     if (event.diagnosticEvent) return this.#hear(event.diagnosticEvent);
     if (event.policyEvent) return this.#once(event.policyEvent.message.trim());

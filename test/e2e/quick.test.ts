@@ -163,6 +163,22 @@ describeWithDaemon("quick commands", () => {
     expect(engineCalls()).toEqual([expect.stringMatching(/^preview /)]);
   });
 
+  it("what is agreed to is done without a preview that nobody sees", async () => {
+    const { exitCode, all } = await person.npm("refresh");
+    expect(exitCode, all).toBe(0);
+    expect(all).toContain("the state is as things are: nothing has changed");
+    const typed = await person.typed("", "start", "--yes");
+    expect(typed.exitCode, typed.all).toBe(0);
+    expect(typed.stdout).toMatch(/^unchanged/m);
+    const again = await person.typed("", "refresh", "--yes");
+    expect(again.exitCode, again.all).toBe(0);
+    expect(engineCalls()).toEqual([
+      expect.stringMatching(/^refresh --yes --skip-preview/),
+      expect.stringMatching(/^up --yes --skip-preview/),
+      expect.stringMatching(/^refresh --yes --skip-preview/),
+    ]);
+  });
+
   it("a notebook that is stopped: said, and what it logged can still be read", async () => {
     await container().stop();
     const refused = await person.npm("url");
