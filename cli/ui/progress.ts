@@ -71,6 +71,9 @@ const OTHERS: Record<string, [string, string]> = {
 const TOPIC =
   /^(?:(?:code|data|folders of|GPU of|idle stop|inspect|list|machine|notebook|packages of|prepare|ssh to|stack|status|system disk|volume)(?: \S+)?): (.*)$/;
 
+/** What is said of a machine by what reaches it. */
+const REACHING = /^\S+(?:: the connection is lost| does not answer, so )/;
+
 /** What a script says of what it is about to do, or how far it is. */
 const PASSING =
   /^(looking for|fetching|downloading|unpacking|found|waiting|made) |\bso far$| left$|MB\/s$|^\d.* MB( of |$)/;
@@ -228,7 +231,7 @@ function words(op: string, name: string): [string, string] {
 }
 
 function hearScript(step: Step, line: string): void {
-  const [, said] = TOPIC.exec(line) ?? [];
+  const [, said] = TOPIC.exec(line) ?? (REACHING.test(line) ? [line, line] : []);
   // A line that is indented goes on with the one before.
   const isNote = said === undefined ? line.startsWith("  ") && step.isNoting : !PASSING.test(said);
   step.isNoting = isNote;

@@ -118,6 +118,15 @@ describe("a script on the host", () => {
     ]);
   });
 
+  it("is heard with what is said of the machine that it is to run on", () => {
+    const lines = [
+      "10.0.0.2: the connection is lost; trying again",
+      "10.0.0.2 does not answer, so what stack gpubox/dev has there stays, run there:",
+      "  docker ps -aq | xargs -r docker rm --force",
+    ];
+    expect(replay(step(`${COMMAND}x`, lines)).kept.slice(0, 3)).toEqual(lines);
+  });
+
   it("is heard by each of its names; a program that it runs is not", () => {
     const scripts = join(ROOT, "host-scripts");
     const topics = readdirSync(scripts)
