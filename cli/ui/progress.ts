@@ -71,12 +71,12 @@ const OTHERS: Record<string, [string, string]> = {
 const TOPIC =
   /^(?:(?:code|data|folders of|GPU of|idle stop|inspect|list|machine|notebook|packages of|prepare|ssh to|stack|status|system disk|volume)(?: \S+)?): (.*)$/;
 
-/** What is said of a machine by what reaches it. */
-const REACHING = /^\S+(?:: the connection is lost| does not answer, so )/;
+/** What is said of a machine by what reaches it, and of what is removed on AWS by what removes it. */
+const OWN = /^(?:\S+(?:: the connection is lost| does not answer, so )|vol-\w+: |spot request )/;
 
 /** What a script says of what it is about to do, or how far it is. */
 const PASSING =
-  /^(looking for|fetching|downloading|unpacking|found|waiting|made) |\bso far$| left$|MB\/s$|^\d.* MB( of |$)/;
+  /^(?:vol-\w+: )?(looking for|fetching|downloading|unpacking|found|waiting|made) |\bso far$| left$|MB\/s$|^\d.* MB( of |$)/;
 
 /** The result of a script, which its step ends with. */
 const RESULT = /^(?:created|updated|unchanged): /;
@@ -231,7 +231,7 @@ function words(op: string, name: string): [string, string] {
 }
 
 function hearScript(step: Step, line: string): void {
-  const [, said] = TOPIC.exec(line) ?? (REACHING.test(line) ? [line, line] : []);
+  const [, said] = TOPIC.exec(line) ?? (OWN.test(line) ? [line, line] : []);
   // A line that is indented goes on with the one before.
   const isNote = said === undefined ? line.startsWith("  ") && step.isNoting : !PASSING.test(said);
   step.isNoting = isNote;

@@ -125,6 +125,11 @@ describe("a script on the host", () => {
       "  docker ps -aq | xargs -r docker rm --force",
     ];
     expect(replay(step(`${COMMAND}x`, lines)).kept.slice(0, 3)).toEqual(lines);
+    const volume = [
+      "vol-1: waiting for its last snapshot snap-1, 10%",
+      "vol-1: it is in use by i-1, and stays",
+    ];
+    expect(replay(step(`${COMMAND}x`, volume)).kept[0]).toBe(volume[1]);
   });
 
   it("is heard by each of its names; a program that it runs is not", () => {
