@@ -4,6 +4,7 @@ import type { Entry, Program } from "./program.ts";
 
 const JSON_OPTION = { json: { type: "boolean", does: "prints JSON, for programs" } } as const;
 const YES = { yes: { type: "boolean", short: "y", does: "goes ahead without asking" } } as const;
+const VERBOSE = { verbose: { type: "boolean", does: "shows all that the engine says" } } as const;
 const NOTEBOOK = { are: "NOTEBOOK", many: false };
 
 export const COMMANDS: Record<string, Entry> = {
@@ -14,7 +15,7 @@ export const COMMANDS: Record<string, Entry> = {
     does: "brings a stack up as its configuration says; a notebook by its name alone",
     stack: "there",
     names: { are: "NOTEBOOK", many: true },
-    options: YES,
+    options: { ...YES, ...VERBOSE },
     engine: "up",
     example: "-s lab",
   },
@@ -23,6 +24,7 @@ export const COMMANDS: Record<string, Entry> = {
     group: "Up and down",
     does: "says what a start would change",
     stack: "there",
+    options: VERBOSE,
     engine: "preview",
     example: "--diff",
   },
@@ -31,6 +33,7 @@ export const COMMANDS: Record<string, Entry> = {
     group: "Up and down",
     does: "takes into the state what was changed behind its back",
     stack: "there",
+    options: VERBOSE,
     engine: "refresh",
   },
   stop: {
@@ -46,7 +49,7 @@ export const COMMANDS: Record<string, Entry> = {
     group: "Up and down",
     does: "tears a stack down; your files stay",
     stack: "there",
-    options: YES,
+    options: { ...YES, ...VERBOSE },
     engine: "destroy",
     example: "-s lab --yes",
   },

@@ -20,6 +20,9 @@ export interface StackSession extends Session {
   host: StackHost;
 }
 
+/** The option by which the engine's own display is shown. */
+const VERBOSE = "--verbose";
+
 /** The engine with a backend and the name of a stack; the stack need not be there. @throws UserError where its file is wrong */
 export async function openSession(context: Context, { stack, rest }: StackArgs): Promise<StackSession> {
   const settings = hasStackFile(context.root, stack) ? readStack(context.root, stack) : undefined;
@@ -52,7 +55,8 @@ export async function openSession(context: Context, { stack, rest }: StackArgs):
     isHere: host.isHere,
     docker,
     connection: undefined,
-    rest,
+    verbose: rest.includes(VERBOSE),
+    rest: rest.filter((arg) => arg !== VERBOSE),
     additions,
     env: mergeEnv(context.env, additions),
   };

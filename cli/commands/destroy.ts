@@ -15,7 +15,7 @@ import { finishInterrupted } from "../pulumi/reconcile.ts";
 import { recover } from "../pulumi/recover.ts";
 import { runEngine } from "../pulumi/run-engine.ts";
 import { isStackThere } from "../pulumi/session.ts";
-import { resourceName } from "../pulumi/state.ts";
+import { resourceName } from "../pulumi/urn.ts";
 import { openSession } from "../session.ts";
 import { stackCommand } from "../stack.ts";
 import { confirm } from "../ui/confirm.ts";

@@ -2,6 +2,7 @@
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
 import { findHalted, startAgain } from "../docker/own-containers.ts";
+import { isConfirmed } from "../pulumi/consent.ts";
 import { finishInterrupted } from "../pulumi/reconcile.ts";
 import { recover } from "../pulumi/recover.ts";
 import { runEngine } from "../pulumi/run-engine.ts";
@@ -17,5 +18,6 @@ export async function refresh(context: Context, args: Args): Promise<number> {
   for (const { name, why } of await startAgain(session, await findHalted(session, state))) {
     say(`${name} cannot be started (${why}): \`${stackCommand("up", session.stack)}\` makes it anew`);
   }
-  return await runEngine(session, "refresh", context.interactive ? [] : ["--yes", "--non-interactive"]);
+  const asks = context.interactive && !isConfirmed(session);
+  return await runEngine(session, "refresh", asks ? [] : ["--yes", "--skip-preview", "--non-interactive"]);
 }

@@ -72,7 +72,8 @@ export async function up(context: Context, args: Args, inputs?: string): Promise
   const before = historyFiles(session.place);
   // The history counts in whole seconds.
   const started = Math.floor(Date.now() / 1000) * 1000;
-  const asked = given.do === "let the engine ask" ? [] : ["--yes", "--skip-preview", ...display];
+  const asked =
+    given.do === "let the engine ask" && !isConfirmed(session) ? [] : ["--yes", "--skip-preview", ...display];
   const code = await session.wanted.up(session, [...asked, ...missing]);
   if (code !== 0) return code;
   forgetAdopted(context, session.stack);

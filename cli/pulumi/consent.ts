@@ -9,7 +9,7 @@ import { step } from "../ui/say.ts";
 import type { State, StateResource } from "./checkpoint.ts";
 import { planQuietly } from "./run-engine.ts";
 import type { Session } from "./session.ts";
-import { resourceName } from "./state.ts";
+import { resourceName, typeOf } from "./urn.ts";
 
 /** Under so many columns the engine's tree has no room for what it says of a resource. */
 const WIDE = 120;
@@ -190,9 +190,6 @@ export const DATA_GOES =
 
 /** Whether a resource is one on AWS, and not what only looks something up there. */
 export const isOnAws = (type: string) => type.startsWith("aws:");
-
-/** The type of a resource: the last of those in its URN, which names its parents' as well. */
-const typeOf = (urn: string) => urn.split("::")[2]?.split("$").at(-1) ?? "";
 
 /** Arguments by which the engine shows what it does: in a tree where that has room, else line by line. */
 export function displayArgs(interactive: boolean, columns = process.stdout.columns): string[] {

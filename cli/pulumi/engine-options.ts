@@ -12,9 +12,9 @@ export interface Option {
   does?: string;
 }
 
-/** Known to each of them: `name`, `=` where it takes a value, and its letter. */
+/** Known to each of them, but for `--verbose`, which is ours: `name`, `=` where it takes a value, and its letter. */
 const EVERYWHERE =
-  "config=c config-file= config-path debug:d diff expect-no-changes json:j message=m neo override-env= parallel=p run-program show-replacement-steps show-sames skip-config-validation skip-plugin-pre-install suppress-outputs suppress-permalink suppress-progress target=t target-dependents urns color= cwd=C disable-integrity-checking emoji:e fully-qualify-stack-names:Q logflow logtostderr memprofilerate= non-interactive otel-traces= profiling= tracing= verbose=v";
+  "config=c config-file= config-path debug:d diff expect-no-changes json:j message=m neo override-env= parallel=p run-program show-replacement-steps show-sames skip-config-validation skip-plugin-pre-install suppress-outputs suppress-permalink suppress-progress target=t target-dependents urns color= cwd=C disable-integrity-checking emoji:e fully-qualify-stack-names:Q logflow logtostderr memprofilerate= non-interactive otel-traces= profiling= tracing=";
 const MAKING =
   "attach-debugger exclude-dependents ignore-protect policy-pack= policy-pack-config= refresh:r replace= show-config show-full-output show-policy-remediations show-reads show-secrets target-replace=";
 

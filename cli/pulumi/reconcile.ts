@@ -12,15 +12,8 @@ import { confirm } from "../ui/confirm.ts";
 import { say } from "../ui/say.ts";
 import type { State, StateResource } from "./checkpoint.ts";
 import type { Session } from "./session.ts";
-import {
-  lastUpdate,
-  readState,
-  resourceName,
-  tainted,
-  unfinished,
-  withoutUnfinished,
-  writeState,
-} from "./state.ts";
+import { lastUpdate, readState, tainted, unfinished, withoutUnfinished, writeState } from "./state.ts";
+import { resourceName } from "./urn.ts";
 
 /** Docker's words for a container in whose memory kernels may have something. */
 const RUNNING = /^(running|paused|restarting)$/;

@@ -69,6 +69,8 @@ export interface Session extends Toolchain {
   docker: DockerEndpoint | undefined;
   /** The way to the machine that the daemon is on, where that was opened. */
   connection: SshConnection | undefined;
+  /** Whether the engine's own display is shown. */
+  verbose: boolean;
   /** Arguments for the engine, without those that are ours. */
   rest: string[];
 }

@@ -16,9 +16,6 @@ import {
 } from "./checkpoint.ts";
 import { askEngine, inCheckout, type Session, tryEngine } from "./session.ts";
 
-/** The name of a resource, which ends its URN. */
-export const resourceName = (urn: string) => urn.slice(urn.lastIndexOf("::") + 2);
-
 /** What a stack has by the file of its state; undefined where that does not tell. */
 export function findHoldings(place: StackPlaces | undefined): Holdings | undefined {
   if (!place) return undefined;

@@ -67,19 +67,21 @@ export interface HandOverOptions extends RunOptions {
   shell?: boolean;
   /** Whether what the program prints goes to stderr, because stdout is kept for a result. */
   quietStdout?: boolean;
+  /** A file that is open, which takes what the program prints. */
+  output?: number | undefined;
   /** Told of a signal that is to end the program. */
   onSignal?: (signal: NodeJS.Signals) => void;
 }
 
 /** Runs a program on the person's own terminal, passes signals on, and gives its exit status. */
 export async function handOver(file: string, args: string[], options: HandOverOptions): Promise<number> {
-  const { env, cwd, shell = false, quietStdout = false, onSignal = () => {} } = options;
+  const { env, cwd, shell = false, quietStdout = false, output, onSignal = () => {} } = options;
   // Its own time to end: the engine ends its work in good order, which takes as long as the resource at hand.
   const child = spawn(file, args, {
     env,
     cwd,
     shell,
-    stdio: ["inherit", quietStdout ? process.stderr : "inherit", "inherit"],
+    stdio: ["inherit", output ?? (quietStdout ? process.stderr : "inherit"), output ?? "inherit"],
   });
   const passOn = (signal: NodeJS.Signals) => {
     onSignal(signal);

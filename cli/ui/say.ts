@@ -27,7 +27,7 @@ export function formatSeconds(seconds: number): string {
 }
 
 /** How often a long step says that it goes on, in milliseconds. */
-export const TICK = { terminal: 1_000, log: 10_000 };
+export const TICK = { terminal: 1_000, log: 30_000 };
 
 /** Ends a line that is written over: a terminal clears what is right of here. */
 const CLEAR_REST = "\u001b[K";

@@ -36,8 +36,8 @@ describeWithDaemon("the notebook", () => {
   it("is made without a long silence, and said loudly to run on the CPU", async () => {
     const { exitCode, all, silence } = await person.npm("start");
     expect(exitCode, all).toBe(0);
-    // Said every ten seconds, by a machine that has much else to do.
-    expect(silence, all).toBeLessThan(15);
+    // Said every thirty seconds, by a machine that has much else to do.
+    expect(silence, all).toBeLessThan(40);
     expect(all).toMatch(/container1 runs on the CPU: no NVIDIA driver/);
     const [why] = all.trim().split("\n").slice(-2);
     expect(why).toBe("on the CPU: no NVIDIA driver on this host; npm run doctor says what mends it");

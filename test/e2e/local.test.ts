@@ -132,10 +132,24 @@ describeWithDaemon("a stack on this machine", () => {
     expect(stdout).toContain("npm run destroy");
     expect(stdout).toContain("CPU");
     expect(all).not.toMatch(/from \$PATH|^ *warning:.*plugin/im);
+    expect(all.split("\n").length, all).toBeLessThanOrEqual(40);
+    expect(all).toMatch(/^resources: \d+ made \(/m);
     url = (await person.npm("url")).stdout;
     expect(url).toMatch(/^http:\/\/127\.0\.0\.1:8888\/\?token=[A-Za-z0-9]{40}$/);
     token = new URL(url).searchParams.get("token") as string;
     look();
+  });
+
+  it("keeps all that the engine said in a log of the person's own", () => {
+    const folder = join(person.home, ".cache", "gpubox", "logs");
+    const [name = "", ...others] = readdirSync(folder);
+    expect(name).toMatch(/-dev-up\.log$/);
+    expect(others).toEqual([]);
+    const said = readFileSync(join(folder, name), "utf8");
+    expect(said).toMatch(/image-build.*creating/);
+    expect(said).toMatch(/^Resources:\n +\+ \d+ created$/m);
+    expect(said).not.toContain(token);
+    expect(statSync(join(folder, name)).mode & 0o777).toBe(0o600);
   });
 
   it("lets nobody else into its own folders, though the person's umask would", async () => {
@@ -347,9 +361,10 @@ describeWithDaemon("a stack on this machine", () => {
       `chown ${owner} /v && chmod 755 /v`,
     ];
     expect((await docker(...give("7:7"))).exitCode).toBe(0);
-    const restart = () => person.npm("start", "--yes", "--replace", "**container2-container");
+    const restart = () => person.npm("start", "--yes", "--verbose", "--replace", "**container2-container");
     const refused = await restart();
     expect(refused.exitCode, refused.all).not.toBe(0);
+    expect(refused.all, "the engine's own words").toMatch(/container2-container.*replaced/);
     expect(refused.all).toContain("/home/jupyter cannot be written from container2: Permission denied");
     expect(refused.all).toMatch(
       /it runs as uid 1000 in the groups 1000 4000; there \/home\/jupyter is drwxr-xr-x of 7:7/,
@@ -535,6 +550,9 @@ describeWithDaemon("a stack on this machine", () => {
       expect(refused.exitCode).not.toBe(0);
       expect(refused.all).toMatch(said);
       expect(refused.all).toMatch(/gpubox:image/);
+      expect(refused.all.split("\n").length, refused.all).toBeLessThanOrEqual(25);
+      const [, log = ""] = /^all that the engine said: (.*-dev-up\.log)$/m.exec(refused.all) ?? [];
+      expect(readFileSync(log, "utf8")).toMatch(said);
       expect(await container("container1")).toMatchObject({ Id: after.Id, State: { Running: true } });
     }
     configureImage({ requirements: "none.txt" });
@@ -577,8 +595,11 @@ describeWithDaemon("a stack on this machine", () => {
     const destroy = async () => {
       const { exitCode, all } = await person.npm("destroy", "--yes");
       expect(exitCode, all).toBe(0);
+      return all;
     };
-    await destroy();
+    const told = await destroy();
+    expect(told).toMatch(/^resources: \d+ removed \(/m);
+    expect(told.split("\n").length, told).toBeLessThanOrEqual(10);
     const everything = { all: true, filters: JSON.stringify({ label: [LABEL] }) };
     expect(await daemon.client.listContainers(everything)).toEqual([]);
     expect(await daemon.client.listNetworks(everything)).toEqual([]);

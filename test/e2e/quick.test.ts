@@ -78,7 +78,8 @@ describeWithDaemon("quick commands", () => {
       const takesValue = type !== undefined && type !== "false" && !type.includes("[=");
       return [name, { type: takesValue ? "string" : "boolean", ...(short && { short }) }];
     });
-    const { stack, help, ...others } = Object.fromEntries(options);
+    // Ours.
+    const { stack, help, verbose: _, ...others } = Object.fromEntries(options);
     expect({ stack, help }).toEqual({
       stack: { type: "string", short: "s" },
       help: { type: "boolean", short: "h" },
@@ -165,6 +166,22 @@ describeWithDaemon("quick commands", () => {
     const looked = await person.npm("start", "--diff");
     expect(looked.stdout, looked.all).toMatch(/^unchanged/m);
     expect(engineCalls()).toEqual([expect.stringMatching(/^preview /)]);
+  });
+
+  it("what is agreed to is done without a preview that nobody sees", async () => {
+    const { exitCode, all } = await person.npm("refresh");
+    expect(exitCode, all).toBe(0);
+    expect(all).toContain("the state is as things are: nothing has changed");
+    const typed = await person.typed("", "start", "--yes");
+    expect(typed.exitCode, typed.all).toBe(0);
+    expect(typed.stdout).toMatch(/^unchanged/m);
+    const again = await person.typed("", "refresh", "--yes");
+    expect(again.exitCode, again.all).toBe(0);
+    expect(engineCalls()).toEqual([
+      expect.stringMatching(/^refresh --yes --skip-preview/),
+      expect.stringMatching(/^up --yes --skip-preview/),
+      expect.stringMatching(/^refresh --yes --skip-preview/),
+    ]);
   });
 
   it("a notebook that is stopped: said, and what it logged can still be read", async () => {
