@@ -53,11 +53,11 @@ export function createContext(env: Env = process.env, root: string = ROOT): Cont
  */
 export function ensureFolder(path: string, purpose: string, others?: number): void {
   try {
-    if (makePrivate(path, others)) say(`${path}: made, for ${purpose}`);
+    if (makePrivate(path, others)) say(`${path}: created, for ${purpose}`);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EPERM") throw error;
     throw new UserError(
-      `${path} is somebody else's, and others may write to it, where programs and secrets of yours would be: make it your own with \`sudo chown ${process.getuid?.()} '${path}' && chmod go-rwx '${path}'\`, or name another folder (docs/configuration.md)`,
+      `${path} belongs to another user, and others can write to it, but gpubox keeps your programs and secrets there: make it yours with \`sudo chown ${process.getuid?.()} '${path}' && chmod go-rwx '${path}'\`, or name another folder (docs/configuration.md)`,
     );
   }
 }

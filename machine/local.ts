@@ -148,7 +148,7 @@ function clockAhead(): number {
 
 async function askInfo(daemon: string) {
   const info = await askDocker<DaemonInfo>(daemon, "/info", PATIENCE_MS);
-  if (info === undefined) throw new Error(`what answers at ${daemon} is no Docker daemon`);
+  if (info === undefined) throw new Error(`what answers at ${daemon} is not a Docker daemon`);
   return info;
 }
 
@@ -174,7 +174,7 @@ export async function sharedGroups(daemon: string): Promise<number[]> {
     return stdout.split("\n").filter(Boolean).map(Number);
   } catch {
     throw new UserError(
-      `this machine does not say which groups you are in: does \`id\` answer? Run the same again once it does; nothing was created`,
+      `cannot find out which groups you are in: does \`id\` answer? Try again once it does; nothing was created`,
     );
   }
 }

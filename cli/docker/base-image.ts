@@ -64,7 +64,7 @@ export async function prepareBaseImage(
   if (!isDebian || !canInstall(machine)) {
     throw new UserError(
       `the base image ${tag} is not on the Docker daemon and cannot be pulled (${failure}): load it by hand (\`docker load\`), or name another as \`gpubox:image: {args: {BASE: …}}\`${
-        machine.family.includes("debian") ? "; as root, gpubox makes Debian's by itself" : ""
+        machine.family.includes("debian") ? "; as root, gpubox builds one from Debian's packages" : ""
       }`,
     );
   }
@@ -101,7 +101,7 @@ async function make(context: Context, machine: Machine, dockerHost: string, tag:
     const packages = absent.flatMap((name) => (name === "docker" ? ["docker-cli", "docker.io"] : name));
     await installPackages(context, machine, packages);
   }
-  await step(`base image ${tag}: making a stand-in out of Debian's packages (about 40 s)`, async () => {
+  await step(`base image ${tag}: building a stand-in from Debian's packages (about 40 s)`, async () => {
     const script = join(context.root, "offline", "base-image", "make.sh");
     const env = { ...context.env, DOCKER_HOST: dockerHost, GPUBOX_CACHE: context.cache };
     const { code, stderr } = await asRoot({ ...context, env }, machine, "sh", [script, tag]);

@@ -40,7 +40,7 @@ export function summary(outputs: StackOutputs, stack: string): string {
         ]
       : []),
     ...(codeFolder && dataFolder ? [`files: ${codeFolder} is /code, ${dataFolder} is /data`] : []),
-    ...(fallback ? [`on the CPU: ${fallback}; ${npm("doctor")} says what mends it`] : []),
+    ...(fallback ? [`on the CPU: ${fallback}; ${npm("doctor")} says how to fix it`] : []),
     `stop for now: ${npm("stop")} · tear down, keeping your files: ${npm("destroy")}`,
   ].join("\n");
 }

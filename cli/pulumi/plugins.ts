@@ -102,7 +102,7 @@ function homeWith({ cache, pulumiHome, root }: Context, plugins: Plugin[]): stri
 export function sayStandIns({ standIns }: Pick<Plugins, "standIns">): void {
   if (standIns.length === 0) return;
   say(
-    `plugins: using gpubox's own stand-ins for ${standIns.join(", ")} (the official ones cannot be had here)`,
+    `plugins: using gpubox's own stand-ins for ${standIns.join(", ")} (the official ones cannot be downloaded here)`,
   );
 }
 
@@ -112,7 +112,7 @@ function standIn(root: string, plugin: Plugin): string {
   const file = join(folder, programName(plugin));
   if (isExecutable(file)) return file;
   throw new UserError(
-    `the plugin ${plugin.name} ${plugin.version} cannot be had and its stand-in ${folder} is not whole: restore it with \`git checkout -- offline\``,
+    `the plugin ${plugin.name} ${plugin.version} cannot be downloaded and its stand-in ${folder} is incomplete: restore it with \`git checkout -- offline\``,
   );
 }
 

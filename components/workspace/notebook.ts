@@ -78,7 +78,7 @@ export class Notebook extends pulumi.ComponentResource {
     gpus.apply(({ fallback }) => fallback && pulumi.log.warn(fallback.warning, this));
     if (!isLoopback(address)) {
       pulumi.log.warn(
-        `${notebook.name} listens on ${address}: whoever reaches that address needs only the token`,
+        `${notebook.name} listens on ${address}: anyone who can reach that address needs only the token`,
         this,
       );
     }

@@ -81,8 +81,8 @@ export function quotaReached(instanceType: string, spot: boolean, region: string
   const quota = quotaOf(instanceType, spot);
   const what = `this account's limit for ${instanceType}${spot ? " on spot" : ""} in ${region} is reached`;
   return quota
-    ? `${what} (${named(quota)}; all that runs of its kind counts): end what you can spare, or ask for more ${where(quota, region)}`
-    : `${what}: end what you can spare, or ask for more under ${CONSOLE}, ${link("home/services/ec2/quotas", region)}`;
+    ? `${what} (${named(quota)}; all that runs of its kind counts): stop what you can spare, or ask for more ${where(quota, region)}`
+    : `${what}: stop what you can spare, or ask for more under ${CONSOLE}, ${link("home/services/ec2/quotas", region)}`;
 }
 
 const CONSOLE = "Service Quotas > AWS services > Amazon Elastic Compute Cloud (Amazon EC2)";

@@ -57,7 +57,7 @@ const ADVICE: Record<Unanswered["kind"], string | undefined> = {
   absent: undefined,
   login:
     "log in again, with `aws sso login` or `aws configure`; `aws sts get-caller-identity` says who you are",
-  permission: `ask whoever runs the account to allow it: \`${npmLine("permissions")}\` prints the policy that gpubox takes`,
+  permission: `ask the account's administrator to allow it: \`${npmLine("permissions")}\` prints the policy that gpubox needs`,
   other: undefined,
 };
 

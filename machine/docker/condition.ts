@@ -33,7 +33,7 @@ export function readStatus(status: string): Said {
 const STATES: Record<string, string> = { Up: "running", Removal: "removing" };
 
 /** What a new container mends in neither case: what a person installed is in the home volume. */
-const PERHAPS = "a package of yours perhaps, or the configuration";
+const PERHAPS = "perhaps a package you installed, or the configuration";
 
 /**
  * What is to be known of a notebook in this condition, and what mends it; undefined where it runs, or was simply stopped.
@@ -48,18 +48,18 @@ export function explain(
   switch (condition) {
     case "up":
       return unhealthy
-        ? `${name} runs and does not answer: \`docker logs ${name}\` shows what it does; \`docker restart ${name}\` starts it anew, and what kernels have in memory is lost`
+        ? `${name} runs but does not answer: \`docker logs ${name}\` shows what it does; \`docker restart ${name}\` restarts it, and what kernels have in memory is lost`
         : undefined;
     case "stopped":
       return undefined;
     case "paused":
-      return `${name} is paused: \`${start}\` has it go on`;
+      return `${name} is paused: \`${start}\` resumes it`;
     case "created":
-      return `${name} was made and has not run yet: \`${start}\` starts it`;
+      return `${name} was created but has not run yet: \`${start}\` starts it`;
     case "restarting":
-      return `${name} stops again and again: \`docker logs ${name}\` shows why, ${PERHAPS}; \`${start}\` makes it anew`;
+      return `${name} keeps stopping: \`docker logs ${name}\` shows why (${PERHAPS}); \`${start}\` recreates it`;
     default:
-      return `${name} is ${condition}, as Docker calls one that it could not remove: \`${start}\` makes it anew`;
+      return `${name} is ${condition}, as Docker calls one that it could not remove: \`${start}\` recreates it`;
   }
 }
 
@@ -70,5 +70,5 @@ export function explain(
  * @param logs the command that follows its log
  */
 export function explainSilence(name: string, why: string, logs: string): string {
-  return `${name} was started and does not answer (${why}): \`docker logs ${name}\`, or \`${logs}\`, shows what is in its way, ${PERHAPS}`;
+  return `${name} was started but does not answer (${why}): \`docker logs ${name}\`, or \`${logs}\`, shows why (${PERHAPS})`;
 }

@@ -92,7 +92,7 @@ describeWithDaemon("what others say", () => {
       expect(outcome.all).toContain(`it comes from ${file}: put the right one there`);
     }
     renameSync(file, `${file}.away`);
-    fails(await start(), /but not the passphrase that its secrets need: restore/, /troubleshooting\.md/);
+    fails(await start(), /but the passphrase for its secrets is missing: restore/, /troubleshooting\.md/);
     renameSync(`${file}.away`, file);
     writeFileSync(file, right);
     await stack.isBack();

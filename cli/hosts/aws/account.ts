@@ -56,7 +56,7 @@ export async function requireOwnAccount(session: Session, state: State): Promise
     });
   if (Account === place.account) return;
   throw new UserError(
-    `stack ${session.stack} is in account ${place.account}, and your credentials are ${Arn}, of account ${Account}, where nothing of it is: name the right profile as gpubox:host.profile, or set AWS_PROFILE. Nothing was changed`,
+    `stack ${session.stack} is in account ${place.account}, but your credentials are ${Arn}, of account ${Account}: set the right profile as gpubox:host.profile or AWS_PROFILE. Nothing was changed`,
   );
 }
 
@@ -69,4 +69,4 @@ export function requireOwnRegion(session: Session, state: State): void {
 
 /** Why AWS could not be asked, with what mends it. */
 export const unanswered = (what: string, error: Error): UserError =>
-  new UserError(`AWS cannot be asked about ${what}: ${inWords(whyUnanswered(error))}`);
+  new UserError(`cannot ask AWS about ${what}: ${inWords(whyUnanswered(error))}`);

@@ -128,7 +128,7 @@ describe("what is made", () => {
       ensureFolder(${JSON.stringify(ours)}, "a test");`;
       const { status, stderr } = run("--input-type=module", "-e", program);
       expect(status).not.toBe(0);
-      expect(stderr).toContain(`${ours} is somebody else's, and others may write to it`);
+      expect(stderr).toContain(`${ours} belongs to another user, and others can write to it`);
       expect(stderr).toContain(`sudo chown 65534 '${ours}' && chmod go-rwx '${ours}'`);
     },
   );
