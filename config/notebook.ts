@@ -129,7 +129,7 @@ export const notebook = z.strictObject({
 
 const FIRST_PORT = 8888;
 
-/** The seed's rule: GPU n is served on port 8888 + n. */
+/** The default: GPU n is served on port 8888 + n. */
 function defaultPort(wanted: z.output<typeof gpus>): number {
   const [, index = 0] = Array.isArray(wanted) ? (/^(\d+)(:|$)/.exec(String(wanted[0])) ?? []) : [];
   return FIRST_PORT + Number(index);

@@ -182,6 +182,6 @@ export interface GpuInventory {
   gpus: Gpu[];
   /** How the Docker daemon hands GPUs to containers; undefined where it cannot. */
   runtime: "nvidia" | "cdi" | undefined;
-  /** Why containers on this host cannot have a GPU, with the command that mends it; undefined where they can. */
+  /** Why containers on this host cannot have a GPU, with the command that fixes it; undefined where they can. */
   problem: string | undefined;
 }

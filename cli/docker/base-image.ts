@@ -50,7 +50,7 @@ export async function prepareBaseImage(
   const key = where === "this machine" ? `registry of ${tag}` : `registry of ${tag} from ${where}`;
   const isDebian = /(^|\/)debian:[a-z]+(-slim)?$/.test(tag);
   // What can be made instead is not waited for at every run; for the others there is nothing else to try.
-  let failure = isDebian ? context.findings.get(key) : undefined;
+  let failure = isDebian ? context.memo.get(key) : undefined;
   if (failure === undefined) {
     failure = await step(
       `base image ${tag}: pulling`,
@@ -58,7 +58,7 @@ export async function prepareBaseImage(
       (why) => (why === undefined ? "done" : `failed${isDebian ? ", not tried again for a day" : ""}`),
     );
     if (failure === undefined) return;
-    if (isDebian) context.findings.set(key, failure);
+    if (isDebian) context.memo.set(key, failure);
   }
   const machine = await inspectMachine(context);
   if (!isDebian || !canInstall(machine)) {

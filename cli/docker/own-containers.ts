@@ -141,8 +141,8 @@ export async function requireAnswers(session: Session): Promise<void> {
       ? [explainSilence(name, why, npmCommand("logs", stack, name))]
       : [`${explain(name, container, start)} (${why})`];
   };
-  const doubtful = own.filter((each) => each.condition === "up" && !isWell(each));
-  lines.push(...(await Promise.all(doubtful.map(look))).flat());
+  const notReady = own.filter((each) => each.condition === "up" && !isWell(each));
+  lines.push(...(await Promise.all(notReady.map(look))).flat());
   if (lines.length > 0) throw new UserError(lines.join("\n"));
 }
 

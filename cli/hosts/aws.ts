@@ -15,7 +15,7 @@ import {
   forgetHanging,
   stopMachine,
   takenBack,
-  wakeMachine,
+  prepareInstance,
 } from "./aws/instance.ts";
 import { dataVolumeOf, whatStaysOnAws } from "./aws/volume.ts";
 import { byEngineAlone } from "./existing-machine.ts";
@@ -49,7 +49,7 @@ export const awsHost: StackHost = {
   install: async () => false,
   prepare: async () => undefined,
   readyToTearDown: async () => {},
-  wake: wakeMachine,
+  wake: prepareInstance,
   up: upWithCapacity,
   stop: stopWhole,
   machineState: async (session) => {

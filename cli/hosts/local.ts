@@ -74,8 +74,8 @@ async function stopHere({ context, stack, open }: OpenableStack, names: string[]
   const place = findPlaces(context, stack);
   if (place && !isStackFileThere(place)) {
     // Of a stack that was never made nothing runs, whatever Docker does.
-    const told = async () => whyNone(dockerEndpoint(context.env).host, stackId(context.root, stack), stack);
-    say(await told().catch(() => `stack ${stack}: no notebook is running`));
+    const reason = async () => whyNone(dockerEndpoint(context.env).host, stackId(context.root, stack), stack);
+    say(await reason().catch(() => `stack ${stack}: no notebook is running`));
     return 0;
   }
   const address = dockerEndpoint(context.env);

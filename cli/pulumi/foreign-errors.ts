@@ -1,5 +1,5 @@
 /**
- * What the engine, its plugins, Docker or ssh say when something is wrong that they alone can see, in words of ours with what mends it:
+ * What the engine, its plugins, Docker or ssh say when something is wrong that they alone can see, in our own words, with how to fix it:
  * one table. docs/troubleshooting.md has a row for each.
  */
 import { z } from "zod";
@@ -22,7 +22,7 @@ export interface About {
 /** An error of somebody else's. */
 interface ForeignError {
   said: RegExp;
-  /** What is wrong, and what mends it. */
+  /** What is wrong, and how to fix it. */
   explain(match: RegExpExecArray, about: About): string;
 }
 

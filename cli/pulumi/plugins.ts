@@ -56,11 +56,11 @@ export function neededPlugins(root: string): Plugin[] {
 /** Where an official plugin is, looked for where the engine looks: PATH, beside itself, its own folder. */
 export function findOfficial(context: Context, engine: Engine, plugin: Plugin): string | undefined {
   const program = programName(plugin);
-  const ours = realpathOf(standInFolder(context.root)) + sep;
+  const standIns = realpathOf(standInFolder(context.root)) + sep;
   const beside = join(dirname(realpathSync(engine.file)), program);
   const installed = join(context.pulumiHome, "plugins", folderName(plugin), program);
   return (
-    findProgram(program, context.env.PATH, (file) => !file.startsWith(ours)) ??
+    findProgram(program, context.env.PATH, (file) => !file.startsWith(standIns)) ??
     [...(plugin.kind === "language" ? [beside] : []), installed].find(isExecutable)
   );
 }

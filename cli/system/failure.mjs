@@ -89,13 +89,13 @@ function ofSystem({ code, syscall, path, dest, address, port, message }) {
 function isOurs(path) {
   const { GPUBOX_HOME, GPUBOX_CACHE, XDG_CACHE_HOME, HOME } = process.env;
   const user = HOME || homedir();
-  const ours = [
+  const own = [
     GPUBOX_HOME || join(user, ".gpubox"),
     GPUBOX_CACHE || join(XDG_CACHE_HOME || join(user, ".cache"), "gpubox"),
   ];
   return (
     typeof path === "string" &&
-    ours.some((each) => `${path}/`.startsWith(`${each}/`) || `${each}/`.startsWith(`${path}/`))
+    own.some((each) => `${path}/`.startsWith(`${each}/`) || `${each}/`.startsWith(`${path}/`))
   );
 }
 

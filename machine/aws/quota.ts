@@ -76,7 +76,7 @@ export function quotaProblem({
   return `${instanceType} needs ${needed} vCPUs and this account may run ${allowed} in ${region} (${named(quota)}): ask for ${needed} or more ${where(quota, region)}`;
 }
 
-/** What mends that EC2 itself refuses a launch by the account's limit: what runs already counts, which only EC2 sees. */
+/** How to fix that EC2 itself refuses a launch by the account's limit: what runs already counts, which only EC2 sees. */
 export function quotaReached(instanceType: string, spot: boolean, region: string): string {
   const quota = quotaOf(instanceType, spot);
   const what = `this account's limit for ${instanceType}${spot ? " on spot" : ""} in ${region} is reached`;

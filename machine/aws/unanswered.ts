@@ -1,4 +1,4 @@
-/** Why AWS gave no answer: the reason that it gives, and what mends that. Pure. */
+/** Why AWS gave no answer: the reason that it gives, and how to fix it. Pure. */
 import { npmLine } from "../../text/shell.ts";
 
 /** Why AWS gave no answer. */
@@ -7,7 +7,7 @@ export interface Unanswered {
   kind: "absent" | "login" | "permission" | "other";
   /** Its own words, in one line. */
   reason: string;
-  /** What mends it; undefined where that is not known. */
+  /** How to fix it; undefined where that is not known. */
   advice: string | undefined;
 }
 

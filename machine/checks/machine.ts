@@ -39,8 +39,8 @@ export function machineChecks(needs: HostNeeds, facts: HostFacts): Check[] {
 
 /** Folders that must be there, as Docker starts no container without them; those of a new root are still to be made. */
 function folders(needs: HostNeeds, { root, missing = [], containers }: HostFacts): Check[] {
-  const ours = containers.filter((each) => isOwn(each, needs));
-  const had = new Set(ours.flatMap(({ binds = [] }) => binds));
+  const own = containers.filter((each) => isOwn(each, needs));
+  const had = new Set(own.flatMap(({ binds = [] }) => binds));
   const ofRoot = root === undefined ? [] : rootFolders(root).filter((folder) => had.has(folder));
   const gone = ofRoot.filter((folder) => missing.includes(folder));
   const make = (...paths: string[]) => `\`${shellLine(["mkdir", "-p", ...paths])}\``;
@@ -76,15 +76,15 @@ function disks(needs: HostNeeds, { freeMegabytes, freeForRoot, containers }: Hos
   const isThere = containers.some((each) => isOwn(each, needs));
   const image = needs.target ? IMAGE_DISK[needs.target] : MINIMUM_DISK;
   const show = (free: number, needed: number) => ({ found: `${free} MB free`, needed: `${needed} MB` });
-  const mend = "`docker system df` shows what uses them, `docker system prune` removes what is unused";
+  const fix = "`docker system df` shows what uses them, `docker system prune` removes what is unused";
   const forImage = () => {
     if (freeMegabytes === undefined || isThere) return [];
     const short = `MB are free where Docker keeps its images, and it needs`;
     const problem =
       freeMegabytes < MINIMUM_DISK
-        ? `gpubox:host: only ${freeMegabytes} ${short} ${MINIMUM_DISK} at the very least: ${mend}`
+        ? `gpubox:host: only ${freeMegabytes} ${short} ${MINIMUM_DISK} at the very least: ${fix}`
         : freeMegabytes < image
-          ? `gpubox:image: ${freeMegabytes} ${short} about ${image} to build this one: ${mend}`
+          ? `gpubox:image: ${freeMegabytes} ${short} about ${image} to build this one: ${fix}`
           : undefined;
     const status = freeMegabytes < MINIMUM_DISK ? "fail" : "warn";
     return [check("disk of Docker", show(freeMegabytes, image), problem, status)];

@@ -26,19 +26,19 @@ function portProblem(
     // It is what already serves the port, or is about to be replaced or removed.
     return undefined;
   }
-  const mend = `give ${name} another \`port\``;
+  const fix = `give ${name} another \`port\``;
   if (holder && isOthersOfName(holder, needs)) {
-    return `port ${port} is taken by the container ${holder.name} of that other stack (above): to run beside it, ${mend}`;
+    return `port ${port} is taken by the container ${holder.name} of that other stack (above): to run beside it, ${fix}`;
   }
   if (holder) {
-    return `port ${port} is taken by the container ${holder.name}: ${mend}, or, if that one is yours, stop it with \`docker stop ${holder.name}\``;
+    return `port ${port} is taken by the container ${holder.name}: ${fix}, or, if that one is yours, stop it with \`docker stop ${holder.name}\``;
   }
   const code = facts.listenErrors.get(port);
   // One that stops and is started again and again has the port for moments, in which Docker may not name it as its holder.
   const own = facts.containers.find((container) => container.name === name);
   if (own && isOwn(own, needs) && own.status?.startsWith("Restarting")) return undefined;
   if (code === "EADDRINUSE") {
-    return `port ${port} is taken by another program: ${mend}, or stop what \`sudo ss -ltnp 'sport = :${port}'\` shows`;
+    return `port ${port} is taken by another program: ${fix}, or stop what \`sudo ss -ltnp 'sport = :${port}'\` shows`;
   }
   return (
     code &&
@@ -151,7 +151,7 @@ export function hostChecks(needs: HostNeeds, facts: HostFacts): Check[] {
   ];
 }
 
-/** Everything that keeps a host from serving a stack, each with the config key and the command that mends it. */
+/** Everything that keeps a host from serving a stack, each with the config key and the command that fixes it. */
 export function preflightProblems(needs: HostNeeds, facts: HostFacts): string[] {
   return hostChecks(needs, facts).flatMap(({ status, problem }) =>
     status === "fail" && problem ? [problem] : [],

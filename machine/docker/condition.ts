@@ -32,11 +32,11 @@ export function readStatus(status: string): Said {
 /** Docker's words for states, by those that its sentences begin with, where these differ. */
 const STATES: Record<string, string> = { Up: "running", Removal: "removing" };
 
-/** What a new container mends in neither case: what a person installed is in the home volume. */
+/** A new container fixes neither: what a person installed is in the home volume. */
 const PERHAPS = "perhaps a package you installed, or the configuration";
 
 /**
- * What is to be known of a notebook in this condition, and what mends it; undefined where it runs, or was simply stopped.
+ * What to say of a notebook in this condition, and how to fix it; undefined where it runs, or was simply stopped.
  *
  * @param start the command that brings its stack up
  */
@@ -64,7 +64,7 @@ export function explain(
 }
 
 /**
- * What is to be known of a notebook that was started and does not answer.
+ * What to say of a notebook that was started and does not answer.
  *
  * @param why it does not
  * @param logs the command that follows its log

@@ -1,11 +1,11 @@
-/** What went wrong when a machine could not be reached by SSH: which step, and what mends it. Pure. */
+/** What went wrong when a machine could not be reached by SSH: which step, and how to fix it. Pure. */
 import { createHash } from "node:crypto";
 import { personCommand, type SshConnection } from "./command.ts";
 
 /** A step of reaching a machine that failed. */
 export interface SshFailure {
   step: "ssh itself" | "resolve" | "connect" | "host key" | "authentication" | "login shell" | "script";
-  /** What is wrong and what mends it, a line each. */
+  /** What is wrong and how to fix it, a line each. */
   tell: string[];
 }
 

@@ -220,7 +220,7 @@ const OLD: [string, string, string][] = [
     "Object.entries(labels).filter(([label]) => !/owner|made-by/.test(label))",
   ],
   ["notebook.ts", ", retainOnDelete: true", ""],
-  ["notebook.ts", "[retireVolume(name, { host, volume }, { parent: this })]", "[]"],
+  ["notebook.ts", "[removeVolume(name, { host, volume }, { parent: this })]", "[]"],
 ];
 const unlabelled = (project: string) => {
   for (const [file, from, to] of OLD) edit(project, file, from, to);

@@ -12,7 +12,7 @@ import { describeWithDaemon } from "../support/requirements.ts";
 import { StackState } from "../support/state.ts";
 
 /** Longest wait for a data set, in milliseconds. */
-const PATIENCE = 180_000;
+const PATIENCE_MS = 180_000;
 
 describeWithDaemon("the state", () => {
   let person: Person;
@@ -26,7 +26,7 @@ describeWithDaemon("the state", () => {
     const path = `/${folder}.txt`;
     const { promise, resolve: arrive } = Promise.withResolvers<void>();
     // A run that should have been refused would wait for it as well, and longer than its test.
-    setTimeout(arrive, PATIENCE).unref();
+    setTimeout(arrive, PATIENCE_MS).unref();
     server.serve(path, Buffer.from(folder), { after: promise });
     const sha256 = createHash("sha256").update(folder).digest("hex");
     state.add({ url: server.url(path), sha256, folder });

@@ -67,6 +67,6 @@ export function requireOwnRegion(session: Session, state: State): void {
   if (problem) throw new UserError(`${problem}. Nothing was changed`);
 }
 
-/** Why AWS could not be asked, with what mends it. */
+/** Why AWS could not be asked, with how to fix it. */
 export const unanswered = (what: string, error: Error): UserError =>
   new UserError(`cannot ask AWS about ${what}: ${inWords(whyUnanswered(error))}`);

@@ -303,7 +303,7 @@ export interface Awake {
  *
  * @throws UserError where it cannot be started, or a data volume is there that would be left beside another
  */
-export async function wakeMachine(session: Session, state: State): Promise<Awake> {
+export async function prepareInstance(session: Session, state: State): Promise<Awake> {
   const asItIs: Awake = { args: [], isGone: false };
   requireOwnRegion(session, state);
   await refuseSecondVolume(session, state);

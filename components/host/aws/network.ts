@@ -110,7 +110,7 @@ async function routeTable(subnetId: string, vpcId: string, provider: aws.Provide
   });
 }
 
-/** Why a machine in a subnet would be of no use, with what mends it; undefined where it would be. Pure. */
+/** Why a machine in a subnet would be of no use, with how to fix it; undefined where it would be. Pure. */
 export function wayProblem({ table, target }: Way, access: AwsHostArgs["access"]): string | undefined {
   if (table === undefined || target?.startsWith("igw-")) return undefined;
   if (target === undefined) {

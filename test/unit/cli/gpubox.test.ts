@@ -102,7 +102,7 @@ describe("what is made", () => {
       const { useCopy } = await import(${JSON.stringify(join(root, "cli/pulumi/stack.ts"))});
       const context = createContext();
       prepareBackend(context);
-      context.findings.set("key", "value");
+      context.memo.set("key", "value");
       useCopy(context, "dev", []);`;
     const { status, stderr } = run("--input-type=module", "-e", program);
     expect(status, stderr).toBe(0);
