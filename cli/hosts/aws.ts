@@ -13,9 +13,9 @@ import {
   endStrays,
   findMachine,
   forgetHanging,
+  prepareInstance,
   stopMachine,
   takenBack,
-  prepareInstance,
 } from "./aws/instance.ts";
 import { dataVolumeOf, whatStaysOnAws } from "./aws/volume.ts";
 import { byEngineAlone } from "./existing-machine.ts";

@@ -205,7 +205,7 @@ describeWithDaemon("a notebook's container", () => {
     notebook({ volumes: [{ source, target: "/models" }] });
     isRefused(
       await start(),
-      /notebooks\[0\]\.volumes\[0\]\.source: \S+\/models is not there: .*`mkdir -p \S+`/,
+      /notebooks\[0\]\.volumes\[0\]\.source: \S+\/models does not exist: .*`mkdir -p \S+`/,
     );
     expect(existsSync(source)).toBe(false);
   });

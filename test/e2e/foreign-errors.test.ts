@@ -89,7 +89,7 @@ describeWithDaemon("what others say", () => {
         /passphrase is not the one that protects the secrets of stack dev/,
         /troubleshooting\.md/,
       );
-      expect(outcome.all).toContain(`it comes from ${file}: put the right one there`);
+      expect(outcome.all).toContain(`the passphrase from ${file}: put the right one there`);
     }
     renameSync(file, `${file}.away`);
     fails(await start(), /but the passphrase for its secrets is missing: restore/, /troubleshooting\.md/);
