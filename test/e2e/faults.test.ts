@@ -67,7 +67,7 @@ describeWithDaemon("faults", () => {
       await stranger.start();
       fails(
         await start(),
-        /notebooks\[0\]\.name: a container named container1 is there already/,
+        /notebooks\[0\]\.name: a container named container1 already exists/,
         /docker rename/,
       );
       expect((await stranger.inspect()).State.Running).toBe(true);
@@ -79,8 +79,8 @@ describeWithDaemon("faults", () => {
       const volume = await daemon.client.createVolume({ Name: "gpubox-dev-container1-home" });
       fails(
         await start(),
-        /a network named gpubox-dev is there already, made by something other than gpubox/,
-        /notebooks\[0\]\.name: a volume named gpubox-dev-container1-home is there already/,
+        /a network named gpubox-dev already exists, made by something other than gpubox/,
+        /notebooks\[0\]\.name: a volume named gpubox-dev-container1-home already exists/,
       );
       // Makes the stack: with nothing in it, there is something to destroy.
       await person.npm("env");

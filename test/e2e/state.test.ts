@@ -12,7 +12,7 @@ import { describeWithDaemon } from "../support/requirements.ts";
 import { StackState } from "../support/state.ts";
 
 /** Longest wait for a data set, in milliseconds. */
-const PATIENCE = 180_000;
+const PATIENCE_MS = 180_000;
 
 describeWithDaemon("the state", () => {
   let person: Person;
@@ -26,7 +26,7 @@ describeWithDaemon("the state", () => {
     const path = `/${folder}.txt`;
     const { promise, resolve: arrive } = Promise.withResolvers<void>();
     // A run that should have been refused would wait for it as well, and longer than its test.
-    setTimeout(arrive, PATIENCE).unref();
+    setTimeout(arrive, PATIENCE_MS).unref();
     server.serve(path, Buffer.from(folder), { after: promise });
     const sha256 = createHash("sha256").update(folder).digest("hex");
     state.add({ url: server.url(path), sha256, folder });
@@ -42,7 +42,7 @@ describeWithDaemon("the state", () => {
   };
   const namesHolder = ({ exitCode, all }: Outcome, holder: string) => {
     expect(exitCode, all).not.toBe(0);
-    expect(all).toContain(`being worked on by ${holder}`);
+    expect(all).toContain(`in use by ${holder}`);
     expect(all).toContain(`on ${hostname()}, since `);
   };
 
@@ -109,7 +109,7 @@ describeWithDaemon("the state", () => {
       lock("elsewhere.json", JSON.stringify({ ...holder, pid: 1, hostname: "elsewhere" }));
       const { exitCode, all } = await person.npm("start");
       expect(exitCode).not.toBe(0);
-      expect(all).toMatch(/being worked on by process 1 of ada on elsewhere, since 2026-01-02T03:04:05Z/);
+      expect(all).toMatch(/in use by process 1 of ada on elsewhere, since 2026-01-02T03:04:05Z/);
       const [, script, rest = ""] = /`npm run (\w+) -- ([^`]+)`/.exec(all) ?? [];
       const cancelled = await person.npm(script as string, ...rest.split(" "));
       expect(cancelled.exitCode, cancelled.all).toBe(0);
@@ -140,7 +140,7 @@ describeWithDaemon("the state", () => {
       state.change();
       const both = await Promise.all([person.npm("start"), person.npm("start")]);
       for (const { all } of both.filter(({ exitCode }) => exitCode !== 0)) {
-        expect(all).toMatch(/being worked on by process \d+/);
+        expect(all).toMatch(/in use by process \d+/);
         // The engine's own advice is to remove a lock whose holder is alive.
         expect(all).not.toContain("pulumi cancel`");
       }

@@ -40,19 +40,19 @@ export async function refuseSecondVolume(session: Session, state: State): Promis
   if (used.length > 0) {
     const by = used.flatMap(({ Attachments = [] }) => Attachments.map(({ InstanceId }) => InstanceId));
     throw new UserError(
-      `${used.map(text).join(", ")} carries the tag of stack ${session.stackId} and is in use by ${by.join(", ")}, which the state of this stack does not know. It is of another checkout, or somebody else's in this account: give yours a name of its own, with \`${commandLine("init", "-s", "NAME", "--kind", "aws")}\`. Nothing was created`,
+      `${used.map(text).join(", ")} has the tag of stack ${session.stackId} and is in use by ${by.join(", ")}, which is not in this stack's state. It belongs to another clone or another user of this account: create your stack under another name with \`${commandLine("init", "-s", "NAME", "--kind", "aws")}\`. Nothing was created`,
     );
   }
   const ids = Volumes.map(({ VolumeId }) => VolumeId);
   throw new UserError(
     [
       `the data of stack ${session.stack} is still there: ${Volumes.map(text).join(", ")}. Nothing was created.`,
-      ...ids.map((id) => `  to go on with it, below gpubox:host:   dataVolume: {id: ${id}}`),
-      "  to begin anew and keep it for later:  " +
+      ...ids.map((id) => `  to use it, below gpubox:host:   dataVolume: {id: ${id}}`),
+      "  to start afresh and keep it for later:  " +
         `aws ec2 delete-tags --region ${region} --tags Key=${ROLE_TAG} --resources ${ids.join(" ")}`,
       ...ids.map(
         (id) =>
-          `  to delete it and all that is on it:   aws ec2 delete-volume --region ${region} --volume-id ${id}`,
+          `  to delete it with everything on it:   aws ec2 delete-volume --region ${region} --volume-id ${id}`,
       ),
     ].join("\n"),
   );
@@ -117,15 +117,15 @@ export function staysText(
   if (volume !== undefined) {
     return [
       `${gone} What stays, and costs money: the data volume ${volume} with your files.`,
-      `  to go on with it, below gpubox:host:  dataVolume: {id: ${volume}}`,
-      `  to delete it and all that is on it:   aws ec2 delete-volume --region ${region} --volume-id ${volume}`,
+      `  to use it, below gpubox:host:  dataVolume: {id: ${volume}}`,
+      `  to delete it with everything on it:   aws ec2 delete-volume --region ${region} --volume-id ${volume}`,
     ].join("\n");
   }
   if (snapshots.length === 0) return gone;
   const deletions = snapshots.map((id) => `aws ec2 delete-snapshot --region ${region} --snapshot-id ${id}`);
   return [
     `${gone} What stays, and costs money: ${snapshots.join(", ")}, the last snapshot of the data volume.`,
-    `  to have its files again:  aws ec2 create-volume --region ${region} --availability-zone ${region}a --volume-type gp3 --encrypted --snapshot-id ${snapshots[0]}, and its id as gpubox:host.dataVolume.id`,
-    ...deletions.map((line) => `  to delete it and all that is on it:  ${line}`),
+    `  to restore its files:  aws ec2 create-volume --region ${region} --availability-zone ${region}a --volume-type gp3 --encrypted --snapshot-id ${snapshots[0]}, and its id as gpubox:host.dataVolume.id`,
+    ...deletions.map((line) => `  to delete it with everything on it:  ${line}`),
   ].join("\n");
 }

@@ -81,7 +81,7 @@ export async function findVolume(args: PresentArgs): Promise<Volume | undefined>
   const volume = await findOwn(args, known.volume);
   if (volume && dataVolume.size < volume.size) {
     refuse(
-      `gpubox:host.dataVolume.size: ${volume.id}, which has the data of stack ${stackName(stack)}, has ${volume.size} GB, and a volume never shrinks: write ${volume.size} or more`,
+      `gpubox:host.dataVolume.size: ${volume.id}, which has the data of stack ${stackName(stack)}, has ${volume.size} GB, and a volume cannot shrink: set ${volume.size} or more`,
     );
   }
   return volume;
@@ -95,7 +95,7 @@ async function getVolume(
     {
       key: "dataVolume",
       question: `what ${id} is`,
-      absent: `gpubox:host.dataVolume.id: ${id} is not there in ${host.region}`,
+      absent: `gpubox:host.dataVolume.id: ${id} does not exist in ${host.region}`,
     },
     aws.ebs.getVolume({ filters: [{ name: "volume-id", values: [id] }] }, { provider }),
   );
@@ -135,6 +135,6 @@ async function warnOfKept(args: PresentArgs): Promise<void> {
   if (volumes.length === 0) return;
   const list = volumes.map(({ id, zone, size }) => `${id} (${size} GB, ${zone})`).join(", ");
   pulumi.log.warn(
-    `no machine has ${list}, which carry this stack's tag. Where an earlier \`destroy\` kept it, go on with its files by gpubox:host.dataVolume: {id: ${ids[0]}}; \`${commandLine("up", "-s", stackName(stack))}\` makes no second one beside it, \`pulumi up\` does`,
+    `no machine has ${list}, tagged as this stack's. If an earlier \`destroy\` kept it, use it with gpubox:host.dataVolume: {id: ${ids[0]}}; \`${commandLine("up", "-s", stackName(stack))}\` creates no second one beside it, but \`pulumi up\` does`,
   );
 }
