@@ -90,10 +90,8 @@ async function whyNotStarted(
   host: string,
   container: OwnContainer,
 ): Promise<string | undefined> {
-  if (container.condition === "restarting") {
-    const found = await askDocker<{ State: { ExitCode: number } }>(host, `/containers/${container.id}/json`);
-    return `it keeps stopping, with exit code ${found?.State.ExitCode}`;
-  }
+  // As it was listed: asked again it may run at the moment, and has no exit code then.
+  if (container.condition === "restarting") return `it keeps stopping, with exit code ${container.exitCode}`;
   const handle = dockerClient(host).getContainer(container.id);
   try {
     await (container.condition === "paused" ? handle.unpause() : handle.start());
