@@ -169,7 +169,7 @@ describeWithDaemon("faults", () => {
       expect((await daemon.client.getContainer("second").inspect()).State.Running).toBe(true);
       const renamed = await person.npm("start", "--yes");
       expect(renamed.exitCode, renamed.all).toBe(0);
-      expect(renamed.all).toMatch(/second: stopping it, as port 8889 goes to renamed/);
+      expect(renamed.all).toMatch(/second: stopping it, because port 8889 now belongs to renamed/);
       expect(await containers()).toEqual(["container1", "renamed"]);
       expect((await daemon.client.getContainer("renamed").inspect()).State.Running).toBe(true);
       stack.configure();

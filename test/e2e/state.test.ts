@@ -1,6 +1,6 @@
 /** What can become of the state and its locks, with a notebook running: nothing of it is lost, and the way back is said. */
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -121,8 +121,9 @@ describeWithDaemon("the state", () => {
       killAll(processesOf(person.home).filter(({ args }) => args.includes("cli/")));
       namesHolder(await person.npm("start"), engine.holder);
       engine.arrive();
-      // Its output is the engine's as well, and ends with it.
       await engine.run;
+      // The engine goes on, with the lock, until it has ended.
+      await expect.poll(() => readdirSync(state.places.locks), { timeout: 60_000 }).toEqual([]);
       expect(engine.isThere()).toBe(true);
       await state.start();
     });
