@@ -68,7 +68,7 @@ function terminal(): Screen {
 
 /** A line cut in its middle: its beginning says what goes on, its end for how long. */
 function cutToFit(line: string, room: number): string {
-  const ending = 24;
+  const ending = Math.min(24, Math.floor(room / 2));
   if (line.length <= room) return line;
   return `${line.slice(0, room - ending - 1)}…${line.slice(-ending)}`;
 }
