@@ -29,8 +29,8 @@ interface Screen {
  */
 export function follow(file: string, progress: Progress): () => void {
   const { isTTY, rows } = process.stderr;
-  // One that does not say how high it is, as `script` makes it, has no room for an area.
-  const screen = isTTY && rows ? terminal() : log();
+  // One that does not say how high it is, as `script` makes it, has no room for an area, and a dumb one moves no cursor.
+  const screen = isTTY && rows && process.env.TERM !== "dumb" ? terminal() : log();
   const lines = new Lines(file);
   const look = () => {
     for (const line of lines.next()) {

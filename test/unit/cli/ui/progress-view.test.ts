@@ -51,12 +51,18 @@ it("in a log a line for each thing that takes time, and one now and then while s
   expect(rest).toEqual(["warning: no GPU ?[2J", expect.stringMatching(/^image: built \(1\.\d s\)$/)]);
 });
 
-/** What a terminal is sent: lines, each of them as often as it was written over. */
-async function shownOn(columns: number): Promise<string[]> {
+/** What a terminal is sent. */
+async function sentTo(columns: number, TERM = "xterm"): Promise<string> {
   const line = `stty cols ${columns} rows 24; exec ${shellLine([process.execPath, ...program()])}`;
-  const { stdout } = await execa("script", ["-qec", line, "/dev/null"], { env: { NODE_NO_WARNINGS: "1" } });
+  const env = { NODE_NO_WARNINGS: "1", TERM };
+  return (await execa("script", ["-qec", line, "/dev/null"], { env })).stdout;
+}
+
+/** The same as lines, each of them as often as it was written over. */
+async function shownOn(columns: number): Promise<string[]> {
+  const sent = await sentTo(columns);
   // biome-ignore lint/suspicious/noControlCharactersInRegex: what a terminal obeys
-  const plain = stdout.replaceAll(/\u001b\[[\d;?]*[A-Za-z]/g, "\r");
+  const plain = sent.replaceAll(/\u001b\[[\d;?]*[A-Za-z]/g, "\r");
   return plain.split(/[\r\n]+/).filter((each) => each !== "");
 }
 
@@ -77,4 +83,10 @@ it("on a narrow one the same, with the beginning and the time", async () => {
   const area = shown.filter((each) => each.includes("…"));
   expect(area).toContainEqual(expect.stringMatching(/^image: bu….*, \d\.\d s$/));
   for (const each of area) expect(each.length, each).toBeLessThan(20);
+});
+
+it("on one that moves no cursor as in a log", async () => {
+  const sent = await sentTo(80, "dumb");
+  expect(sent).not.toContain("\u001b");
+  expect(sent).toMatch(/ so far\r\n.*warning: no GPU \?\[2J\r\nimage: built \(\d\.\d s\)$/s);
 });
