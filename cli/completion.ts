@@ -47,9 +47,9 @@ function optionsOf(takes: Takes): [string, Option][] {
 const flagsOf = (takes: Takes) =>
   optionsOf(takes).flatMap(([key, { short }]) => [...(short ? [`-${short}`] : []), `--${key}`]);
 
-/** Lists the stacks of the checkout. */
+/** Lists the stacks of the checkout. What no stack can be called is left out: bash takes `$(…)` in a word for a command. */
 const stacks = (root: string) =>
-  `(cd ${quote(root)} 2>/dev/null && ls Pulumi.*.yaml 2>/dev/null | sed 's/^Pulumi\\.//; s/\\.yaml$//')`;
+  `(cd ${quote(root)} 2>/dev/null && ls Pulumi.*.yaml 2>/dev/null | LC_ALL=C sed -n 's/^Pulumi\\.\\([A-Za-z0-9_][A-Za-z0-9_.-]*\\)\\.yaml$/\\1/p')`;
 
 /** Finds the command in the words before the cursor: the first that is no option, and no stack. */
 const findCommand = (word: string, before: string) => `  local command= stack= at

@@ -1,6 +1,7 @@
 /** Running a command as its arguments say. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { type Command, CommanderError } from "commander";
 import { nearest, shown } from "../text/words.ts";
 import { HELP, Misuse } from "./args.ts";
 import { COMMANDS } from "./commands.ts";
@@ -9,7 +10,7 @@ import { requireNothingForgotten } from "./forgotten.ts";
 import { requireKnown } from "./known-stack.ts";
 import { parseArgs } from "./parse.ts";
 import { type Entry, globalOptions, helpText, type Program, programHelp } from "./program.ts";
-import { stackCommand } from "./stack.ts";
+import { namesNoStack, stackCommand } from "./stack.ts";
 import { lookWith } from "./system/failure.mjs";
 
 /**
@@ -42,8 +43,18 @@ export async function runProgram(
 function leading(program: Program, argv: string[]) {
   const options = globalOptions(program);
   // A stack that is given here is looked at with the command's own arguments.
-  const { operands, unknown } = options.parseOptions(argv);
+  const { operands, unknown } = parseLeading(options, argv);
   return { given: options.opts<{ version?: true; stack?: string }>(), words: [...operands, ...unknown] };
+}
+
+/** @throws UserError where the last of them lacks its value */
+function parseLeading(options: Command, argv: string[]) {
+  try {
+    return options.parseOptions(argv);
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    throw namesNoStack(argv.at(-1) as string);
+  }
 }
 
 /** @throws Misuse naming the nearest, or all */

@@ -33,8 +33,7 @@ export function parseStackArgs(args: string[], env: Env): StackArgs & { isNamed:
       continue;
     }
     const [, option = "", name = args[++at]] = match;
-    if (!name || name.startsWith("-"))
-      throw new UserError(`${option} needs the name of a stack, as in \`-s lab\``);
+    if (!name || name.startsWith("-")) throw namesNoStack(option);
     if (named !== undefined && named !== name)
       throw new UserError(
         `-s is given twice, with ${shown(named)} and ${shown(name)}: which of them is meant?`,
@@ -51,6 +50,10 @@ export function parseStackArgs(args: string[], env: Env): StackArgs & { isNamed:
   }
   return { stack, isNamed: named !== undefined, rest };
 }
+
+/** That an option lacks the name of a stack. */
+export const namesNoStack = (option: string): UserError =>
+  new UserError(`${option} needs the name of a stack, as in \`-s lab\``);
 
 /**
  * A command of ours as a person types it, about a stack: the only way to write one into a message. It names the stack wherever

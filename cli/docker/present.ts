@@ -6,7 +6,7 @@ import { askDocker } from "../../machine/docker/api.ts";
 import { holdings, OWNER_LABEL, STACK_LABEL } from "../../machine/owner.ts";
 import { TYPE } from "../../machine/resource-types.ts";
 import { lastLine } from "../../machine/scripts.ts";
-import type { StateResource } from "../pulumi/checkpoint.ts";
+import type { ContainerInputs, StateResource } from "../pulumi/checkpoint.ts";
 
 /** The resources that a daemon no longer has. @throws DockerError, or what the system says where no daemon answers */
 export async function missingOnDaemon(
@@ -49,6 +49,16 @@ export function missingFolders(
 /** Whether the folders of all data sets and checkouts are there. */
 export const hasAllFolders = (resources: StateResource[]): boolean =>
   fetchedFolders(resources).every(({ folder }) => existsSync(folder));
+
+/** The folders of the host that containers have: `code/`, `data/`, and those of `volumes`. */
+export const mountedFolders = (resources: StateResource[]): string[] =>
+  resources.flatMap(({ type, inputs }) =>
+    type === TYPE.container
+      ? ((inputs as ContainerInputs | undefined)?.mounts ?? []).flatMap(({ type: kind, source }) =>
+          kind === "bind" && source ? [source] : [],
+        )
+      : [],
+  );
 
 /** The folders of data sets and checkouts, each with `code/` or `data/` of the data root. */
 function fetchedFolders(resources: StateResource[]): { urn: string; folder: string; above: string }[] {

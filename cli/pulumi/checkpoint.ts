@@ -68,6 +68,7 @@ export function entries(folder: string): string[] {
 export interface ContainerInputs {
   name: string;
   ports: { external: number; ip: string }[];
+  mounts?: { type: string; source?: string }[];
   gpus?: string;
   deviceRequests?: { deviceIds: string[] }[];
 }

@@ -36,7 +36,7 @@ export class Memo {
 
   #read(): Record<string, Entry> {
     try {
-      return JSON.parse(readFileSync(this.#path, "utf8"));
+      return JSON.parse(readFileSync(this.#path, "utf8")) ?? {};
     } catch {
       return {};
     }

@@ -29,8 +29,8 @@ interface Screen {
  */
 export function follow(file: string, progress: Progress): () => void {
   const { isTTY, rows } = process.stderr;
-  // One that does not say how high it is, as `script` makes it, has no room for an area.
-  const screen = isTTY && rows ? terminal() : log();
+  // One that does not say how high it is, as `script` makes it, has no room for an area, and a dumb one moves no cursor.
+  const screen = isTTY && rows && process.env.TERM !== "dumb" ? terminal() : log();
   const lines = new Lines(file);
   const look = () => {
     for (const line of lines.next()) {
@@ -68,7 +68,7 @@ function terminal(): Screen {
 
 /** A line cut in its middle: its beginning says what goes on, its end for how long. */
 function cutToFit(line: string, room: number): string {
-  const ending = 24;
+  const ending = Math.min(24, Math.floor(room / 2));
   if (line.length <= room) return line;
   return `${line.slice(0, room - ending - 1)}…${line.slice(-ending)}`;
 }

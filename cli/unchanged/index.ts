@@ -9,7 +9,7 @@ import { isWell, readStatus } from "../../machine/docker/condition.ts";
 import { TYPE } from "../../machine/resource-types.ts";
 import type { Context } from "../context.ts";
 import { findStrays } from "../docker/on-daemon.ts";
-import { foreignVolumes, hasAllFolders, missingOnDaemon } from "../docker/present.ts";
+import { foreignVolumes, hasAllFolders, missingOnDaemon, mountedFolders } from "../docker/present.ts";
 import { lookOfKind } from "../hosts/glance/index.ts";
 import {
   checkpointFile,
@@ -46,7 +46,12 @@ export async function isUnchanged(context: Context, stack: string, inputs: strin
 export async function noteStart(context: Context, stack: string, inputs: string): Promise<void> {
   // A machine that is silent now is looked at by the whole of the next run.
   const found = await lookAt(context, stack, inputs).catch(() => undefined);
-  if (found) context.memo.set(keyOf(context, stack), found.hash);
+  if (!found) return;
+  try {
+    context.memo.set(keyOf(context, stack), found.hash);
+  } catch {
+    // Where nothing can be written down, the next start takes its time; this one has done what it was to do.
+  }
 }
 
 /** A stack as it is now. */
@@ -80,7 +85,10 @@ async function isWhole({ docker, state, isHere }: Found): Promise<boolean> {
   const { resources = [], pending_operations: pending = [] } = state.deployment;
   if (pending.length > 0 || resources.some((each) => each.delete || each.pendingReplacement || each.taint))
     return false;
-  if (isHere && !(hasAllFolders(resources) && rootFolders(resources).every((folder) => existsSync(folder))))
+  if (
+    isHere &&
+    !(hasAllFolders(resources) && mountedFolders(resources).every((folder) => existsSync(folder)))
+  )
     return false;
   const looks = await Promise.all([
     haveAllWell(docker, resources),
@@ -95,25 +103,19 @@ async function isWhole({ docker, state, isHere }: Found): Promise<boolean> {
   return looks.every(Boolean);
 }
 
-/** `code/` and `data/` of the data root, as the program's outputs have them. */
-function rootFolders(resources: StateResource[]): string[] {
-  const { codeFolder, dataFolder } = resources.find(({ type }) => type === TYPE.stack)?.outputs ?? {};
-  return [codeFolder, dataFolder].map(String);
-}
-
 const isEmpty = (some: unknown[]): boolean => some.length === 0;
 
-/** Whether the containers of a state are there, and Docker's own checks of them have passed. */
+/** Whether the containers of a state are there, by their names, and Docker's own checks of them have passed. */
 async function haveAllWell(docker: string, resources: StateResource[]): Promise<boolean> {
-  const listed = await askDocker<{ Id: string; Status: string }[]>(
+  const listed = await askDocker<{ Id: string; Names: string[]; Status: string }[]>(
     docker,
     "/containers/json?all=true",
     PATIENCE_MS,
   );
   return resources
     .filter(({ type }) => type === TYPE.container)
-    .every(({ id }) => {
-      const found = listed?.find(({ Id }) => Id === id);
+    .every(({ id, inputs }) => {
+      const found = listed?.find(({ Id, Names }) => Id === id && Names.includes(`/${inputs?.name}`));
       return found !== undefined && isWell(readStatus(found.Status));
     });
 }

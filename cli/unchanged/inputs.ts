@@ -5,7 +5,15 @@
  * be certain, there is no hash, and the engine runs.
  */
 import { createHash, type Hash } from "node:crypto";
-import { type Dirent, lstatSync, readdirSync, readFileSync, readlinkSync, realpathSync } from "node:fs";
+import {
+  type Dirent,
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+} from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve, sep } from "node:path";
 import { hasStackFile, readStackFile, stackFile } from "../../config/stack-file.ts";
@@ -37,9 +45,9 @@ const HARMLESS = ["yes", "skip-preview", "non-interactive"];
 /** Variables that decide what is done, and where. */
 const VARIABLES =
   /^(PULUMI|GPUBOX|DOCKER|BUILDKIT|BUILDX|COMPOSE|AWS|NVIDIA|CUDA|SSH|XDG)_|^(HOME|USER|LOGNAME|PULUMI)$|_proxy$/i;
-/** Those that hold a secret, or are another one in each terminal; neither decides what a stack is made from. */
+/** Those that hold a secret, or are another one in each terminal or by each way to call; none decides what a stack is made from. */
 const LEFT_OUT =
-  /PASSPHRASE$|SECRET|TOKEN|AUTH_CONFIG|^SSH_(AUTH_SOCK|AGENT_PID|CLIENT|CONNECTION|TTY)$|^XDG_(SESSION|SEAT|VTNR)/i;
+  /PASSPHRASE$|SECRET|TOKEN|AUTH_CONFIG|^GPUBOX_CALLER$|^SSH_(AUTH_SOCK|AGENT_PID|CLIENT|CONNECTION|TTY)$|^XDG_(SESSION|SEAT|VTNR)/i;
 
 /** Programs that a run takes from PATH, where they are there. */
 const PROGRAMS = [
@@ -65,8 +73,8 @@ export function hashInputs(context: Context, { stack, names, options }: Args): s
   try {
     const hash = new Inputs();
     for (const name of PROGRAM) hash.path(join(context.root, name));
-    hash.path(stackFile(context.root, stack));
-    for (const file of namedFiles(context, stack)) hash.path(file);
+    hash.read(stackFile(context.root, stack));
+    for (const file of namedFiles(context, stack)) hash.read(file);
     for (const file of ["adopted.json", "passphrase"]) hash.identity(join(context.home, file));
     const { env } = context;
     for (const key of Object.keys(env).sort())
@@ -87,7 +95,11 @@ class Uncertain extends Error {}
 /** Files outside of the program that the stack's file makes it depend on. */
 function namedFiles({ root, env }: Context, stack: string): string[] {
   const home = env.HOME || homedir();
-  const image = (readStackFile(root, stack).raw.image ?? {}) as { requirements?: unknown; pull?: unknown };
+  const given = readStackFile(root, stack).raw.image;
+  const image = (typeof given === "string" ? { pull: given } : (given ?? {})) as {
+    requirements?: unknown;
+    pull?: unknown;
+  };
   const files: string[] = [];
   if (typeof image.requirements === "string")
     files.push(resolve(root, image.requirements.replace(/^~(?=\/)/, home)));
@@ -137,6 +149,13 @@ class Inputs {
     const inside = readdirSync(path, { withFileTypes: true }).filter(isKept);
     for (const each of inside.sort((one, other) => (one.name < other.name ? -1 : 1)))
       this.path(join(path, each.name));
+  }
+
+  /** A file that is read where it is, and where a link leads. */
+  read(path: string): void {
+    this.path(path);
+    if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() && existsSync(path))
+      this.path(realpathSync(path));
   }
 
   #file(name: string, path: string, size: number): void {

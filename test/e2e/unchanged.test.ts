@@ -3,8 +3,10 @@ import {
   appendFileSync,
   chmodSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
+  rmdirSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
@@ -116,6 +118,48 @@ describeWithDaemon("a start with nothing to do", () => {
     await container().remove({ force: true });
     await daemon.client.getImage(Image).remove({ force: true });
     expect((await start()).asked).not.toEqual([]);
+    await expectInstant();
+  });
+
+  it("notices that a folder of the host is gone which a notebook has, and leaves it to the engine to refuse", async () => {
+    const source = join(person.home, "course");
+    mkdirSync(source, { mode: 0o777 });
+    const [notebook] = wanted.notebooks;
+    person.configure({
+      ...wanted,
+      notebooks: [{ ...notebook, volumes: [{ source, target: "/course", readOnly: true }] }],
+    });
+    await start();
+    await expectInstant();
+    rmdirSync(source);
+    const { exitCode, all } = await person.npm("start");
+    expect(exitCode).not.toBe(0);
+    expect(all).toContain(`${source} is not there: is the disk mounted?`);
+    person.configure(wanted);
+    await start();
+    await expectInstant();
+  });
+
+  it("notices a notebook under another name, and leaves it to the engine to refuse", async () => {
+    await expectInstant();
+    await container().rename({ name: "other" });
+    const { exitCode, all } = await person.npm("start");
+    expect(exitCode).not.toBe(0);
+    expect(all).toContain("docker rename other container1");
+    await daemon.client.getContainer("other").rename({ name: "container1" });
+    expect((await start()).asked).not.toEqual([]);
+    await expectInstant();
+  });
+
+  it("ends well where it cannot be remembered", async () => {
+    await expectInstant();
+    const cache = join(person.home, ".cache", "gpubox");
+    appendFileSync(stackFile(), "# one more\n");
+    chmodSync(cache, 0o500);
+    const { stdout } = await start();
+    chmodSync(cache, 0o700);
+    expect(stdout).toMatch(/^unchanged.*http:\S+token=\w+.*^files: /ms);
+    await start();
     await expectInstant();
   });
 

@@ -1,6 +1,6 @@
 /** The program that the commands make up, as it is called: through npm's scripts, and by its own name. */
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
@@ -86,6 +86,12 @@ describe("the program", () => {
     expect((await run(...argv)).stderr).toContain("there is no stack nosuch");
   });
 
+  it.each([["-s"], ["--stack"]])("refuses %s without a name", async (flag) => {
+    const { status, stderr } = await run(flag);
+    expect(stderr).toContain(`${flag} needs the name of a stack, as in \`-s lab\``);
+    expect(await run("stop", flag)).toMatchObject({ status, stderr });
+  });
+
   it("refuses two stacks, and one for a command that is about none", async () => {
     expect((await run("-s", "lab", "stop", "-s", "dev")).stderr).toContain(
       "-s is given twice, with lab and dev",
@@ -135,7 +141,7 @@ describe("completion", () => {
     const program = `${completionScript("bash", PRODUCT, folder)}
       COMP_WORDS=(${words.map((word) => `'${word}'`).join(" ")}) COMP_CWORD=${words.length - 1}
       _gpubox; printf '%s\\n' "\${COMPREPLY[@]}"`;
-    const { stdout, stderr } = spawnSync("bash", ["-c", program], { encoding: "utf8" });
+    const { stdout, stderr } = spawnSync("bash", ["-c", program], { cwd: folder, encoding: "utf8" });
     expect(stderr.replace(/.*complete: .*\n/g, "")).toBe("");
     return stdout.trim().split("\n");
   };
@@ -151,6 +157,13 @@ describe("completion", () => {
     expect(offered("gpubox stop -s ")).toEqual(["dev", "lab"]);
     expect(offered("gpubox --stack l")).toEqual(["lab"]);
     expect(offered("gpubox destroy --exclude-p")).toEqual(["--exclude-protected"]);
+  });
+
+  it("takes no part of a file's name for a command of the shell", () => {
+    for (const name of ["$(touch ran)", "`touch ran`", "*", "two words"])
+      writeFileSync(join(folder, `Pulumi.${name}.yaml`), "");
+    expect(offered("gpubox -s ")).toEqual(["dev", "lab"]);
+    expect(existsSync(join(folder, "ran"))).toBe(false);
   });
 
   it.each(["zsh", "fish"])("for %s names every command and option", (shell) => {

@@ -51,12 +51,23 @@ it("in a log a line for each thing that takes time, and one now and then while s
   expect(rest).toEqual(["warning: no GPU ?[2J", expect.stringMatching(/^image: built \(1\.\d s\)$/)]);
 });
 
-it("on a terminal one area, no line of which is wider, and nothing of it stays", async () => {
-  const line = `stty cols 80 rows 24; exec ${shellLine([process.execPath, ...program()])}`;
-  const { stdout } = await execa("script", ["-qec", line, "/dev/null"], { env: { NODE_NO_WARNINGS: "1" } });
+/** What a terminal is sent. */
+async function sentTo(columns: number, TERM = "xterm"): Promise<string> {
+  const line = `stty cols ${columns} rows 24; exec ${shellLine([process.execPath, ...program()])}`;
+  const env = { NODE_NO_WARNINGS: "1", TERM };
+  return (await execa("script", ["-qec", line, "/dev/null"], { env })).stdout;
+}
+
+/** The same as lines, each of them as often as it was written over. */
+async function shownOn(columns: number): Promise<string[]> {
+  const sent = await sentTo(columns);
   // biome-ignore lint/suspicious/noControlCharactersInRegex: what a terminal obeys
-  const plain = stdout.replaceAll(/\u001b\[[\d;?]*[A-Za-z]/g, "\r");
-  const shown = plain.split(/[\r\n]+/).filter((each) => each !== "");
+  const plain = sent.replaceAll(/\u001b\[[\d;?]*[A-Za-z]/g, "\r");
+  return plain.split(/[\r\n]+/).filter((each) => each !== "");
+}
+
+it("on a terminal one area, no line of which is wider, and nothing of it stays", async () => {
+  const shown = await shownOn(80);
   expect(shown).toContainEqual(expect.stringMatching(/^finding out what there is to do: 0\.\d s$/));
   const building = shown.filter((each) => each.startsWith("image: building"));
   expect(building.length).toBeGreaterThan(3);
@@ -65,4 +76,17 @@ it("on a terminal one area, no line of which is wider, and nothing of it stays",
     expect(each).toMatch(/…?.*, \d\.\d s$/);
   }
   expect(shown.slice(-2)).toEqual(["warning: no GPU ?[2J", expect.stringMatching(/^image: built \(/)]);
+});
+
+it("on a narrow one the same, with the beginning and the time", async () => {
+  const shown = await shownOn(20);
+  const area = shown.filter((each) => each.includes("…"));
+  expect(area).toContainEqual(expect.stringMatching(/^image: bu….*, \d\.\d s$/));
+  for (const each of area) expect(each.length, each).toBeLessThan(20);
+});
+
+it("on one that moves no cursor as in a log", async () => {
+  const sent = await sentTo(80, "dumb");
+  expect(sent).not.toContain("\u001b");
+  expect(sent).toMatch(/ so far\r\n.*warning: no GPU \?\[2J\r\nimage: built \(\d\.\d s\)$/s);
 });

@@ -4,6 +4,7 @@ import {
   chmodSync,
   mkdirSync,
   mkdtempSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -58,6 +59,7 @@ describe("what a start depends on", () => {
     put(at("Pulumi.lab.yaml"));
     put(join(folder, "notes.txt"));
     Object.assign(env, { TERM: "xterm", SSH_AUTH_SOCK: "/tmp/agent", PULUMI_CONFIG_PASSPHRASE: "two" });
+    env.GPUBOX_CALLER = "npx gpubox";
     expect(hash()).toBe(before);
     expect(hash({ options: { yes: true } })).toBe(before);
   });
@@ -95,6 +97,21 @@ describe("what a start depends on", () => {
     expect(hash()).toBeDefined();
   });
 
+  it.each([
+    ["the stack's file", "Pulumi.dev.yaml", "another: key\n"],
+    ["the file of requirements", "mine.txt", "kornia\n"],
+  ])("notices a change in %s where that is a link to it", (_, name, line) => {
+    const elsewhere = join(folder, "dotfiles", name);
+    mkdirSync(dirname(elsewhere));
+    renameSync(at(name), elsewhere);
+    symlinkSync(elsewhere, at(name));
+    const before = hash();
+    expect(before).toBeDefined();
+    appendFileSync(elsewhere, line);
+    expect(hash()).toBeDefined();
+    expect(hash()).not.toBe(before);
+  });
+
   it("notices another engine in the place of one", () => {
     const engine = join(bin, "pulumi");
     writeFileSync(engine, "#!/bin/sh\n", { mode: 0o755 });
@@ -103,9 +120,12 @@ describe("what a start depends on", () => {
     expect(hash()).not.toBe(before);
   });
 
-  describe("where an image is pulled", () => {
+  describe.each([
+    ["an image is pulled", ["gpubox:image:", "  pull: quay.io/someone/image:1"]],
+    ["an image is pulled, written in short", ["gpubox:image: quay.io/someone/image:1"]],
+  ])("where %s", (_, lines) => {
     const login = (text: string) => put(join(folder, ".docker", "config.json"), text);
-    beforeEach(() => configure("gpubox:image:", "  pull: quay.io/someone/image:1"));
+    beforeEach(() => configure(...lines));
 
     it("notices another login", () => {
       login('{"auths": {"quay.io": {"auth": "YTpi"}}}');
