@@ -7,9 +7,10 @@ import {
   type Volume,
 } from "@aws-sdk/client-ec2";
 import { UserError } from "../../../errors.ts";
-import { LAST_SNAPSHOT, ROLE_TAG, STACK_TAG } from "../../../machine/aws/tags.ts";
+import { knownOf } from "../../../machine/aws/known.ts";
+import { LAST_SNAPSHOT, ROLE_TAG } from "../../../machine/aws/tags.ts";
+import { makesVolume, secondVolumeProblem, taggedVolumes } from "../../../machine/aws/volumes.ts";
 import { TYPE } from "../../../machine/resource-types.ts";
-import { commandLine } from "../../../text/command-line.ts";
 import type { State } from "../../pulumi/checkpoint.ts";
 import { removesData } from "../../pulumi/consent.ts";
 import type { Session } from "../../pulumi/session.ts";
@@ -21,42 +22,25 @@ import { clientOf, ofType, rawHost, settingsOf, unanswered } from "./account.ts"
  * @throws UserError naming both ways out
  */
 export async function refuseSecondVolume(session: Session, state: State): Promise<void> {
-  const { region, dataVolume } = rawHost(session);
-  if (dataVolume?.id !== undefined || ofType(state, [TYPE.ebsVolume]).length > 0) return;
-  const Filters = [
-    { Name: `tag:${STACK_TAG}`, Values: [session.stackId] },
-    { Name: `tag:${ROLE_TAG}`, Values: ["data"] },
-    { Name: "status", Values: ["creating", "available", "in-use"] },
-  ];
+  const { region = "", dataVolume } = rawHost(session);
+  const known = knownOf(state.deployment.resources ?? []);
+  if (!makesVolume(dataVolume?.id, known)) return;
+  const Filters = taggedVolumes(session.stackId).map(({ name, values }) => ({ Name: name, Values: values }));
   const { Volumes = [] } = await clientOf(session, state)
     .send(new DescribeVolumesCommand({ Filters }))
     .catch((error) => {
       throw unanswered("data volumes that were kept", error);
     });
-  if (Volumes.length === 0) return;
-  const text = ({ VolumeId, Size, AvailabilityZone }: Volume) =>
-    `${VolumeId} (${Size} GB, ${AvailabilityZone})`;
-  const used = Volumes.filter(({ State }) => State === "in-use");
-  if (used.length > 0) {
-    const by = used.flatMap(({ Attachments = [] }) => Attachments.map(({ InstanceId }) => InstanceId));
-    throw new UserError(
-      `${used.map(text).join(", ")} carries the tag of stack ${session.stackId} and is in use by ${by.join(", ")}, which the state of this stack does not know. It is of another checkout, or somebody else's in this account: give yours a name of its own, with \`${commandLine("init", "-s", "NAME", "--kind", "aws")}\`. Nothing was created`,
-    );
-  }
-  const ids = Volumes.map(({ VolumeId }) => VolumeId);
-  throw new UserError(
-    [
-      `the data of stack ${session.stack} is still there: ${Volumes.map(text).join(", ")}. Nothing was created.`,
-      ...ids.map((id) => `  to go on with it, below gpubox:host:   dataVolume: {id: ${id}}`),
-      "  to begin anew and keep it for later:  " +
-        `aws ec2 delete-tags --region ${region} --tags Key=${ROLE_TAG} --resources ${ids.join(" ")}`,
-      ...ids.map(
-        (id) =>
-          `  to delete it and all that is on it:   aws ec2 delete-volume --region ${region} --volume-id ${id}`,
-      ),
-    ].join("\n"),
-  );
+  const problem = secondVolumeProblem({ stack: session.stackId, region, known }, Volumes.map(tagged));
+  if (problem) throw new UserError(problem);
 }
+
+const tagged = ({ VolumeId = "", AvailabilityZone = "", Size = 0, Attachments = [] }: Volume) => ({
+  id: VolumeId,
+  zone: AvailabilityZone,
+  size: Size,
+  usedBy: Attachments.flatMap(({ InstanceId }) => InstanceId ?? []),
+});
 
 /** The data volume of a stack, by its state. */
 export interface DataVolume {

@@ -11,11 +11,11 @@ import {
   type PlacementFacts,
   placements,
 } from "../../../machine/aws/capacity.ts";
+import type { Known } from "../../../machine/aws/known.ts";
 import { quotaOf, quotaProblem } from "../../../machine/aws/quota.ts";
 import { inWords, whyUnanswered } from "../../../machine/aws/unanswered.ts";
 import { stackName } from "../../../machine/owner.ts";
 import { ask, refuse } from "./ask.ts";
-import type { Known } from "./known.ts";
 import { findNetwork, type Subnet } from "./network.ts";
 import { type Existing, findInstance, findVolume } from "./present.ts";
 
