@@ -1,14 +1,9 @@
 /** The data volume of a stack whose host is of kind `aws`: what is said of one that stays, and of one that goes. */
 
-import {
-  DescribeSnapshotsCommand,
-  DescribeVolumesCommand,
-  type EC2Client,
-  type Volume,
-} from "@aws-sdk/client-ec2";
+import { DescribeVolumesCommand, type Volume } from "@aws-sdk/client-ec2";
 import { UserError } from "../../../errors.ts";
 import { knownOf } from "../../../machine/aws/known.ts";
-import { LAST_SNAPSHOT, ROLE_TAG } from "../../../machine/aws/tags.ts";
+import { ANY, lastSnapshots } from "../../../machine/aws/snapshots.ts";
 import { makesVolume, secondVolumeProblem, taggedVolumes } from "../../../machine/aws/volumes.ts";
 import { TYPE } from "../../../machine/resource-types.ts";
 import type { State } from "../../pulumi/checkpoint.ts";
@@ -74,21 +69,9 @@ export async function whatStaysOnAws(
       ({ Volumes = [] }) => Volumes.length > 0,
       (error) => error.name !== "InvalidVolume.NotFound",
     ),
-    lastSnapshots(client, volume),
+    volume.goes ? lastSnapshots(client, volume.id, ANY).catch(() => []) : [],
   ]);
   return staysText(stack, region, isThere ? { volume: volume.id } : { snapshots });
-}
-
-async function lastSnapshots(client: EC2Client, { id, goes }: DataVolume): Promise<string[]> {
-  if (!goes) return [];
-  const Filters = [
-    { Name: "volume-id", Values: [id] },
-    // Earlier versions have left one with the role of the volume.
-    { Name: `tag:${ROLE_TAG}`, Values: [LAST_SNAPSHOT, "data"] },
-  ];
-  const asked = client.send(new DescribeSnapshotsCommand({ Filters, OwnerIds: ["self"] }));
-  const { Snapshots = [] } = await asked.catch(() => ({ Snapshots: [] }));
-  return Snapshots.flatMap(({ SnapshotId }) => SnapshotId ?? []);
 }
 
 /** In words. Pure. */

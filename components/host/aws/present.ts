@@ -5,7 +5,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { AwsHostArgs } from "../../../config/host/aws.ts";
 import { UserError } from "../../../errors.ts";
 import type { Placement } from "../../../machine/aws/capacity.ts";
-import { THERE } from "../../../machine/aws/instances.ts";
+import { ON_SPOT, THERE } from "../../../machine/aws/instances.ts";
 import type { Known } from "../../../machine/aws/known.ts";
 import { inWords, whyUnanswered } from "../../../machine/aws/unanswered.ts";
 import {
@@ -52,10 +52,7 @@ export async function findInstance({ known, stack, provider }: PresentArgs): Pro
   const mine = { name: "instance-id", values: [known.instance] };
   const list = (filters: { name: string; values: string[] }[]) =>
     ask({ question }, aws.ec2.getInstances({ filters, instanceStateNames: THERE }, { provider }));
-  const [all, spot] = await Promise.all([
-    list([mine]),
-    list([mine, { name: "instance-lifecycle", values: ["spot"] }]),
-  ]);
+  const [all, spot] = await Promise.all([list([mine]), list([mine, ON_SPOT])]);
   const [id] = all.ids;
   if (id === undefined) return undefined;
   const found = await ask({ question }, aws.ec2.getInstance({ instanceId: id }, { provider }));
