@@ -14,7 +14,7 @@ const keys = pulumi.runtime.allConfig();
 const settings = readEngineConfig(pulumi.getStack(), keys);
 // The engine leaves out what is below another key than `config:` and says nothing; the commands have looked before.
 if (!Object.keys(keys).some((key) => key.startsWith(`${NAMESPACE}:`)))
-  pulumi.log.warn(`stack ${pulumi.getStack()} sets no key of gpubox, so it is made with the defaults`);
+  pulumi.log.warn(`stack ${pulumi.getStack()} sets no gpubox keys, so it is created with the defaults`);
 const { host: hostConfig, root, ...config } = settings;
 const stack = `${pulumi.getProject()}/${pulumi.getStack()}`;
 

@@ -76,7 +76,7 @@ class Host {
     return await unpacking;
   }
 
-  /** The seed's way: `wget; unzip`. */
+  /** The plain way: `wget; unzip`. */
   async byHand(): Promise<void> {
     await this.#shell(`wget -q ${this.server.url}; unzip -q ${TOP}.zip`);
   }

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { UserError } from "../errors.ts";
 import { originalHome } from "./pulumi/pulumi-home.ts";
-import { Findings } from "./system/memo.ts";
+import { Memo } from "./system/memo.ts";
 import { makePrivate } from "./system/private.mjs";
 import type { Env } from "./system/run.ts";
 import { say } from "./ui/say.ts";
@@ -27,7 +27,7 @@ export interface Context {
   /** Whether there is a person at a terminal to ask. */
   interactive: boolean;
   /** What earlier runs found out. */
-  findings: Findings;
+  memo: Memo;
 }
 
 /** The context of this process. `CI` counts as nobody to ask, as it does for Pulumi. */
@@ -41,7 +41,7 @@ export function createContext(env: Env = process.env, root: string = ROOT): Cont
     cache,
     pulumiHome: env.PULUMI_HOME ? originalHome(env.PULUMI_HOME) : join(user, ".pulumi"),
     interactive: Boolean(process.stdin.isTTY && process.stderr.isTTY) && !env.CI,
-    findings: new Findings(join(cache, "findings.json")),
+    memo: new Memo(join(cache, "findings.json")),
   };
 }
 
@@ -53,11 +53,11 @@ export function createContext(env: Env = process.env, root: string = ROOT): Cont
  */
 export function ensureFolder(path: string, purpose: string, others?: number): void {
   try {
-    if (makePrivate(path, others)) say(`${path}: made, for ${purpose}`);
+    if (makePrivate(path, others)) say(`${path}: created, for ${purpose}`);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EPERM") throw error;
     throw new UserError(
-      `${path} is somebody else's, and others may write to it, where programs and secrets of yours would be: make it your own with \`sudo chown ${process.getuid?.()} '${path}' && chmod go-rwx '${path}'\`, or name another folder (docs/configuration.md)`,
+      `${path} belongs to another user, and others can write to it, but gpubox keeps your programs and secrets there: make it yours with \`sudo chown ${process.getuid?.()} '${path}' && chmod go-rwx '${path}'\`, or name another folder (docs/configuration.md)`,
     );
   }
 }

@@ -8,9 +8,9 @@ import { findPlaces, isStackFileThere } from "./pulumi/checkpoint.ts";
 /** @throws UserError where a stack has neither a file nor a state, as far as that is kept on this machine */
 export function requireKnown(context: Context, stack: string): void {
   const [, project = "", name] = stack.split("/");
-  const ours = projectName(context.root);
-  if (name !== undefined && project !== ours)
-    throw new UserError(`there is no stack ${stack} here: this is the project ${ours}, not ${project}`);
+  const ownProject = projectName(context.root);
+  if (name !== undefined && project !== ownProject)
+    throw new UserError(`there is no stack ${stack} here: this is the project ${ownProject}, not ${project}`);
   if (hasStackFile(context.root, stack)) return;
   const place = findPlaces(context, stack);
   if (place !== undefined && !isStackFileThere(place)) throw noSuchStack(context.root, stack);

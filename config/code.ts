@@ -18,7 +18,7 @@ export const code = z.strictObject({
       "must be a commit, a tag or a branch: a letter or a digit, then letters, digits, . _ / -",
     )
     .describe(
-      "Commit, tag or branch to check out. A branch stays at the commit it was first put at: `npm run update` moves it.",
+      "Commit, tag or branch to check out. A branch stays at the commit that was first checked out: `npm run update` moves it.",
     ),
   folder: folder.optional().describe("Folder below code/. Default: the last part of the url."),
   shallow: z

@@ -9,7 +9,7 @@ const dataUrl = z
   .refine((url) => !/^\w+:\/\/[^/?#]*@/.test(url), "must not hold credentials, which would end up in logs");
 
 const setName = z.enum([...CATALOGUE.keys()] as [string, ...string[]], {
-  error: "is no name of the catalogue: docs/data.md lists them",
+  error: "is not in the catalogue: docs/data.md lists the names",
 });
 
 /** What a file of its own can be called, and a line of a script hand on. */
@@ -36,18 +36,18 @@ const dataKeys = z.strictObject({
     .transform((hash) => hash.toLowerCase())
     .optional()
     .describe(
-      "SHA-256 of the file. Without it the one seen first is recorded on the host, shown, and enforced from then on.",
+      "SHA-256 of the file. Without it, the hash of the first download is recorded on the host, shown, and enforced from then on.",
     ),
   size: z
     .int()
     .min(0)
     .optional()
-    .describe("Bytes of the file; another number is an error before anything is downloaded."),
+    .describe("Size of the file in bytes; another size is an error before anything is downloaded."),
   files: z.int().min(1).optional().describe("How many files it must unpack to."),
   name: fileName
     .optional()
     .describe(
-      "Name of the file; its ending says whether it is unpacked. Default: the one that the server gives it, else the last part of the url.",
+      "Name of the file; its ending says whether it is unpacked. Default: the name that the server gives it, else the last part of the url.",
     ),
   folder: folder.optional().describe("Folder below data/. Default: the file's name without its ending."),
   keepArchive: z

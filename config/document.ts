@@ -56,7 +56,7 @@ export function readConfigFile(bytes: Uint8Array, stack: string): ConfigFile {
   const refuse = (...problems: string[]) => configError(stack, problems);
   const lines = new LineCounter();
   const text = decode(bytes);
-  if (text === undefined) throw refuse(`${name}:1: is no text in UTF-8`);
+  if (text === undefined) throw refuse(`${name}:1: is not UTF-8 text`);
   const invalid = (why: string) => refuse(`${name} is not valid YAML: ${why}`);
   // The library would say on its own of a key that is a list.
   const options = { lineCounter: lines, prettyErrors: false, logLevel: "error" } as const;
@@ -82,7 +82,7 @@ export function readConfigFile(bytes: Uint8Array, stack: string): ConfigFile {
         : `${name}:1: is empty: \`${commandLine("init", "-s", stack)}\` writes one; for the defaults alone, write "config: {}"`,
     );
   }
-  if (!isValues(whole)) throw refuse(`${name}:1: must begin with "config:", and holds ${kindOf(whole)}`);
+  if (!isValues(whole)) throw refuse(`${name}:1: must begin with "config:", but holds ${kindOf(whole)}`);
 
   /** Where a key is, from the top. */
   const at = (...path: string[]) => `${name}:${lineOf(keyOffset(document.contents, path))}: `;
@@ -167,8 +167,8 @@ function plain(read: () => unknown, invalid: Invalid): unknown {
     if (error instanceof RangeError) throw error;
     throw invalid(
       /^Excessive alias count/.test((error as Error).message)
-        ? "its aliases, as in *name, come to more than can be read: write out what they stand for"
-        : "an alias, as in *name, leads nowhere or to itself",
+        ? "its aliases, as in *name, expand to more than can be read: write out what they stand for"
+        : "an alias, as in *name, refers to nothing or to itself",
     );
   }
 }

@@ -17,7 +17,7 @@ const imageReference = z
   .min(1, { abort: true })
   .regex(
     IMAGE,
-    "must be the reference of an image, as in docker.io/library/debian:12: its name in lower case",
+    "must be the reference of an image, such as docker.io/library/debian:12: its name in lower case",
   );
 
 /** A Python package as pip reads it. */
@@ -71,12 +71,12 @@ const imageKeys = z.strictObject({
     .array(z.string().min(1))
     .min(1)
     .optional()
-    .describe("With `pull`: in place of the image's ENTRYPOINT, which `command` is arguments of."),
+    .describe("With `pull`: replaces the image's ENTRYPOINT; `command` holds its arguments."),
   user: z
     .enum(["host", "image"])
     .optional()
     .describe(
-      'With `pull`: who runs in the container, "host" (default), the person, or "image", its own user.',
+      'With `pull`: the user in the container, "host" (default), you, or "image", the user of the image.',
     ),
 });
 

@@ -178,7 +178,7 @@ function messageOf(issue: z.core.$ZodIssue, value: unknown, schemas: KeySchema[]
   }
   // The library's own words are for programmers.
   if (/^(Invalid|Too (small|big)|Unrecognized)\b/.test(issue.message))
-    return issue.code === "too_small" ? "must not be empty" : "is not in the form that is needed";
+    return issue.code === "too_small" ? "must not be empty" : "has the wrong format";
   return issue.message;
 }
 

@@ -104,7 +104,7 @@ export const notebook = z.strictObject({
       'Upper limit of shared memory, which the workers of a DataLoader pass batches through. Default "8g".',
     ),
   memory: memory
-    .refine((megabytes) => megabytes >= 6, 'must be at least "6m", by a rule of Docker\'s')
+    .refine((megabytes) => megabytes >= 6, 'must be at least "6m", Docker\'s minimum')
     .optional()
     .describe('Upper limit of memory, e.g. "16g". Default: none.'),
   volumes: z.array(volume).default([]).describe("Further folders of the host, beside /code and /data."),
@@ -113,7 +113,7 @@ export const notebook = z.strictObject({
     .regex(/^0{1,2}[0-7]{2}$/, UMASK)
     .optional()
     .describe(
-      'What others lose of files that are made in it, as of the command `umask`: "002" lets your group write to them, "077" keeps them to yourself. Default: that of the image, "022" as a rule.',
+      'Permissions that new files do not get, as with the command `umask`: "002" lets your group write to them, "077" keeps them private. Default: as in the image, usually "022".',
     ),
   environment: z
     .record(
@@ -129,7 +129,7 @@ export const notebook = z.strictObject({
 
 const FIRST_PORT = 8888;
 
-/** The seed's rule: GPU n is served on port 8888 + n. */
+/** The default: GPU n is served on port 8888 + n. */
 function defaultPort(wanted: z.output<typeof gpus>): number {
   const [, index = 0] = Array.isArray(wanted) ? (/^(\d+)(:|$)/.exec(String(wanted[0])) ?? []) : [];
   return FIRST_PORT + Number(index);

@@ -4,7 +4,7 @@ import { z } from "zod";
 /** What Docker's `SOURCE:TARGET` cannot carry. */
 export const noColon = (path: string) => !path.includes(":");
 
-export const NO_COLON = "must not contain a colon, by which Docker tells the two sides of a volume apart";
+export const NO_COLON = "must not contain a colon, which Docker takes as the separator";
 
 /** What a message cannot show as it is. */
 export const NO_CONTROL = "must not contain a line break or another control character";
@@ -18,7 +18,7 @@ export const hostPath = z
   .refine((path) => !path.split("/").includes(".."), "must not contain ..")
   .refine(noColon, NO_COLON)
   .refine(noControl, NO_CONTROL)
-  .refine((path) => !/^[/.]+$/.test(path), "must be a folder, not all of the machine");
+  .refine((path) => !/^[/.]+$/.test(path), "must be a folder, not the whole file system");
 
 /** A folder directly below `code/` or `data/`: one that cannot lead out of it, nor collide with our own. */
 export const folder = z
@@ -32,7 +32,7 @@ export const purge = z
   .boolean()
   .default(false)
   .describe(
-    "Whether its files go when the entry leaves the configuration or the stack is destroyed. What you changed or added stays.",
+    "Whether to delete its files when the entry leaves the stack file or the stack is destroyed. What you changed or added is kept.",
   );
 
 /** Last part of a url, without query and fragment. */
@@ -48,12 +48,12 @@ export function requireFolder(
 ): void {
   if (folder.safeParse(entry.folder).success) return;
   const where =
-    entry.name === undefined ? "the url does not end in a name that can be one" : "`name` cannot be one";
-  const message = `is needed, as ${where}`;
+    entry.name === undefined ? "the url does not end in a usable name" : "`name` is not usable as one";
+  const message = `is needed, because ${where}`;
   context.addIssue({ code: "custom", path: ["folder"], message });
 }
 
 export const sameFolder = (a: { folder: string }, b: { folder: string }) =>
   `${a.folder}/`.startsWith(`${b.folder}/`) || `${b.folder}/`.startsWith(`${a.folder}/`)
-    ? `wants folder ${a.folder}, which ${b.folder} of another entry takes: give it a \`folder\` of its own`
+    ? `wants folder ${a.folder}, which overlaps ${b.folder} of another entry: give it another \`folder\``
     : undefined;

@@ -30,7 +30,7 @@ const REQUIREMENT =
   /^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\s*(\[[A-Za-z0-9._,\s-]*\]\s*)?($|[;@(]|([<>]=?|[~!=]=)=?\s*[\w*]|--hash\b)/;
 
 const LOCAL =
-  "cannot be a file or a folder, which the build does not see: `pip install FOLDER` in a notebook can, and docs/images.md says how to bring files into the image";
+  "cannot be a file or a folder, which the build does not see: use `pip install FOLDER` in a notebook, or see docs/images.md on how to bring files into the image";
 
 const SECRET = "must not hold credentials, which would stay in the image's history";
 
@@ -47,7 +47,7 @@ function holdsSecret(line: string): boolean {
 export function requirementProblem(line: string): string | undefined {
   if (holdsSecret(line)) return SECRET;
   if (/^(-e|--editable)\b/.test(line))
-    return "cannot be editable: in a notebook, `pip install -e FOLDER` is, and outlives the container";
+    return "cannot be editable: use `pip install -e FOLDER` in a notebook, which outlives the container";
   if (/^[./~]|^[\w.-]+\/|^[\w.-]+\.(whl|zip|tar\.\w+|tgz)\b|\bfile:|@\s*[./~]/.test(line)) return LOCAL;
   return REQUIREMENT.test(line) || /^(git\+|https?:\/\/)\S+/.test(line)
     ? undefined
@@ -80,14 +80,14 @@ export function readRequirements(
     const { code } = error as NodeJS.ErrnoException;
     const why =
       code === "ENOENT" ? "is not there" : code === "EISDIR" ? "is a folder" : `cannot be read (${code})`;
-    throw refuse(`${file} ${why}: it is looked for from the project's folder on`);
+    throw refuse(`${file} ${why}: the path is relative to the project's folder`);
   }
-  if (/[\0\uFFFD]/.test(text)) throw refuse(`${file} is no text in UTF-8: save it as that`);
+  if (/[\0\uFFFD]/.test(text)) throw refuse(`${file} is not UTF-8 text: save it as UTF-8`);
   if (text.length > LONGEST)
     throw refuse(`${file} is longer than ${LONGEST} characters: hashes, if it has them, can be left out`);
   if (/^(name|channels|dependencies|prefix):/m.test(text))
     throw refuse(
-      `${file} is an environment of conda's: what is wanted has a package of pip's a line, as \`pip freeze\` writes it`,
+      `${file} is a conda environment: list one pip package a line, as \`pip freeze\` prints them`,
     );
   const lines = logicalLines(text);
   const problems = lines.flatMap(({ at, line }) => {
@@ -120,9 +120,9 @@ function logicalLines(text: string): { at: number; line: string }[] {
 
 function lineProblem(line: string): string | undefined {
   if (/^(-r|-c|--requirement|--constraint)\b/.test(line))
-    return "cannot take in another file, which the build does not see: write its lines here";
+    return "cannot include another file, which the build does not see: copy its lines here";
   if (!line.startsWith("-")) return requirementProblem(line);
-  if (!OPTIONS.test(line)) return requirementProblem(line) ?? "is an option that means nothing here";
+  if (!OPTIONS.test(line)) return requirementProblem(line) ?? "is an option that has no effect here";
   if (holdsSecret(line)) return SECRET;
   // An index is on the network: a folder of the person's is not there when the image is built.
   return /^(--find-links|-f|--index-url|-i|--extra-index-url)[= ]+(?!https?:\/\/)/.test(line)

@@ -41,7 +41,7 @@ function s3Problems({ host, data: entries }: { host: AnyHost; data: AnyDataset[]
     const alone = url.length === 1 && !(sha256 || size || files || name || keepArchive || purge);
     return [
       ...(host.kind === "aws" ? [] : ["cannot be an s3 url on this kind of host: only an AWS host reads S3"]),
-      ...(alone ? [] : ["takes nothing but `folder` beside an s3 url: what is there is taken as it is"]),
+      ...(alone ? [] : ["takes only `folder` beside an s3 url: its files are copied as they are"]),
     ].map((message) => ({ path: ["data", index, "url"], message }));
   });
 }
@@ -56,7 +56,7 @@ function umaskProblems({
 }): Problem[] {
   if (!("pull" in image) || image.entrypoint || !image.command) return [];
   const message =
-    "cannot be set for the ENTRYPOINT of an image that is pulled: give that as `image.entrypoint` as well";
+    "cannot be set for the ENTRYPOINT of a pulled image: set that as `image.entrypoint` as well";
   return notebooks.flatMap(({ umask }, index) =>
     umask === undefined ? [] : [{ path: ["notebooks", index, "umask"], message }],
   );
@@ -114,9 +114,7 @@ export const schema = z
         a.name === b.name ? `has the name ${a.name} of another notebook` : undefined,
       ),
       ...clashes("notebooks", config.notebooks, (a, b) =>
-        a.port === b.port
-          ? `wants port ${a.port}, as ${b.name} does: give it a \`port\` of its own`
-          : undefined,
+        a.port === b.port ? `wants port ${a.port}, as ${b.name} does: give it another \`port\`` : undefined,
       ),
       ...clashes("notebooks", config.notebooks, (a, b) =>
         overlaps(a.gpus, b.gpus) && !(a.shareGpus && b.shareGpus)

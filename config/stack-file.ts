@@ -60,13 +60,13 @@ function contents(file: string): Buffer {
   try {
     // Looked at before it is opened: a pipe would be waited for.
     const found = statSync(file);
-    if (!found.isFile()) throw refuse(found.isDirectory() ? "it is a folder" : "it is no plain file");
+    if (!found.isFile()) throw refuse(found.isDirectory() ? "it is a folder" : "it is not a regular file");
     return readFileSync(file);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT") throw refuse(`it is a link to ${shown(readlinkSync(file))}, and nothing is there`);
-    if (code === "EACCES") throw refuse(`you may not: \`ls -l ${shellWord(file)}\` shows whose it is`);
-    if (code === "ELOOP") throw refuse("its links lead in a circle");
+    if (code === "ENOENT") throw refuse(`it is a link to ${shown(readlinkSync(file))}, which does not exist`);
+    if (code === "EACCES") throw refuse(`permission denied: \`ls -l ${shellWord(file)}\` shows its owner`);
+    if (code === "ELOOP") throw refuse("its links form a loop");
     throw code === undefined ? error : refuse(message);
   }
 }
@@ -110,6 +110,6 @@ export function stackNames(root: string): string[] {
 /** That there is no such stack, and which there are. */
 export function noSuchStack(root: string, stack: string): UserError {
   return new UserError(
-    `there is no stack ${stack}: ${stackFile(root, stack)} does not exist. There is ${stackNames(root).join(", ") || "none"}; for a new one: \`${commandLine("init", "-s", shortName(stack))}\``,
+    `there is no stack ${stack}: ${stackFile(root, stack)} does not exist. There is ${stackNames(root).join(", ") || "none"}; to create it: \`${commandLine("init", "-s", shortName(stack))}\``,
   );
 }

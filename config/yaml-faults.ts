@@ -26,8 +26,8 @@ export function explainFault(fault: Fault, text: string, at: number): { line: nu
 function find({ code, message }: Fault, lines: string[], at: number): { index?: number; words: string } {
   if (code === "MULTIPLE_DOCS")
     return { words: "there is one document in a stack's file, and none after `---`" };
-  if (code === "TAB_AS_INDENT") return { words: "it begins with a tab: YAML is indented with spaces alone" };
-  if (code === "DUPLICATE_KEY") return { words: "this key is there already, further up" };
+  if (code === "TAB_AS_INDENT") return { words: "it begins with a tab: YAML is indented with spaces only" };
+  if (code === "DUPLICATE_KEY") return { words: "this key already exists further up" };
   const text = lines[at] ?? "";
   const spaced = /^\s*(?:- )?gpubox: +([\w-]+) *:/.exec(text);
   if (spaced) return { words: `there is a space within the key: write \`gpubox:${spaced[1]}:\`` };
@@ -65,7 +65,7 @@ function misplaced(lines: string[], at: number): { index: number; words: string 
     const isValue = /:\s*$/.test(above.text) && line.column > above.column;
     if (isValue || (above === said[here] && line.column < above.column)) continue;
     const columns = `its key begins in column ${line.column + 1}, and that of the line above in column ${above.column + 1}`;
-    return { index: line.index, words: `${columns}: what belongs together begins in the same one` };
+    return { index: line.index, words: `${columns}: keys that belong together begin in the same column` };
   }
   return undefined;
 }

@@ -115,10 +115,10 @@ export function gpuProblem(selection: GpuSelection, inventory: GpuInventory): st
 }
 
 const isCut = ({ index, name }: Gpu) =>
-  `GPU ${index} (${name}) is cut into slices (MIG) and cannot be had whole`;
+  `GPU ${index} (${name}) is split into slices (MIG) and cannot be used whole`;
 
 const makeSlices = ({ index }: Gpu) =>
-  `it has none yet, so make some with \`sudo nvidia-smi mig -i ${index} -cgi PROFILE -C\`, or switch that off with \`sudo nvidia-smi -i ${index} -mig 0\``;
+  `it has none yet, so create some with \`sudo nvidia-smi mig -i ${index} -cgi PROFILE -C\`, or turn MIG off with \`sudo nvidia-smi -i ${index} -mig 0\``;
 
 /** What can be given to a container: a whole GPU, or a slice of one that is cut. */
 export interface GpuDevice {
@@ -182,6 +182,6 @@ export interface GpuInventory {
   gpus: Gpu[];
   /** How the Docker daemon hands GPUs to containers; undefined where it cannot. */
   runtime: "nvidia" | "cdi" | undefined;
-  /** Why containers on this host cannot have a GPU, with the command that mends it; undefined where they can. */
+  /** Why containers on this host cannot have a GPU, with the command that fixes it; undefined where they can. */
   problem: string | undefined;
 }

@@ -20,7 +20,7 @@ export async function sharedGroups(daemon: string): Promise<number[]> {
     return stdout.split("\n").filter(Boolean).map(Number);
   } catch {
     throw new UserError(
-      `this machine does not say which groups you are in: does \`id\` answer? Run the same again once it does; nothing was created`,
+      `cannot find out which groups you are in: does \`id\` answer? Try again once it does; nothing was created`,
     );
   }
 }

@@ -88,7 +88,7 @@ export function dockerProblem({ docker, shell }: Inspection): { step: string; te
     if (docker.elsewhere) {
       return {
         step: "Docker not there",
-        tell: `its \`docker\` is ${docker.elsewhere}, where a command over SSH does not look; ${howToFind(docker.elsewhere, shell)}`,
+        tell: `its \`docker\` is ${docker.elsewhere}, where commands over SSH do not find it; ${howToFind(docker.elsewhere, shell)}`,
       };
     }
     return {
@@ -101,7 +101,7 @@ export function dockerProblem({ docker, shell }: Inspection): { step: string; te
   if (/permission denied/i.test(said ?? "")) {
     return {
       step: "Docker not allowed",
-      tell: "you may not use its Docker daemon: run `sudo usermod -aG docker $USER` there, and the same again here",
+      tell: "you may not use its Docker daemon: run `sudo usermod -aG docker $USER` there, then try again here",
     };
   }
   return {

@@ -148,7 +148,7 @@ function clockAhead(): number {
 
 async function askInfo(daemon: string) {
   const info = await askDocker<DaemonInfo>(daemon, "/info", PATIENCE_MS);
-  if (info === undefined) throw new Error(`what answers at ${daemon} is no Docker daemon`);
+  if (info === undefined) throw new Error(`what answers at ${daemon} is not a Docker daemon`);
   return info;
 }
 

@@ -135,9 +135,9 @@ export function otherDaemon(
   const where = daemon.host === undefined || daemon.host === found.host ? "" : ` at ${daemon.host}`;
   return [
     `stack ${name} was put on the Docker daemon ${daemon.id}${where}, and the one that answers at ${found.host} is another, ${found.id}; nothing was changed.`,
-    `  Use the first: set DOCKER_HOST${where ? `=${daemon.host}` : ""}, or choose the Docker context, as it was when the stack was made.`,
-    `  If it is gone for good, as where Docker was set up anew, forget what was there:  ${commandLine("pulumi", "stack", "rm", "--force", "--preserve-config", name)}`,
-    "  then run the same again; your files in code/ and data/ stay.",
+    `  Use the first: set DOCKER_HOST${where ? `=${daemon.host}` : ""}, or choose the Docker context, as it was when the stack was created.`,
+    `  If it is gone for good, for example because Docker was reinstalled, forget what was there:  ${commandLine("pulumi", "stack", "rm", "--force", "--preserve-config", name)}`,
+    "  then try again; your files in code/ and data/ stay.",
   ].join("\n");
 }
 

@@ -106,10 +106,10 @@ async function findUv(context: Context): Promise<string> {
       const { env } = context;
       const { code, stderr } = await capture(python, [...install, "--target", fresh, "-r", list], { env });
       if (code === 0) return;
-      const mend = /No module named pip/.test(stderr)
+      const hint = /No module named pip/.test(stderr)
         ? ": on Debian and Ubuntu, `sudo apt-get install python3-pip`"
         : "";
-      throw new UserError(`uv cannot be installed${mend}\n${stderr.trim()}`);
+      throw new UserError(`uv cannot be installed${hint}\n${stderr.trim()}`);
     });
     // Whole, or not there: a run that was killed leaves nothing that is taken for it.
     renameSync(fresh, folder);

@@ -25,7 +25,7 @@ export async function adopt(context: Context, args: Args): Promise<number> {
   const holdings = await holdingsOf(session);
   if (holdings.owner !== undefined || holdings.names.size > 0) {
     throw new UserError(
-      `adopt: stack ${stack} has a state of its own, so there is nothing to take over: \`${stackCommand("up", stack)}\``,
+      `adopt: stack ${stack} already has a state, so there is nothing to take over: run \`${stackCommand("up", stack)}\``,
     );
   }
   const all = await everything(host);
@@ -35,7 +35,7 @@ export async function adopt(context: Context, args: Args): Promise<number> {
     one.mounts.includes(other.name) || other.mounts.includes(one.name);
   const found = all.filter((each) => named.some((one) => one === each || isTied(one, each)));
   if (found.length === 0) {
-    say(`adopt: there is nothing of stack ${stack} on the Docker daemon; \`${stackCommand("up", stack)}\``);
+    say(`adopt: stack ${stack} has nothing on the Docker daemon: run \`${stackCommand("up", stack)}\``);
     return 0;
   }
   refuseRenamed(found, id);
@@ -46,7 +46,7 @@ export async function adopt(context: Context, args: Args): Promise<number> {
       `adopt: there is no terminal to ask at: confirm with \`${stackCommand("adopt", stack, "--yes")}\``,
     );
   }
-  if (!options.yes && !(await confirm("is all of this yours, and the state that had it lost?"))) {
+  if (!options.yes && !(await confirm("is all of this yours, and is its state lost?"))) {
     say("nothing was changed");
     return 1;
   }
@@ -55,7 +55,7 @@ export async function adopt(context: Context, args: Args): Promise<number> {
   await clearAway(host, found);
   const volumes = found.filter(({ kind }) => kind === "volume");
   keepAdopted(context, stack, { owner, names: volumes.map(({ kind, name }) => `${kind}/${name}`) });
-  say(`stack ${stack} is taken over: go on with \`${stackCommand("up", stack)}\``);
+  say(`took over stack ${stack}: continue with \`${stackCommand("up", stack)}\``);
   return 0;
 }
 
@@ -71,12 +71,12 @@ function ownerOf(found: Found[], stack: string): string {
   if (owners.length <= 1) return owners[0] ?? randomBytes(8).toString("hex");
   const lines = owners.map((owner) => {
     const its = found.filter((each) => each.owner === owner);
-    const madeBy = its.flatMap((each) => each.madeBy ?? [])[0] ?? "nothing says whose";
+    const madeBy = its.flatMap((each) => each.madeBy ?? [])[0] ?? "owner unknown";
     return `  ${owner} (${madeBy}): ${list(its)}`;
   });
   throw new UserError(
     [
-      `adopt: stack ${stack} is there for more than one state, so it is not clear which is yours:`,
+      `adopt: more than one state has a stack ${stack} here, and gpubox cannot tell which is yours:`,
       ...lines,
     ].join("\n"),
   );
@@ -90,11 +90,11 @@ export function refuseRenamed(found: Pick<Found, "kind" | "stack">[], id: string
   const [projectBefore, before = ""] = old.split("/");
   if (projectBefore !== project) {
     throw new UserError(
-      `adopt: the project of stack ${name} was called ${projectBefore} when its home volumes were made, and they are gone on with under that name: have \`name: ${projectBefore}\` in Pulumi.yaml, in place of \`name: ${project}\`, then \`${stackCommand("adopt", before)}\``,
+      `adopt: the home volumes of stack ${name} were created in project ${projectBefore} and can only be used under that name: in Pulumi.yaml, replace \`name: ${project}\` with \`name: ${projectBefore}\`, then run \`${stackCommand("adopt", before)}\``,
     );
   }
   throw new UserError(
-    `adopt: stack ${name} of ${project} was called ${before} when its home volumes were made, and they are gone on with under that name: \`mv Pulumi.${name}.yaml Pulumi.${before}.yaml\`, then \`${stackCommand("adopt", before)}\``,
+    `adopt: the home volumes of stack ${name} of ${project} were created under the name ${before} and can only be used under it: run \`mv Pulumi.${name}.yaml Pulumi.${before}.yaml\`, then \`${stackCommand("adopt", before)}\``,
   );
 }
 
@@ -102,8 +102,8 @@ function describe(found: Found[], stack: string): string {
   const of = (isMeant: (each: Found) => boolean) => list(found.filter(isMeant)) || "none";
   const madeBy = found.flatMap((each) => each.madeBy ?? [])[0];
   return [
-    `stack ${stack} was made by ${madeBy ?? "somebody, nothing on it says who"}.`,
-    `  goes, to be made again: ${of(({ kind }) => kind !== "volume")}; with what was installed in a container by hand, and the memory of its kernels`,
-    `  stays, and is gone on with: ${of(({ kind }) => kind === "volume")}; your files in code/ and data/`,
+    `stack ${stack} was created by ${madeBy ?? "an unknown user"}.`,
+    `  removed and created again: ${of(({ kind }) => kind !== "volume")}; what was installed by hand in a container and what its kernels have in memory is lost`,
+    `  kept and used again: ${of(({ kind }) => kind === "volume")}; your files in code/ and data/`,
   ].join("\n");
 }

@@ -1,4 +1,4 @@
-/** `npm run doctor`: everything that a stack depends on, one line each, with what mends what is wrong. */
+/** `npm run doctor`: everything that a stack depends on, one line each, with how to fix what is wrong. */
 import type { Args } from "../args.ts";
 import { findChecks, formatChecks, summary } from "../checks.ts";
 import type { Context } from "../context.ts";

@@ -14,13 +14,13 @@ export async function permissions({ root }: Context, { stack, isNamed }: Args): 
   process.stdout.write(`${JSON.stringify(policyFor(needs), null, 2)}\n`);
   say(
     needs
-      ? `what ${needs.stack} takes as it is configured, in ${needs.region}; a change of \`access\`, \`spot\`, \`data\` or \`dataVolume.keep\` may take more`
-      : `what any stack on AWS takes; \`${commandLine("permissions", "-s", "NAME")}\` says it for one`,
+      ? `the permissions that ${needs.stack} needs as configured, in ${needs.region}; a change of \`access\`, \`spot\`, \`data\` or \`dataVolume.keep\` may need more`
+      : `the permissions that any stack on AWS needs; \`${commandLine("permissions", "-s", "NAME")}\` prints those of one stack`,
   );
   // Always with the stack's name: without one it is another policy.
   const again = ["npm", "run", "--silent", "permissions", ...(isNamed ? ["--", "-s", stack] : [])];
   say(
-    `to make it one: aws iam create-policy --policy-name gpubox --policy-document "$(${shellLine(again)})"`,
+    `to create a policy from it: aws iam create-policy --policy-name gpubox --policy-document "$(${shellLine(again)})"`,
   );
   return 0;
 }

@@ -37,15 +37,13 @@ export async function purge(context: Context, args: Args): Promise<number> {
   for (const entry of chosen.filter(isKept)) {
     const name = nameOf(entry);
     say(
-      `${name}: kept, as ${others.get(name)} has it too; to remove it all the same, name it: \`${stackCommand("purge", stack, name)}\``,
+      `${name}: kept, because ${others.get(name)} uses it too; to remove it anyway, name it: \`${stackCommand("purge", stack, name)}\``,
     );
   }
   const entries = chosen.filter((entry) => !isKept(entry));
   if (chosen.length > 0 && entries.length === 0) return 0;
   if (entries.length === 0) {
-    say(
-      `there is nothing below ${root}${connection ? ` on ${connection.address}` : ""} that gpubox put there`,
-    );
+    say(`gpubox has put nothing below ${root}${connection ? ` on ${connection.address}` : ""}`);
     return 0;
   }
   for (const entry of entries) {
@@ -53,7 +51,7 @@ export async function purge(context: Context, args: Args): Promise<number> {
       ? ` (still in Pulumi.${shortName(stack)}.yaml: the next \`${stackCommand("up", stack)}\` brings it back)`
       : "";
     const other = others.get(nameOf(entry));
-    const loss = other ? ` (${other} has it too, whose notebooks lose it)` : "";
+    const loss = other ? ` (${other} uses it too, and its notebooks will lose it)` : "";
     say(
       `${nameOf(entry)}  ${sizeText(entry)}${note}${loss}\n${entry.paths.map((path) => `  ${path}`).join("\n")}`,
     );
@@ -62,7 +60,7 @@ export async function purge(context: Context, args: Args): Promise<number> {
     const again = stackCommand("purge", stack, ...names, "--yes");
     throw new UserError(`there is no terminal to ask at: confirm with \`${again}\``);
   }
-  if (!options.yes && !(await confirm("remove these, but no file that you changed or added?"))) {
+  if (!options.yes && !(await confirm("remove these, except files that you changed or added?"))) {
     say("nothing was removed");
     return 1;
   }
@@ -108,7 +106,7 @@ export async function putEntries(
   connection?: SshConnection,
 ): Promise<PutEntry[]> {
   const { code, lines } = await runHostScript(context, "list-own.sh", { ROOT: root }, { connection });
-  if (code !== 0) throw new UserError("what gpubox put there could not be listed");
+  if (code !== 0) throw new UserError("the files that gpubox put there could not be listed");
   const entries = new Map<string, PutEntry>();
   for (const line of lines) {
     const [kind, folder = "", kilobytes, path] = line.split("\t");
@@ -128,7 +126,7 @@ export function chooseEntries(entries: PutEntry[], names: string[]): PutEntry[] 
   const unknown = names.find((name) => !entries.some((entry) => hasName(entry, name)));
   if (unknown) {
     const known = entries.map(nameOf).join(", ") || "nothing";
-    throw new UserError(`there is nothing of ${unknown} that gpubox put there; there is ${known}`);
+    throw new UserError(`gpubox has put no ${unknown} there; it has put ${known}`);
   }
   return names.length === 0 ? entries : entries.filter((entry) => names.some((name) => hasName(entry, name)));
 }

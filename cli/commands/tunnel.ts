@@ -88,7 +88,7 @@ async function freePort({ name, port }: NotebookInfo): Promise<number> {
     try {
       await once(server, "listening");
       const { port: got } = server.address() as { port: number };
-      if (got !== port) say(`${name}: port ${port} is taken here, so it is brought to ${got}`);
+      if (got !== port) say(`${name}: port ${port} is taken on this machine, so the tunnel uses ${got}`);
       return got;
     } catch {
       // Taken; the next one is the system's choice.

@@ -19,7 +19,7 @@ export async function update(context: Context, args: Args): Promise<number> {
   const entries = chooseEntries(codeEntries(context, stack), names);
   if (entries.length === 0) {
     throw new UserError(
-      `stack ${stack} has no code: list it as \`gpubox:code\` in Pulumi.${shortName(stack)}.yaml`,
+      `stack ${stack} has no code entries: list them as \`gpubox:code\` in Pulumi.${shortName(stack)}.yaml`,
     );
   }
   const place = findPlaces(context, stack);

@@ -50,7 +50,7 @@ export async function prepareBaseImage(
   const key = where === "this machine" ? `registry of ${tag}` : `registry of ${tag} from ${where}`;
   const isDebian = /(^|\/)debian:[a-z]+(-slim)?$/.test(tag);
   // What can be made instead is not waited for at every run; for the others there is nothing else to try.
-  let failure = isDebian ? context.findings.get(key) : undefined;
+  let failure = isDebian ? context.memo.get(key) : undefined;
   if (failure === undefined) {
     failure = await step(
       `base image ${tag}: pulling`,
@@ -58,13 +58,13 @@ export async function prepareBaseImage(
       (why) => (why === undefined ? "done" : `failed${isDebian ? ", not tried again for a day" : ""}`),
     );
     if (failure === undefined) return;
-    if (isDebian) context.findings.set(key, failure);
+    if (isDebian) context.memo.set(key, failure);
   }
   const machine = await inspectMachine(context);
   if (!isDebian || !canInstall(machine)) {
     throw new UserError(
       `the base image ${tag} is not on the Docker daemon and cannot be pulled (${failure}): load it by hand (\`docker load\`), or name another as \`gpubox:image: {args: {BASE: …}}\`${
-        machine.family.includes("debian") ? "; as root, gpubox makes Debian's by itself" : ""
+        machine.family.includes("debian") ? "; as root, gpubox builds one from Debian's packages" : ""
       }`,
     );
   }
@@ -101,7 +101,7 @@ async function make(context: Context, machine: Machine, dockerHost: string, tag:
     const packages = absent.flatMap((name) => (name === "docker" ? ["docker-cli", "docker.io"] : name));
     await installPackages(context, machine, packages);
   }
-  await step(`base image ${tag}: making a stand-in out of Debian's packages (about 40 s)`, async () => {
+  await step(`base image ${tag}: building a stand-in from Debian's packages (about 40 s)`, async () => {
     const script = join(context.root, "offline", "base-image", "make.sh");
     const env = { ...context.env, DOCKER_HOST: dockerHost, GPUBOX_CACHE: context.cache };
     const { code, stderr } = await asRoot({ ...context, env }, machine, "sh", [script, tag]);

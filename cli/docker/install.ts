@@ -43,18 +43,18 @@ export function planDocker(
     return giveUp(
       `no Docker daemon answers at ${address.host} (${named}): start it, or ${
         address.from === "context" ? "run `docker context use default`" : "unset DOCKER_HOST"
-      }, and run the same again`,
+      }, and try again`,
     );
   }
   const asRoot = machine.root || machine.sudo;
   if (installed.dockerd && installed.iptables) {
     if (asRoot) return { do: "start" };
     return giveUp(
-      "the Docker daemon is installed and not running: start it with `sudo systemctl start docker` (or `sudo service docker start`) and run the same again",
+      "Docker is installed but not running: start it with `sudo systemctl start docker` (or `sudo service docker start`) and try again",
     );
   }
   if (canInstall(machine)) return { do: machine.interactive ? "ask" : "install" };
-  return giveUp(`there is no Docker on this machine: ${howToInstall(machine)}, and run the same again`);
+  return giveUp(`Docker is not installed on this machine: ${howToInstall(machine)}, and try again`);
 }
 
 const giveUp = (tell: string): DockerPlan => ({ do: "give up", tell });
@@ -105,10 +105,10 @@ export function installedParts(env: Env): { dockerd: boolean; iptables: boolean 
 
 async function askToInstall(): Promise<void> {
   const question =
-    "There is no Docker on this machine. Install the distribution's Docker Engine (docker.io) and start it, and with it aria2 and libarchive-tools, which make data sets arrive sooner?";
+    "Docker is not installed on this machine. Install and start the distribution's Docker Engine (docker.io), with aria2 and libarchive-tools for faster data sets?";
   if (await confirm(question)) return;
   throw new UserError(
-    "gpubox needs a Docker daemon: run `sudo apt-get install docker.io iptables` yourself, or point DOCKER_HOST at one, and run the same again",
+    "gpubox needs a Docker daemon: run `sudo apt-get install docker.io iptables` yourself, or point DOCKER_HOST at one, and try again",
   );
 }
 
@@ -119,12 +119,12 @@ async function expectAnswer(address: DockerEndpoint): Promise<DockerEndpoint> {
     if (ping === "ok") return address;
     if (ping === "denied") {
       throw new UserError(
-        "Docker runs now, but you may not use it yet: run `sudo usermod -aG docker $USER`, log out and in again, and run the same again",
+        "Docker is running now, but you may not use it yet: run `sudo usermod -aG docker $USER`, log out and in again, and try again",
       );
     }
     await sleep(250);
   }
   throw new UserError(
-    `the Docker daemon was started and does not answer at ${address.host}: see \`sudo journalctl -u docker\``,
+    `the Docker daemon was started but does not answer at ${address.host}: see \`sudo journalctl -u docker\``,
   );
 }

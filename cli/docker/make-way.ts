@@ -51,7 +51,7 @@ export async function makeWay(session: Session, state: State, args: string[]): P
       await container.stop();
       if (args.includes("--refresh")) await container.remove();
     };
-    await step(`${name}: stopping it, as port ${port} goes to ${heir}`, () =>
+    await step(`${name}: stopping it, because port ${port} now belongs to ${heir}`, () =>
       stopping(docker.host, stack, name, stop),
     );
   }

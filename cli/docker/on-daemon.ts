@@ -111,7 +111,7 @@ export async function requireFree(
   if (others.length === 0) return;
   throw new UserError(
     [
-      "containers that are not this stack's are on its network, which cannot be removed until then; nothing was changed. Take them off it, and run the same again:",
+      "the stack's network cannot be removed while containers of others are on it; nothing was changed. Disconnect them and try again:",
       ...others.map(
         ({ network, container }) => `  docker network disconnect --force ${network} ${container}`,
       ),
@@ -152,7 +152,7 @@ export async function findStrays(host: string, state: State, patience?: number):
 
 /** A stray, in a line. */
 export const strayText = (each: Found): string =>
-  `${list([each])} is this stack's, and its state knows nothing of it: that is older than it, or used twice`;
+  `${list([each])} belongs to this stack but is not in its state, which is out of date or in use twice`;
 
 /** The containers of a stack on a daemon, running or not: what its state names, and what has its owner. */
 export async function containersOf(host: string, state: State): Promise<Docker.ContainerInfo[]> {

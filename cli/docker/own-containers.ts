@@ -90,10 +90,8 @@ async function whyNotStarted(
   host: string,
   container: OwnContainer,
 ): Promise<string | undefined> {
-  if (container.condition === "restarting") {
-    const found = await askDocker<{ State: { ExitCode: number } }>(host, `/containers/${container.id}/json`);
-    return `it stops again and again, with exit code ${found?.State.ExitCode}`;
-  }
+  // As it was listed: asked again it may run at the moment, and has no exit code then.
+  if (container.condition === "restarting") return `it keeps stopping, with exit code ${container.exitCode}`;
   const handle = dockerClient(host).getContainer(container.id);
   try {
     await (container.condition === "paused" ? handle.unpause() : handle.start());
@@ -109,7 +107,7 @@ const whereItIs = ({ connection }: Where, host: string): NotebookHost =>
 
 /** Has the engine make containers anew that cannot be started. @returns arguments for `pulumi up` and `pulumi preview` */
 export function argsForBroken(broken: Broken[]): string[] {
-  for (const { name, why } of broken) say(`${name} cannot be started (${why}); it is made anew`);
+  for (const { name, why } of broken) say(`${name} cannot be started (${why}); creating it again`);
   return broken.flatMap(({ urn }) => ["--replace", urn]);
 }
 
@@ -133,7 +131,7 @@ export async function requireAnswers(session: Session): Promise<void> {
   );
   const start = stackCommand("up", stack);
   const lines = broken.map(
-    ({ name, why }) => `${name} cannot be started (${why}): \`${start}\` again makes it anew`,
+    ({ name, why }) => `${name} cannot be started (${why}): run \`${start}\` again to recreate it`,
   );
   const machine = whereItIs(session, host);
   const look = async (container: OwnContainer) => {
@@ -150,8 +148,8 @@ export async function requireAnswers(session: Session): Promise<void> {
       ? [explainSilence(name, why, stackCommand("logs", stack, name))]
       : [`${explain(name, container, start)} (${why})`];
   };
-  const doubtful = own.filter((each) => each.condition === "up" && !isWell(each));
-  lines.push(...(await Promise.all(doubtful.map(look))).flat());
+  const notReady = own.filter((each) => each.condition === "up" && !isWell(each));
+  lines.push(...(await Promise.all(notReady.map(look))).flat());
   if (lines.length > 0) throw new UserError(lines.join("\n"));
 }
 

@@ -25,7 +25,8 @@ export async function startDaemon(context: Context, machine: Machine): Promise<v
     if (existsSync("/etc/init.d/docker") && (await byScript(context, machine))) return;
     await byHand(context, machine);
   });
-  if (!machine.systemd) say("docker: there is no systemd here, so after a reboot bring the stack up again");
+  if (!machine.systemd)
+    say("docker: this machine has no systemd, so bring the stack up again after a reboot");
 }
 
 async function bySystemd(context: Context, machine: Machine): Promise<void> {
@@ -43,7 +44,7 @@ async function byScript(context: Context, machine: Machine): Promise<boolean> {
 
 async function byHand(context: Context, machine: Machine): Promise<void> {
   const dockerd = findSystemProgram("dockerd", context.env.PATH);
-  if (!dockerd) throw new UserError("`dockerd` is not there: run `sudo apt-get install docker.io`");
+  if (!dockerd) throw new UserError("`dockerd` is not installed: run `sudo apt-get install docker.io`");
   const log = join(context.cache, "dockerd.log");
   makePrivate(context.cache);
   const [file, ...args] = machine.root ? [dockerd] : ["sudo", dockerd];
@@ -60,7 +61,7 @@ async function byHand(context: Context, machine: Machine): Promise<void> {
   daemon.unref();
   if (await answers(PATIENCE_SECONDS, () => ended)) return;
   throw new UserError(
-    `the Docker daemon ${ended ? "ended at once" : `does not answer after ${PATIENCE_SECONDS} s`}; its log ${log} ends:\n${tail(log)}`,
+    `the Docker daemon ${ended ? "exited at once" : `does not answer after ${PATIENCE_SECONDS} s`}; its log ${log} ends:\n${tail(log)}`,
   );
 }
 

@@ -14,7 +14,7 @@ export async function whyNone(host: string, id: string, stack: string): Promise<
   const running = (await askDocker<Docker.ContainerInfo[]>(host, "/containers/json")) ?? [];
   const others = running.filter(({ Labels }) => Labels[STACK_LABEL] === id).map(nameOf);
   if (others.length === 0) return `stack ${stack}: no notebook is running`;
-  return `stack ${stack}: its state here has no notebook, so nothing was stopped; of a stack of that name ${others.join(", ")} ${others.length === 1 ? "runs" : "run"} on the Docker daemon: \`${stackCommand("doctor", stack)}\` tells whose`;
+  return `stack ${stack}: its state has no notebook, so nothing was stopped; the Docker daemon runs ${others.join(", ")} of another stack of that name: \`${stackCommand("doctor", stack)}\` shows whose`;
 }
 
 /** Stops notebooks and says which. @param names of those that are meant; all without any */
@@ -51,5 +51,5 @@ export async function stopNotebooks(
 const STOPPED: Record<string, string> = {
   running: "",
   paused: " (it was paused)",
-  restarting: " (it was started again and again)",
+  restarting: " (it kept restarting)",
 };

@@ -13,9 +13,9 @@ import {
   endStrays,
   findMachine,
   forgetHanging,
+  prepareInstance,
   stopMachine,
   takenBack,
-  wakeMachine,
 } from "./aws/instance.ts";
 import { dataVolumeOf, whatStaysOnAws } from "./aws/volume.ts";
 import { byEngineAlone } from "./existing-machine.ts";
@@ -28,7 +28,7 @@ export const awsHost: StackHost = {
   endpoint: () => undefined,
   reach: async ({ stack }) => {
     throw new UserError(
-      `adopt: stack ${stack} has a machine of its own, which its lost state knew: name the data volume that it left as \`dataVolume: {id: vol-…}\`, docs/aws.md says how`,
+      `adopt: stack ${stack} is on AWS, and only its lost state knew its machine: set its data volume as \`dataVolume: {id: vol-…}\`; docs/aws.md says how`,
     );
   },
   connect: async ({ stack, open }) => {
@@ -49,7 +49,7 @@ export const awsHost: StackHost = {
   install: async () => false,
   prepare: async () => undefined,
   readyToTearDown: async () => {},
-  wake: wakeMachine,
+  wake: prepareInstance,
   up: upWithCapacity,
   stop: stopWhole,
   machineState: async (session) => {
@@ -67,7 +67,7 @@ export const awsHost: StackHost = {
 async function stopWhole({ stack, open }: OpenableStack, names: string[]): Promise<number> {
   if (names.length > 0) {
     throw new UserError(
-      "stop: on AWS the whole machine is stopped, as that is what costs money: name no notebook",
+      "stop: on AWS the whole machine is stopped, because that is what costs money: leave out the notebook's name",
     );
   }
   const session = await open();

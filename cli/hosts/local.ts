@@ -46,7 +46,7 @@ export const localHost: StackHost = {
   connect: async () => undefined,
   login: async ({ stack }) => {
     throw new UserError(
-      `stack ${stack} is on this machine: your editor can attach to its container as it is, in VS Code by "Dev Containers: Attach to Running Container"`,
+      `stack ${stack} is on this machine: your editor can attach to its container directly, in VS Code with "Dev Containers: Attach to Running Container"`,
     );
   },
   checks: (stack, { root }, needs) => localChecks(stack, root, needs),
@@ -76,8 +76,8 @@ async function stopHere({ context, stack, open }: OpenableStack, names: string[]
   const place = findPlaces(context, stack);
   if (place && !isStackFileThere(place)) {
     // Of a stack that was never made nothing runs, whatever Docker does.
-    const told = async () => whyNone(dockerEndpoint(context.env).host, stackId(context.root, stack), stack);
-    say(await told().catch(() => `stack ${stack}: no notebook is running`));
+    const reason = async () => whyNone(dockerEndpoint(context.env).host, stackId(context.root, stack), stack);
+    say(await reason().catch(() => `stack ${stack}: no notebook is running`));
     return 0;
   }
   const address = dockerEndpoint(context.env);
@@ -95,7 +95,7 @@ async function stopHere({ context, stack, open }: OpenableStack, names: string[]
 function cannotTell({ host, from }: DockerEndpoint, stack: string): string {
   const named =
     from === "default" ? "" : `, which ${from === "context" ? "your Docker context" : from} names`;
-  return `no Docker daemon answers at ${host}${named}, so whether a notebook of stack ${stack} runs cannot be told. If you have stopped Docker itself, its containers have stopped with it, and \`${stackCommand("up", stack)}\` starts both again`;
+  return `no Docker daemon answers at ${host}${named}, so gpubox cannot tell whether a notebook of stack ${stack} is running. If you stopped Docker itself, its containers stopped with it, and \`${stackCommand("up", stack)}\` starts both again`;
 }
 
 async function localChecks({ context, stack }: StackRef, root: string, needs: HostNeeds): Promise<Check[]> {
@@ -141,7 +141,7 @@ export function clientCheck({ env }: Pick<Context, "env">): Check {
   const found = findProgram("docker", env.PATH);
   const about = { found: found ?? "not on PATH", needed: found ?? "the command `docker`" };
   const problem =
-    "shells, logs and the proof that a GPU computes take the command `docker`: install it, on Debian and Ubuntu with `sudo apt-get install docker-cli`, or where there is no such package `docker.io`";
+    "shells, logs and the GPU test need the command `docker`: install it, on Debian and Ubuntu with `sudo apt-get install docker-cli`, or `docker.io` where that package does not exist";
   return check("docker command", about, found ? undefined : problem, "warn");
 }
 
@@ -155,7 +155,7 @@ async function strayChecks(context: Context, stack: string, host: string): Promi
     check(
       list([each]),
       { found: "not in the state", needed: "in the state" },
-      `${strayText(each)}; \`${stackCommand("up", stack)}\` clears it away`,
+      `${strayText(each)}; \`${stackCommand("up", stack)}\` removes it`,
       "warn",
     ),
   );

@@ -48,7 +48,7 @@ export const sshHost: StackHost = {
 /** What a stack's file says of the machine, and of the folder on it. @throws UserError when that is none of kind ssh */
 export function readMachine({ context, stack }: StackRef): { connection: SshConnection; folder: string } {
   const { host, root: folder } = readConfig(context.root, stack);
-  if (host.kind !== "ssh") throw new UserError(`stack ${stack} is not on a machine that is reached by SSH`);
+  if (host.kind !== "ssh") throw new UserError(`stack ${stack} is not on an SSH host`);
   const { kind: _, ...connection } = host;
   return { connection, folder };
 }
@@ -62,7 +62,7 @@ export async function openRemote(stack: StackRef): Promise<Required<ReachedDaemo
 /** Makes sure that a stack's machine and its Docker daemon answer. @throws UserError naming the step that failed */
 async function reachMachine({ context, stack }: StackRef): Promise<SshConnection> {
   const { connection, folder } = readMachine({ context, stack });
-  await step(`${connection.address}: looking it over by SSH`, () =>
+  await step(`${connection.address}: inspecting it over SSH`, () =>
     reachSshMachine(connection, { root: folder }, shortName(stack)),
   );
   return connection;
@@ -72,7 +72,7 @@ async function sshChecks(stack: StackRef, { host, root }: Config, needs: HostNee
   const { kind: _, ...connection } = host as Extract<Config["host"], { kind: "ssh" }>;
   const about = {
     found: `${connection.address} answers`,
-    needed: "a login, and a host key that is trusted",
+    needed: "a login and a trusted host key",
   };
   try {
     const folders = { root, further: furtherFolders(needs) };

@@ -88,12 +88,12 @@ function ensurePassphrase(context: Context, backend: Backend, folder: string): s
     // Stacks that the person made have the person's passphrase, which the engine asks for.
     if (backend.from !== "gpubox") return undefined;
     throw new UserError(
-      `the state in ${folder} is there, but not the passphrase that its secrets need: restore ${path} from a backup, or give it as PULUMI_CONFIG_PASSPHRASE_FILE. docs/troubleshooting.md says what to do where it is gone for good`,
+      `the state in ${folder} exists, but the passphrase for its secrets is missing: restore ${path} from a backup, or give it as PULUMI_CONFIG_PASSPHRASE_FILE. docs/troubleshooting.md says what to do if it is lost`,
     );
   }
   ensureFolder(context.home, "the passphrase of your stacks; keep it");
   if (createPassphrase(path))
-    say(`${path}: made, a passphrase that protects the secrets in the state; keep it`);
+    say(`${path}: created, the passphrase that protects the secrets in the state; keep it`);
   return path;
 }
 

@@ -40,7 +40,7 @@ export function refuseDamagedState({ stack }: { stack: string }, places: StackPl
       [
         `the state of stack ${stack} is damaged: ${file}: ${fault}. Nothing was changed.`,
         ...(backup ? restore(file, backup) : startOver(file, stack)),
-        `Then run the same again. Your files in code/ and data/ are not concerned.`,
+        `Then try again. Your files in code/ and data/ are not affected.`,
       ].join("\n"),
     );
   }
@@ -55,7 +55,7 @@ function setAside(file: string): string {
 function restore(file: string, backup: string): string[] {
   const target = join(dirname(file), basename(file).replace(/\.json.*$/, endingOf(backup)));
   return [
-    `Pulumi keeps earlier versions; the newest whole one is of ${statSync(backup).mtime.toLocaleString("sv")}. Put it in place, and keep the damaged one, with`,
+    `Pulumi keeps earlier versions; the newest intact one is from ${statSync(backup).mtime.toLocaleString("sv")}. To restore it and keep the damaged one, run`,
     `  ${setAside(file)} && cp -p ${quote(backup)} ${quote(target)}`,
   ];
 }
@@ -66,9 +66,9 @@ function endingOf(backup: string): string {
 
 function startOver(file: string, stack: string): string[] {
   return [
-    "None of the earlier versions that Pulumi keeps is whole. Begin with an empty one, and keep the damaged one, with",
+    "None of the earlier versions that Pulumi keeps is intact. To start with an empty one and keep the damaged one, run",
     `  ${setAside(file)}`,
-    "and take over what the stack has on its Docker daemon, so that it is made again around the home volumes, with",
+    "then take over what the stack has on its Docker daemon, so that it is created again with its home volumes:",
     `  ${stackCommand("adopt", stack)}`,
   ];
 }

@@ -125,7 +125,7 @@ async function build(context: Context, file: string): Promise<void> {
         rmSync(half, { force: true });
       }
     },
-    (holder) => say(`engine: waiting for process ${holder}, which builds it`),
+    (holder) => say(`engine: waiting for process ${holder}, which is building it`),
   );
 }
 
@@ -142,7 +142,7 @@ async function requireGo({ env }: Context): Promise<void> {
   throw new UserError(
     [
       "no Pulumi engine: there is none on PATH, the official download cannot be reached, and building it needs",
-      `Go ${OLDEST_GO.join(".")} or newer (${code === 0 ? `found ${stdout.trim()}` : "`go` is not there"}). Do one of these and run the same again:`,
+      `Go ${OLDEST_GO.join(".")} or newer (${code === 0 ? `found ${stdout.trim()}` : "`go` is not there"}). Do one of these and try again:`,
       "  install Pulumi: https://www.pulumi.com/docs/iac/download-install/",
       "  install Go: https://go.dev/doc/install",
     ].join("\n"),

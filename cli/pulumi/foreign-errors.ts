@@ -1,5 +1,5 @@
 /**
- * What the engine, its plugins, Docker or ssh say when something is wrong that they alone can see, in words of ours with what mends it:
+ * What the engine, its plugins, Docker or ssh say when something is wrong that they alone can see, in our own words, with how to fix it:
  * one table. docs/troubleshooting.md has a row for each.
  */
 import { z } from "zod";
@@ -22,7 +22,7 @@ export interface About {
 /** An error of somebody else's. */
 interface ForeignError {
   said: RegExp;
-  /** What is wrong, and what mends it. */
+  /** What is wrong, and how to fix it. */
   explain(match: RegExpExecArray, about: About): string;
 }
 
@@ -34,19 +34,19 @@ const TABLE: ForeignError[] = [
   {
     said: /(?:\b(?:cause|E): (.+)\n(?:.*\n){0,9}?.*)?gpubox: the packages of `image\.(apt|packages)`/,
     explain: ([, why, kind]) =>
-      `gpubox:image: packages that \`${kind === "apt" ? "apt" : "packages` or `requirements"}\` names cannot be had as they are asked for${why ? `: ${why.trim()}` : ", as the step that failed says"}. Mend or leave out that line; notebooks that run go on with the image they have`,
+      `gpubox:image: packages that \`${kind === "apt" ? "apt" : "packages` or `requirements"}\` lists cannot be installed as requested${why ? `: ${why.trim()}` : "; the failed step says why"}. Fix or remove that line; running notebooks keep their image`,
   },
   {
     said: /pulling image (\S+?): .*(?:pull access denied|unauthorized|no basic auth credentials|authentication required|denied: )/,
     explain: ([, image]) => {
       const registry = registryOf(image as string);
-      return `the registry ${registry} does not give ${image} to whoever asks: where it is right, log in on this machine with \`${dockerLogin(registry)}\`, as somebody who may read it; your login here is used wherever the stack lands`;
+      return `the registry ${registry} does not serve ${image} without a login: if the name is right, log in on this machine with \`${dockerLogin(registry)}\`, as a user who may read it; that login is used wherever the stack lands`;
     },
   },
   {
     said: /could not find an available, non-overlapping IPv4 address pool|all predefined address pools have been fully subnetted/,
     explain: () =>
-      "Docker has no address left for another network: `docker network prune` removes those that nothing uses; more addresses come from `default-address-pools` in /etc/docker/daemon.json",
+      "Docker has no address left for another network: `docker network prune` removes unused networks; `default-address-pools` in /etc/docker/daemon.json adds addresses",
   },
   {
     said: /OOM-killed|[Mm]inimum memory limit allowed is/,
@@ -56,12 +56,12 @@ const TABLE: ForeignError[] = [
   {
     said: /Bind for (\S+) failed: port is already allocated/,
     explain: ([, port], { stack }) =>
-      `${port} is taken by another container, which \`docker ps\` names. Where that is a notebook which has left the configuration, \`${commandLine("up", "-s", stack)}\` without further arguments stops it first`,
+      `${port} is taken by another container; \`docker ps\` shows which. If it is a notebook that is no longer in the stack file, \`${commandLine("up", "-s", stack)}\` without further arguments stops it first`,
   },
   {
     said: /incorrect passphrase/,
     explain: (_, { stack, passphrase }) =>
-      `the passphrase is not the one that protects the secrets of stack ${stack}; it comes from ${passphrase}: put the right one there. docs/troubleshooting.md says what to do where it is gone for good`,
+      `the passphrase from ${passphrase} is not the one that protects the secrets of stack ${stack}: put the right one there. docs/troubleshooting.md says what to do if it is lost`,
   },
   {
     said: /unsupported checkpoint version|needs support for the following features|is newer than what this version of the Pulumi CLI understands|features that are not supported by this version of the Pulumi CLI/,
@@ -71,12 +71,12 @@ const TABLE: ForeignError[] = [
   {
     said: /unable to validate AWS credentials|configured AWS credentials are invalid or have expired|failed to refresh cached credentials|no valid credential sources for .* found/,
     explain: () =>
-      "AWS does not know you by the credentials there are (gpubox:host.profile, or those of your environment): log in again, with `aws sso login` or `aws configure`; `aws sts get-caller-identity` says who you are",
+      "AWS rejects the credentials (gpubox:host.profile, or those of your environment): log in again, with `aws sso login` or `aws configure`; `aws sts get-caller-identity` says who you are",
   },
   {
     said: /ControlPath too long|too long for Unix domain socket/,
     explain: (_, { home }) =>
-      socketProblem(home) ?? "the path of ssh's socket is too long: a shorter TMPDIR or HOME mends it",
+      socketProblem(home) ?? "the path of ssh's socket is too long: set a shorter TMPDIR or HOME",
   },
 ];
 

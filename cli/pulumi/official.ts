@@ -15,21 +15,21 @@ export function downloadEnv({ env, pulumiHome }: Pick<Context, "env" | "pulumiHo
 
 /** Asks the download server, at most once a day. */
 export async function canDownloadOfficial(
-  { findings }: Pick<Context, "findings">,
+  { memo }: Pick<Context, "memo">,
   ask: () => Promise<boolean> = askServer,
 ): Promise<boolean> {
-  const known = findings.get(KEY);
+  const known = memo.get(KEY);
   if (known !== undefined) return known === "yes";
   const reachable = await step("official downloads of Pulumi: trying to reach them", ask, (value) =>
     value ? "reachable" : "not reachable, not tried again for a day",
   );
-  findings.set(KEY, reachable ? "yes" : "no");
+  memo.set(KEY, reachable ? "yes" : "no");
   return reachable;
 }
 
 /** Remembers for a day that a download failed although the server had answered. */
-export function rememberNoDownloads({ findings }: Pick<Context, "findings">): void {
-  findings.set(KEY, "no");
+export function rememberNoDownloads({ memo }: Pick<Context, "memo">): void {
+  memo.set(KEY, "no");
 }
 
 async function askServer(): Promise<boolean> {

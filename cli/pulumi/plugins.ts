@@ -56,11 +56,11 @@ export function neededPlugins(root: string): Plugin[] {
 /** Where an official plugin is, looked for where the engine looks: PATH, beside itself, its own folder. */
 export function findOfficial(context: Context, engine: Engine, plugin: Plugin): string | undefined {
   const program = programName(plugin);
-  const ours = realpathOf(standInFolder(context.root)) + sep;
+  const standIns = realpathOf(standInFolder(context.root)) + sep;
   const beside = join(dirname(realpathSync(engine.file)), program);
   const installed = join(context.pulumiHome, "plugins", folderName(plugin), program);
   return (
-    findProgram(program, context.env.PATH, (file) => !file.startsWith(ours)) ??
+    findProgram(program, context.env.PATH, (file) => !file.startsWith(standIns)) ??
     [...(plugin.kind === "language" ? [beside] : []), installed].find(isExecutable)
   );
 }
@@ -102,7 +102,7 @@ function homeWith({ cache, pulumiHome, root }: Context, plugins: Plugin[]): stri
 export function sayStandIns({ standIns }: Pick<Plugins, "standIns">): void {
   if (standIns.length === 0) return;
   say(
-    `plugins: using gpubox's own stand-ins for ${standIns.join(", ")} (the official ones cannot be had here)`,
+    `plugins: using gpubox's own stand-ins for ${standIns.join(", ")} (the official ones cannot be downloaded here)`,
   );
 }
 
@@ -112,7 +112,7 @@ function standIn(root: string, plugin: Plugin): string {
   const file = join(folder, programName(plugin));
   if (isExecutable(file)) return file;
   throw new UserError(
-    `the plugin ${plugin.name} ${plugin.version} cannot be had and its stand-in ${folder} is not whole: restore it with \`git checkout -- offline\``,
+    `the plugin ${plugin.name} ${plugin.version} cannot be downloaded and its stand-in ${folder} is incomplete: restore it with \`git checkout -- offline\``,
   );
 }
 

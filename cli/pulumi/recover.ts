@@ -35,7 +35,7 @@ export async function recover(session: Session): Promise<void> {
   await clearLocks(session.stack, session.place.locks);
   if (other) {
     throw new UserError(
-      `stack ${session.stack} is being worked on by process ${other.pid} of ${other.username}, another run of gpubox, since ${other.timestamp}: wait for it to end`,
+      `stack ${session.stack} is in use by process ${other.pid} of ${other.username}, another run of gpubox, since ${other.timestamp}: wait for it to end`,
     );
   }
   refuseDamagedState(session, session.place);
@@ -98,14 +98,14 @@ export async function clearLocks(stack: string, folder: string): Promise<void> {
     rmSync(lock.file, { force: true });
     rmSync(`${lock.file}.attrs`, { force: true });
     say(
-      `stack ${stack}: cleared the lock of an earlier run that was killed (${describeHolder(lock)}); going on from where it was`,
+      `stack ${stack}: cleared the lock of an earlier run that was killed (${describeHolder(lock)}); continuing from where it stopped`,
     );
   }
   const [held] = locks.filter((each) => !isDead(each));
   if (!held) return;
   const cancel = stackCommand("pulumi", stack, "cancel", "--yes");
   throw new UserError(
-    `stack ${stack} is being worked on by ${describeHolder(held)}: wait for it to end. If it is certainly gone, remove its lock with \`${cancel}\``,
+    `stack ${stack} is in use by ${describeHolder(held)}: wait for it to end. If you are sure that it is gone, remove its lock with \`${cancel}\``,
   );
 }
 

@@ -45,10 +45,10 @@ function otherPassphrase(root: string, stack: string): UserError {
   const { secrets } = readStackFile(root, stack);
   return new UserError(
     [
-      `stack ${stack} cannot be made: ${stackFile(root, stack)} has secrets that another passphrase protects. Put that one back, or, where it is gone, take out of the file`,
+      `stack ${stack} cannot be created: ${stackFile(root, stack)} has secrets that another passphrase protects. Restore that passphrase, or, if it is lost, remove from the file`,
       "  the line that begins with encryptionsalt",
       ...secrets.map((key) => `  the secret of ${key}`),
-      "and run the same again; docs/configuration.md says how a secret is set anew. Nothing was changed.",
+      "and try again; docs/configuration.md says how to set a secret again. Nothing was changed.",
     ].join("\n"),
   );
 }
@@ -64,7 +64,7 @@ export async function createStack(
   try {
     copyFileSync(join(root, "Pulumi.yaml"), join(folder, "Pulumi.yaml"));
     writeCopy(root, stack, stackFile(folder, stack));
-    await step(`stack ${stack}: making it`, () =>
+    await step(`stack ${stack}: creating it`, () =>
       mustRun(engine, ["stack", "init", "--stack", stack, "--no-select", "--non-interactive"], {
         ...options,
         cwd: folder,

@@ -79,5 +79,5 @@ export async function writeState(session: Session, state: State): Promise<void> 
     ...inCheckout(session),
     input: JSON.stringify(state),
   });
-  if (code !== 0) throw new UserError(`the state of stack ${session.stack} cannot be mended:\n${stderr}`);
+  if (code !== 0) throw new UserError(`the state of stack ${session.stack} cannot be repaired:\n${stderr}`);
 }

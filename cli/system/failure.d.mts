@@ -2,7 +2,7 @@
 export interface Failure {
   /** Exit status: 130 after Ctrl-C, as a shell has it. */
   status: number;
-  /** What is wrong and what mends it; of an error that nobody foresaw, where its details are and how to report it. */
+  /** What is wrong and how to fix it; of an error that nobody foresaw, where its details are and how to report it. */
   tell: string;
 }
 

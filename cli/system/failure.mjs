@@ -5,36 +5,36 @@ import { dirname, join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { inspect } from "node:util";
 
-/** What mends it, and what does as well where it is one of our own folders. */
+/** How to fix it, and what else helps where it is one of gpubox's own folders. */
 const SPACE = [
   "`df -h` shows which disk",
   ", and GPUBOX_HOME and GPUBOX_CACHE may name folders on another one",
 ];
 const RIGHTS = [
-  "see whose it is with `ls -ld`",
+  "check its owner with `ls -ld`",
   ", or let GPUBOX_HOME and GPUBOX_CACHE name folders that you may write to",
 ];
 
-/** What the system's codes mean, and what mends it. */
+/** What the system's error codes mean, and how to fix them. */
 const SYSTEM = {
-  EACCES: [`you may not: ${RIGHTS[0]}`, RIGHTS[1]],
-  EPERM: [`you may not: ${RIGHTS[0]}`, RIGHTS[1]],
-  EROFS: [`its disk can only be read: ${RIGHTS[0]}`, RIGHTS[1]],
+  EACCES: [`permission denied: ${RIGHTS[0]}`, RIGHTS[1]],
+  EPERM: [`permission denied: ${RIGHTS[0]}`, RIGHTS[1]],
+  EROFS: [`its disk is read-only: ${RIGHTS[0]}`, RIGHTS[1]],
   ENOSPC: [`the disk is full: ${SPACE[0]}`, SPACE[1]],
-  EDQUOT: [`your share of the disk is used up: ${SPACE[0]}`, SPACE[1]],
-  EIO: ["the disk fails: `sudo dmesg | tail` shows how"],
+  EDQUOT: [`your disk quota is used up: ${SPACE[0]}`, SPACE[1]],
+  EIO: ["the disk reports errors: `sudo dmesg | tail` shows them"],
   EMFILE: ["too many files are open: raise the limit with `ulimit -n 4096`"],
   ENFILE: ["too many files are open on this machine: end some programs"],
-  ENOTDIR: ["something on the way to it is a file, not a folder"],
+  ENOTDIR: ["part of its path is a file, not a folder"],
   EISDIR: ["it is a folder"],
-  ELOOP: ["its links lead in a circle"],
+  ELOOP: ["its links form a loop"],
 };
 
 /** The checkout that this file is part of, as paths in it begin. */
 const CLONE = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
 /** A clone is written to by all that is installed and kept in it, so a folder elsewhere does not help. */
-const NOT_YOURS = `this clone is not yours to write to: clone it into a folder of yours, \`git clone ${CLONE} ~/gpubox\`, and go on there`;
+const NOT_YOURS = `you cannot write to this clone: clone it into a folder of yours, \`git clone ${CLONE} ~/gpubox\`, and continue there`;
 const UNWRITABLE = ["EACCES", "EPERM", "EROFS"];
 
 const isInClone = (path = "") => path === CLONE || path.startsWith(`${CLONE}${sep}`);
@@ -56,7 +56,7 @@ export function explain(thrown) {
 function ofMissingModule({ code, message }) {
   if (code !== "ERR_MODULE_NOT_FOUND" && code !== "MODULE_NOT_FOUND") return undefined;
   const [what] = message.split("\n");
-  return `${what}: this checkout is not whole. \`npm ci --include=dev\` installs its dependencies anew; \`git status\` shows what of its own is gone`;
+  return `${what}: this checkout is incomplete: \`npm ci --include=dev\` reinstalls its dependencies, and \`git status\` shows which of its own files are missing`;
 }
 
 /** The daemon's answer to a request that it did not like. */
@@ -64,38 +64,38 @@ function ofDaemon({ statusCode, message }) {
   if (typeof statusCode !== "number") return undefined;
   // dockerode puts the status before what the daemon said.
   const said = message.replace(/^\(HTTP code \d+\) [^-]*- /, "").trim();
-  return `the Docker daemon answered: ${said} (HTTP ${statusCode}); \`${doctor}\` looks at what a stack needs of it`;
+  return `the Docker daemon answered: ${said} (HTTP ${statusCode}); \`${doctor}\` checks what a stack needs`;
 }
 
 function ofSystem({ code, syscall, path, dest, address, port, message }) {
   if (syscall === "connect") {
     const where = [address, port].filter(Boolean).join(":");
-    return `nothing answers at ${where} (${code}): is it running, and may you use it? \`${doctor}\` looks at what a stack needs`;
+    return `nothing answers at ${where} (${code}): is it running, and may you use it? \`${doctor}\` checks what a stack needs`;
   }
   if (code === "ENOENT" && syscall?.startsWith("spawn"))
     return `there is no program \`${path}\` on PATH: install it`;
-  if (code === "EPIPE" || code === "ECONNRESET") return `a connection was cut (${code}): run the same again`;
+  if (code === "EPIPE" || code === "ECONNRESET") return `a connection was lost (${code}): try again`;
   // Node says so of a folder that could not be made on the way to it.
   const reason = code === "ENOENT" && syscall === "mkdir" ? whyNotInside(path) : code;
   const known = Object.hasOwn(SYSTEM, reason) ? SYSTEM[reason] : undefined;
   const words = isInClone(path) && UNWRITABLE.includes(reason) ? [NOT_YOURS] : known;
   if (!words || !syscall) return undefined;
   const what = [path, dest].filter(Boolean).join(" and ") || message;
-  const [mend, orElse = ""] = words;
-  return `${what} (${syscall}): ${mend}${[path, dest].some(isOurs) ? orElse : ""} (${reason})`;
+  const [fix, orElse = ""] = words;
+  return `${what} (${syscall}): ${fix}${[path, dest].some(isOurs) ? orElse : ""} (${reason})`;
 }
 
 /** Whether a path is one that the person chooses by GPUBOX_HOME or GPUBOX_CACHE, or the way to it; see context.ts. */
 function isOurs(path) {
   const { GPUBOX_HOME, GPUBOX_CACHE, XDG_CACHE_HOME, HOME } = process.env;
   const user = HOME || homedir();
-  const ours = [
+  const own = [
     GPUBOX_HOME || join(user, ".gpubox"),
     GPUBOX_CACHE || join(XDG_CACHE_HOME || join(user, ".cache"), "gpubox"),
   ];
   return (
     typeof path === "string" &&
-    ours.some((each) => `${path}/`.startsWith(`${each}/`) || `${each}/`.startsWith(`${path}/`))
+    own.some((each) => `${path}/`.startsWith(`${each}/`) || `${each}/`.startsWith(`${path}/`))
   );
 }
 
@@ -113,9 +113,9 @@ function unexpected(error) {
   return {
     status: 1,
     tell: [
-      `an error that gpubox did not expect: ${error.message || error.name || inspect(error)}`,
+      `unexpected error: ${error.message || error.name || inspect(error)}`,
       keep(inspect(error, { depth: 4 })),
-      `  \`${doctor}\` looks at what a stack needs. To report it, send that file to where your gpubox comes from (\`git remote -v\`); look through it first, it may name folders and machines of yours`,
+      `  \`${doctor}\` checks what a stack needs. To report the error, send that file to where you cloned gpubox from (\`git remote -v\`); read it first: it may name your folders and machines`,
     ].join("\n"),
   };
 }
@@ -138,7 +138,7 @@ function keep(text) {
     try {
       const file = join(folder(), name);
       writeFileSync(file, `${about}\n${text}\n`, { flag: "wx", mode: 0o600 });
-      return `  its details: ${file}`;
+      return `  details: ${file}`;
     } catch {
       // The other one, then.
     }

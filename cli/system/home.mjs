@@ -8,7 +8,7 @@ export function settleHome(env = process.env) {
     env.HOME = homedir();
   } catch {
     // A uid without an entry in /etc/passwd, as in a container.
-    const message = `HOME is not set, and this machine knows no home folder of user ${process.getuid?.()}: run \`export HOME=FOLDER\` with a folder of yours, and the same again`;
+    const message = `HOME is not set, and this machine has no home folder for user ${process.getuid?.()}: run \`export HOME=FOLDER\` with a folder of yours, then try again`;
     throw Object.assign(new Error(message), { forPerson: true, status: 1 });
   }
 }

@@ -90,5 +90,5 @@ export async function whySilent(
   if (code === 0) return undefined;
   // What is indented belongs to the line above it.
   const lines = said.map((line) => line.replace(/^notebook [^:]+: /, "")).filter((line) => !/^\s/.test(line));
-  return lines.at(-1) ?? `the look at it ended with status ${code}`;
+  return lines.at(-1) ?? `the inspection failed with exit status ${code}`;
 }

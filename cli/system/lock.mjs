@@ -23,7 +23,7 @@ export async function withLock(path, action, onWait = () => {}) {
 }
 
 async function acquire(path, onWait) {
-  for (let told = false; ; ) {
+  for (let reported = false; ; ) {
     if (take(path)) return;
     const held = look(path);
     if (held === undefined) continue;
@@ -32,8 +32,8 @@ async function acquire(path, onWait) {
       setAside(path);
       continue;
     }
-    if (!told) onWait(held.holder);
-    told = true;
+    if (!reported) onWait(held.holder);
+    reported = true;
     await sleep(POLL);
   }
 }

@@ -11,7 +11,7 @@ interface Entry {
 }
 
 /** A small memory between runs, in one JSON file. Losing it costs time and nothing else. */
-export class Findings {
+export class Memo {
   readonly #path: string;
 
   constructor(path: string) {

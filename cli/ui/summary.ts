@@ -25,7 +25,7 @@ export function summary(outputs: StackOutputs, stack: string): string {
         ]
       : []),
     ...(codeFolder && dataFolder ? [`files: ${codeFolder} is /code, ${dataFolder} is /data`] : []),
-    ...(fallback ? [`on the CPU: ${fallback}; ${command("doctor")} says what mends it`] : []),
+    ...(fallback ? [`on the CPU: ${fallback}; ${command("doctor")} says how to fix it`] : []),
     `stop for now: ${command("stop")} · tear down, keeping your files: ${command("destroy")}`,
   ].join("\n");
 }

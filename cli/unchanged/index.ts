@@ -34,7 +34,7 @@ const FOR_EVER = Number.POSITIVE_INFINITY;
  * @param inputs from `hashInputs`
  */
 export async function isUnchanged(context: Context, stack: string, inputs: string): Promise<boolean> {
-  const noted = context.findings.get(keyOf(context, stack), FOR_EVER);
+  const noted = context.memo.get(keyOf(context, stack), FOR_EVER);
   // Another run is at work on it, or was killed.
   const busy = findPlaces(context, stack)?.run;
   if (noted === undefined || busy === undefined || existsSync(busy)) return false;
@@ -46,7 +46,7 @@ export async function isUnchanged(context: Context, stack: string, inputs: strin
 export async function noteStart(context: Context, stack: string, inputs: string): Promise<void> {
   // A machine that is silent now is looked at by the whole of the next run.
   const found = await lookAt(context, stack, inputs).catch(() => undefined);
-  if (found) context.findings.set(keyOf(context, stack), found.hash);
+  if (found) context.memo.set(keyOf(context, stack), found.hash);
 }
 
 /** A stack as it is now. */

@@ -287,12 +287,12 @@ export async function readPublicKey(key: string, home = homedir()): Promise<stri
   const file = `${key.replace(/^~(?=\/)/, home)}.pub`;
   const text = await readFile(file, "utf8").catch(() => {
     throw new UserError(
-      `gpubox:host.key: there is no public key ${file}: make a pair with \`ssh-keygen -t ed25519 -f ${key}\`; nothing was created`,
+      `gpubox:host.key: there is no public key ${file}: create a pair with \`ssh-keygen -t ed25519 -f ${key}\`; nothing was created`,
     );
   });
   const line = text.trim();
   if (/^ssh-(ed25519|rsa) [A-Za-z0-9+/]+=*( |$)/.test(line) && !line.includes("\n")) return line;
   throw new UserError(
-    `gpubox:host.key: ${file} is not an ed25519 or RSA key, the only kinds that EC2 takes: make one with \`ssh-keygen -t ed25519\`; nothing was created`,
+    `gpubox:host.key: ${file} is not an ed25519 or RSA key, the only kinds that EC2 accepts: create one with \`ssh-keygen -t ed25519\`; nothing was created`,
   );
 }

@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { CodeConfig } from "../../config/schema.ts";
 import { codeParameters } from "../../machine/scripts.ts";
 import type { DockerHost } from "../host/host.ts";
-import { retire } from "./retire.ts";
+import { removeEntry } from "./removal.ts";
 
 /** What a `CodeRepository` is made from. */
 export interface CodeRepositoryArgs {
@@ -26,7 +26,7 @@ export class CodeRepository extends pulumi.ComponentResource {
       },
       { parent: this },
     );
-    retire(name, { host, kind: "code", ...repository }, { parent: this });
+    removeEntry(name, { host, kind: "code", ...repository }, { parent: this });
     this.folder = checkout.result;
     this.registerOutputs({ folder: this.folder });
   }

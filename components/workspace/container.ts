@@ -51,7 +51,7 @@ export const constants = {
   logOpts: { "max-size": "10m", "max-file": "3" },
 } satisfies Partial<docker.ContainerArgs>;
 
-/** Starts the Jupyter of an image we know nothing of, such as the seed's with its conda environment `fastai`. */
+/** Starts the Jupyter of an image we know nothing of, such as the one of streaminterrupt/fastai with its conda environment `fastai`. */
 const pulledCommand = [
   "bash",
   "-c",

@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { DatasetConfig } from "../../config/schema.ts";
 import type { DockerHost } from "../host/host.ts";
-import { retire } from "./retire.ts";
+import { removeEntry } from "./removal.ts";
 
 /** What a `Dataset` is made from. */
 export interface DatasetArgs {
@@ -30,7 +30,7 @@ export class Dataset extends pulumi.ComponentResource {
           },
       { parent: this },
     );
-    retire(name, { host, kind: "data", ...dataset }, { parent: this });
+    removeEntry(name, { host, kind: "data", ...dataset }, { parent: this });
     this.folder = download.result;
     this.registerOutputs({ folder: this.folder });
   }

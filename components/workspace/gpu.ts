@@ -13,7 +13,7 @@ export interface GpuRequest {
   };
   /** What the notebook computes on, for people: "CPU", or the names of the GPUs. */
   accelerator: string;
-  /** Why the notebook runs on the CPU though it was not asked to: in a few words, and with what mends it. */
+  /** Why the notebook runs on the CPU though it was not asked to: in a few words, and with how to fix it. */
   fallback?: { reason: string; warning: string };
 }
 

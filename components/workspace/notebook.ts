@@ -23,7 +23,7 @@ import {
 } from "./container.ts";
 import { gpuRequest } from "./gpu.ts";
 import type { NotebookImage } from "./image.ts";
-import { retireVolume } from "./retire.ts";
+import { removeVolume } from "./removal.ts";
 
 /** What a `Notebook` is made from. */
 export interface NotebookArgs {
@@ -78,7 +78,7 @@ export class Notebook extends pulumi.ComponentResource {
     gpus.apply(({ fallback }) => fallback && pulumi.log.warn(fallback.warning, this));
     if (!isLoopback(address)) {
       pulumi.log.warn(
-        `${notebook.name} listens on ${address}: whoever reaches that address needs only the token`,
+        `${notebook.name} listens on ${address}: anyone who can reach that address needs only the token`,
         this,
       );
     }
@@ -105,7 +105,7 @@ export class Notebook extends pulumi.ComponentResource {
             // A replacement would take along what is in it.
             { ...onHost, ignoreChanges: LASTING, retainOnDelete: true },
           );
-    const removal = volume === undefined ? [] : [retireVolume(name, { host, volume }, { parent: this })];
+    const removal = volume === undefined ? [] : [removeVolume(name, { host, volume }, { parent: this })];
 
     // The image of docker/ has a folder there that anybody may write to, and so has a volume that is mounted on it.
     const owned =

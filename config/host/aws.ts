@@ -30,7 +30,7 @@ function cidrProblem(text: string): string | undefined {
     return WHO;
   }
   if (Number(bits) === 0) {
-    return 'would let the whole internet knock at SSH: give your own address with /32, or "mine"';
+    return 'would open SSH to the whole internet: give your own address with /32, or "mine"';
   }
   if (Number(bits) < 24) {
     return 'lets in more than 256 addresses: give your own address with /32, or at most a /24, or "mine"';
@@ -64,7 +64,7 @@ const dataVolume = z.strictObject({
     .regex(/^vol-[0-9a-f]{8,17}$/, 'must be the id of a volume, "vol-…"')
     .optional()
     .describe(
-      "Instead of a new volume: one that is there already, kept from an earlier stack. It decides the zone, and is never deleted.",
+      "Instead of a new volume: an existing one, kept from an earlier stack. It decides the zone, and is never deleted.",
     ),
   keep: z
     .boolean()
@@ -132,7 +132,7 @@ export const awsHostArgs = z
       )
       .default(DEEP_LEARNING_IMAGE)
       .describe(
-        "Image of the machine, or the SSM parameter with its id. A machine that is there is replaced where an id is named that is not its own, and never where a parameter moves on. Default: AWS's Deep Learning Base image for Ubuntu 24.04.",
+        "Image of the machine, or the SSM parameter with its id. An existing machine is replaced when an id is set that is not its own, never when a parameter moves on. Default: AWS's Deep Learning Base image for Ubuntu 24.04.",
       ),
     subnet: z
       .string()
@@ -182,15 +182,13 @@ export const awsHostArgs = z
     unavailable: z
       .array(placement)
       .default([])
-      .describe(
-        "Types in zones to leave out. `npm start` fills it for a run, after an answer that there is no capacity.",
-      ),
+      .describe("Types in zones to skip. `npm start` sets it for one run after AWS had no capacity."),
   })
   .superRefine(({ access, sshCidr: network }, context) => {
     const problem = (message: string) => context.addIssue({ code: "custom", path: ["sshCidr"], message });
     if (access === "ssh" && network === undefined) problem(WHO);
     if (access === "session-manager" && network !== undefined)
-      problem("is for `access: ssh` alone: nothing is open here");
+      problem("is only for `access: ssh`: nothing is open here");
   });
 
 /** What an AWS host is made from, defaults filled in. */

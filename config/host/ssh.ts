@@ -15,7 +15,7 @@ export const sshHost = z.strictObject({
     .string()
     .regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]*$/, "must be the name of a user")
     .optional()
-    .describe("Who you are there. Default: as ~/.ssh/config says, else your name here."),
+    .describe("User to log in as. Default: as ~/.ssh/config says, else your user name on this machine."),
   port: z
     .int()
     .min(1)
@@ -25,7 +25,7 @@ export const sshHost = z.strictObject({
   key: sshFile
     .optional()
     .describe(
-      "Private key file on your machine. Default: your agent's keys and those that ssh tries by itself.",
+      "Private key file on your machine. Default: your agent's keys and those that ssh tries by default.",
     ),
   hostKey: z
     .string()
@@ -34,7 +34,7 @@ export const sshHost = z.strictObject({
       "must be a public host key, as in /etc/ssh/ssh_host_ed25519_key.pub there: `ssh-ed25519 AAAA…`",
     )
     .optional()
-    .describe("The one host key it is known by: `ssh-ed25519 AAAA…`."),
+    .describe("Its host key, the only one that is trusted: `ssh-ed25519 AAAA…`."),
   knownHosts: sshFile
     .optional()
     .describe("Instead of `hostKey`: file of host keys on your machine. Default: ~/.ssh/known_hosts."),

@@ -20,5 +20,5 @@ export function regionProblem(
   { is, wanted }: { is: string | undefined; wanted: string | undefined },
 ): string | undefined {
   if (is === undefined || is === wanted) return undefined;
-  return `gpubox:host.region: stack ${stack} is in ${is}, and cannot move to ${wanted}: write ${is} again; or make another stack there, with \`${commandLine("init", "-s", "NAME", "--kind", "aws")}\``;
+  return `gpubox:host.region: stack ${stack} is in ${is}, and cannot move to ${wanted}: set ${is} again, or create another stack there with \`${commandLine("init", "-s", "NAME", "--kind", "aws")}\``;
 }

@@ -50,7 +50,7 @@ export function placements(facts: PlacementFacts): Placement[] {
   return [...kept, ...possible.filter((placement) => !kept.includes(placement))];
 }
 
-/** Why there is nothing to try, with what mends it. */
+/** Why there is nothing to try, with how to fix it. */
 export function noPlacement(facts: PlacementFacts, region: string): string {
   const { instanceTypes, offerings, unavailable, volumeZone, zones } = facts;
   const types = instanceTypes.join(", ");

@@ -147,13 +147,13 @@ export function quotaChecks(judged: JudgedType[]): Check[] {
   );
 }
 
-/** What mends that EC2 itself refuses a launch by the account's limit: what runs already counts, which only EC2 sees. */
+/** How to fix that EC2 itself refuses a launch by the account's limit: what runs already counts, which only EC2 sees. */
 export function quotaReached(instanceType: string, spot: boolean, region: string): string {
   const quota = quotaOf(instanceType, spot);
   const what = `this account's limit for ${instanceType}${spot ? " on spot" : ""} in ${region} is reached`;
   return quota
-    ? `${what} (${named(quota)}; all that runs of its kind counts): end what you can spare, or ask for more ${where(quota, region)}`
-    : `${what}: end what you can spare, or ask for more under ${CONSOLE}, ${link("home/services/ec2/quotas", region)}`;
+    ? `${what} (${named(quota)}; all that runs of its kind counts): stop what you can spare, or ask for more ${where(quota, region)}`
+    : `${what}: stop what you can spare, or ask for more under ${CONSOLE}, ${link("home/services/ec2/quotas", region)}`;
 }
 
 const CONSOLE = "Service Quotas > AWS services > Amazon Elastic Compute Cloud (Amazon EC2)";

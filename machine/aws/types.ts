@@ -18,7 +18,7 @@ export interface TypeFacts {
 export const typeQuestion = (instanceType: string, region: string): Question => ({
   key: "instanceTypes",
   question: `what ${instanceType} is`,
-  absent: `gpubox:host.instanceTypes: ${region} knows no type ${instanceType}`,
+  absent: `gpubox:host.instanceTypes: ${region} has no type ${instanceType}`,
 });
 
 export const isNvidia = (manufacturer: string | undefined): boolean => /nvidia/i.test(manufacturer ?? "");
@@ -26,5 +26,5 @@ export const isNvidia = (manufacturer: string | undefined): boolean => /nvidia/i
 /** Why no machine can be of it; undefined where one can. */
 export function typeProblem({ instanceType, hypervisor, nvme }: TypeFacts): string | undefined {
   if (nvme !== "unsupported" && hypervisor !== "xen") return undefined;
-  return `gpubox:host.instanceTypes: ${instanceType} is of a generation without NVMe disks (hypervisor ${hypervisor}), whose GPUs and disks AWS's images serve no more: take a newer one, g4dn.xlarge or later`;
+  return `gpubox:host.instanceTypes: ${instanceType} is of a generation without NVMe disks (hypervisor ${hypervisor}), whose GPUs and disks AWS's images no longer support: choose a newer one, g4dn.xlarge or later`;
 }

@@ -1,4 +1,4 @@
-/** Why AWS gave no answer: the reason that it gives, and what mends that. Pure. */
+/** Why AWS gave no answer: the reason that it gives, and how to fix it. Pure. */
 import { commandLine } from "../../text/command-line.ts";
 
 /** Why AWS gave no answer. */
@@ -7,7 +7,7 @@ export interface Unanswered {
   kind: "absent" | "login" | "permission" | "other";
   /** Its own words, in one line. */
   reason: string;
-  /** What mends it; undefined where that is not known. */
+  /** How to fix it; undefined where that is not known. */
   advice: string | undefined;
 }
 
@@ -57,7 +57,7 @@ const ADVICE: Record<Unanswered["kind"], string | undefined> = {
   absent: undefined,
   login:
     "log in again, with `aws sso login` or `aws configure`; `aws sts get-caller-identity` says who you are",
-  permission: `ask whoever runs the account to allow it: \`${commandLine("permissions")}\` prints the policy that gpubox takes`,
+  permission: `ask the account's administrator to allow it: \`${commandLine("permissions")}\` prints the policy that gpubox needs`,
   other: undefined,
 };
 

@@ -47,19 +47,19 @@ const text = ({ id, size, zone }: TaggedVolume) => `${id} (${size} GB, ${zone})`
 
 function othersProblem({ stack }: VolumeOwner, used: TaggedVolume[]): string {
   const by = used.flatMap(({ usedBy }) => usedBy);
-  return `${used.map(text).join(", ")} carries the tag of stack ${stack} and is in use by ${by.join(", ")}, which the state of this stack does not know. It is of another checkout, or somebody else's in this account: give yours a name of its own, with \`${commandLine("init", "-s", "NAME", "--kind", "aws")}\`. Nothing was created`;
+  return `${used.map(text).join(", ")} has the tag of stack ${stack} and is in use by ${by.join(", ")}, which is not in this stack's state. It belongs to another clone or another user of this account: create your stack under another name with \`${commandLine("init", "-s", "NAME", "--kind", "aws")}\`. Nothing was created`;
 }
 
 function keptProblem({ stack, region }: VolumeOwner, volumes: TaggedVolume[]): string {
   const ids = volumes.map(({ id }) => id);
   return [
     `the data of stack ${stackName(stack)} is still there: ${volumes.map(text).join(", ")}. Nothing was created.`,
-    ...ids.map((id) => `  to go on with it, below gpubox:host:   dataVolume: {id: ${id}}`),
-    "  to begin anew and keep it for later:  " +
+    ...ids.map((id) => `  to use it, below gpubox:host:   dataVolume: {id: ${id}}`),
+    "  to start afresh and keep it for later:  " +
       `aws ec2 delete-tags --region ${region} --tags Key=${ROLE_TAG} --resources ${ids.join(" ")}`,
     ...ids.map(
       (id) =>
-        `  to delete it and all that is on it:   aws ec2 delete-volume --region ${region} --volume-id ${id}`,
+        `  to delete it with everything on it:   aws ec2 delete-volume --region ${region} --volume-id ${id}`,
     ),
   ].join("\n");
 }

@@ -10,7 +10,7 @@ export interface Check {
   found: string;
   /** What it takes. */
   needed: string;
-  /** Where it is not ok: what is wrong, with the config key and the command that mends it. */
+  /** Where it is not ok: what is wrong, with the config key and the command that fixes it. */
   problem?: string;
 }
 

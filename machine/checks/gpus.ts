@@ -82,7 +82,7 @@ function fitsImage({ index, name, driver, computeCapability }: Gpu): Check[] {
               needed: `${IMAGE_CUDA.computeCapability} or newer`,
             },
             weak
-              ? `gpubox:image: ${name} has compute capability ${computeCapability}, and CUDA ${IMAGE_CUDA.version} of the image is for ${IMAGE_CUDA.computeCapability} and newer: pull an image made for an older CUDA, e.g. \`gpubox:image: streaminterrupt/fastai:cuda9-cudnn7-ubuntu16.04\`, or say \`gpus: none\``
+              ? `gpubox:image: ${name} has compute capability ${computeCapability}, and CUDA ${IMAGE_CUDA.version} of the image is for ${IMAGE_CUDA.computeCapability} and newer: pull an image made for an older CUDA, e.g. \`gpubox:image: streaminterrupt/fastai:cuda9-cudnn7-ubuntu16.04\`, or set \`gpus: none\``
               : undefined,
           ),
         ]),

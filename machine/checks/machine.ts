@@ -39,20 +39,20 @@ export function machineChecks(needs: HostNeeds, facts: HostFacts): Check[] {
 
 /** Folders that must be there, as Docker starts no container without them; those of a new root are still to be made. */
 function folders(needs: HostNeeds, { root, missing = [], containers }: HostFacts): Check[] {
-  const ours = containers.filter((each) => isOwn(each, needs));
-  const had = new Set(ours.flatMap(({ binds = [] }) => binds));
+  const own = containers.filter((each) => isOwn(each, needs));
+  const had = new Set(own.flatMap(({ binds = [] }) => binds));
   const ofRoot = root === undefined ? [] : rootFolders(root).filter((folder) => had.has(folder));
   const gone = ofRoot.filter((folder) => missing.includes(folder));
   const make = (...paths: string[]) => `\`${shellLine(["mkdir", "-p", ...paths])}\``;
   const forRoot = () => {
-    const problem = `gpubox:root: ${gone.join(" and ")} ${gone.length === 1 ? "is" : "are"} gone, and the notebooks of this stack have ${gone.length === 1 ? "it" : "them"}: is the disk mounted? If what was there is gone for good, ${make(...gone)} begins anew`;
+    const problem = `gpubox:root: ${gone.join(" and ")} ${gone.length === 1 ? "is" : "are"} gone, and the notebooks of this stack have ${gone.length === 1 ? "it" : "them"}: is the disk mounted? If its files are lost for good, ${make(...gone)} starts afresh`;
     const found = gone.length > 0 ? "gone" : "there";
     return check(`root ${root}`, { found, needed: "there" }, gone.length > 0 ? problem : undefined);
   };
   const further = needs.notebooks.flatMap(({ volumes = [] }, notebook) =>
     volumes.map(({ source }, index) => {
       const isMissing = missing.includes(source);
-      const problem = `gpubox:notebooks[${notebook}].volumes[${index}].source: ${source} is not there: is the disk mounted? If it is to be a new folder, ${make(source)} makes it`;
+      const problem = `gpubox:notebooks[${notebook}].volumes[${index}].source: ${source} does not exist: is the disk mounted? To create a new folder: ${make(source)}`;
       const found = isMissing ? "not there" : "there";
       return check(`folder ${source}`, { found, needed: "there" }, isMissing ? problem : undefined);
     }),
@@ -76,15 +76,15 @@ function disks(needs: HostNeeds, { freeMegabytes, freeForRoot, containers }: Hos
   const isThere = containers.some((each) => isOwn(each, needs));
   const image = needs.target ? IMAGE_DISK[needs.target] : MINIMUM_DISK;
   const show = (free: number, needed: number) => ({ found: `${free} MB free`, needed: `${needed} MB` });
-  const mend = "`docker system df` shows what takes them, `docker system prune` removes what is unused";
+  const fix = "`docker system df` shows what uses them, `docker system prune` removes what is unused";
   const forImage = () => {
     if (freeMegabytes === undefined || isThere) return [];
-    const short = `MB are free where Docker keeps its images, and it takes`;
+    const short = `MB are free where Docker keeps its images, and it needs`;
     const problem =
       freeMegabytes < MINIMUM_DISK
-        ? `gpubox:host: only ${freeMegabytes} ${short} ${MINIMUM_DISK} at the very least: ${mend}`
+        ? `gpubox:host: only ${freeMegabytes} ${short} ${MINIMUM_DISK} at the very least: ${fix}`
         : freeMegabytes < image
-          ? `gpubox:image: ${freeMegabytes} ${short} about ${image} to build this one: ${mend}`
+          ? `gpubox:image: ${freeMegabytes} ${short} about ${image} to build this one: ${fix}`
           : undefined;
     const status = freeMegabytes < MINIMUM_DISK ? "fail" : "warn";
     return [check("disk of Docker", show(freeMegabytes, image), problem, status)];
@@ -94,7 +94,7 @@ function disks(needs: HostNeeds, { freeMegabytes, freeForRoot, containers }: Hos
     if (freeForRoot === undefined || isThere || data === 0) return [];
     const problem =
       freeForRoot < data
-        ? `gpubox:data: ${freeForRoot} MB are free below gpubox:root, and archives and what is in them take about ${data}, unless they are there already: make room, or choose another \`root\``
+        ? `gpubox:data: ${freeForRoot} MB are free below gpubox:root, and the archives with their contents need about ${data}, unless they are already there: free space, or choose another \`root\``
         : undefined;
     return [check("disk of the root", show(freeForRoot, data), problem, "warn")];
   };
@@ -106,7 +106,7 @@ function memory({ target }: HostNeeds, { memory: found }: HostFacts): Check[] {
   const needed = MEMORY[target];
   const problem =
     found < needed
-      ? `gpubox:host: ${found} MB of memory are little for this image, and a kernel that runs out is killed: close other programs, or add swap`
+      ? `gpubox:host: ${found} MB of memory is little for this image, and a kernel that runs out of it is killed: close other programs, or add swap`
       : undefined;
   return [check("memory", { found: `${found} MB`, needed: `${needed} MB` }, problem, "warn")];
 }
@@ -117,7 +117,7 @@ function limits({ target, notebooks }: HostNeeds): Check[] {
     if (limit === undefined || target === undefined) return [];
     const problem =
       limit < JUPYTER_MEMORY
-        ? `gpubox:notebooks[${index}].memory: JupyterLab alone is killed with ${limit} MB: raise it, or leave it out`
+        ? `gpubox:notebooks[${index}].memory: JupyterLab alone is killed at ${limit} MB: raise it, or leave it out`
         : undefined;
     const about = { found: `${limit} MB`, needed: `${JUPYTER_MEMORY} MB` };
     return [check(`memory limit of ${name}`, about, problem, "warn")];
@@ -130,7 +130,7 @@ function clock({ clockAhead }: HostFacts): Check[] {
   const found = off <= CLOCK ? "right" : `${off} s ${clockAhead < 0 ? "behind" : "ahead"}`;
   const problem =
     off > CLOCK
-      ? `gpubox:host: its clock is ${found}, so downloads fail with certificates that are not valid yet, or no more: \`sudo timedatectl set-ntp true\``
+      ? `gpubox:host: its clock is ${found}, so downloads fail with certificates that are not valid yet or have expired: run \`sudo timedatectl set-ntp true\``
       : undefined;
-  return [check("clock", { found, needed: `right to ${CLOCK} s` }, problem)];
+  return [check("clock", { found, needed: `within ${CLOCK} s` }, problem)];
 }

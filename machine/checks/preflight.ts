@@ -21,28 +21,28 @@ function portProblem(
     const { notebook } = holder;
     const isWanted = needs.notebooks.some((each) => each.name === notebook);
     if (notebook && isWanted && !facts.containers.some((each) => each.name === notebook)) {
-      return `port ${port} is taken by the container ${holder.name}, which is the notebook ${notebook} under another name: give it its own back with \`docker rename ${holder.name} ${notebook}\``;
+      return `port ${port} is taken by the container ${holder.name}, which is the notebook ${notebook} under another name: rename it back with \`docker rename ${holder.name} ${notebook}\``;
     }
     // It is what already serves the port, or is about to be replaced or removed.
     return undefined;
   }
-  const mend = `give ${name} another \`port\``;
+  const fix = `give ${name} another \`port\``;
   if (holder && isOthersOfName(holder, needs)) {
-    return `port ${port} is taken by the container ${holder.name} of that other stack (above): beside it, ${mend}`;
+    return `port ${port} is taken by the container ${holder.name} of that other stack (above): to run beside it, ${fix}`;
   }
   if (holder) {
-    return `port ${port} is taken by the container ${holder.name}: ${mend}, or, if that one is yours, stop it with \`docker stop ${holder.name}\``;
+    return `port ${port} is taken by the container ${holder.name}: ${fix}, or, if that one is yours, stop it with \`docker stop ${holder.name}\``;
   }
   const code = facts.listenErrors.get(port);
   // One that stops and is started again and again has the port for moments, in which Docker may not name it as its holder.
   const own = facts.containers.find((container) => container.name === name);
   if (own && isOwn(own, needs) && own.status?.startsWith("Restarting")) return undefined;
   if (code === "EADDRINUSE") {
-    return `port ${port} is taken by another program: ${mend}, or stop what \`sudo ss -ltnp 'sport = :${port}'\` shows`;
+    return `port ${port} is taken by another program: ${fix}, or stop what \`sudo ss -ltnp 'sport = :${port}'\` shows`;
   }
   return (
     code &&
-    `port ${port} of ${address} cannot be had (${code}): \`ip address\` shows the addresses of this host`
+    `port ${port} of ${address} cannot be used (${code}): \`ip address\` shows the addresses of this host`
   );
 }
 
@@ -54,12 +54,12 @@ function stackProblem(needs: HostNeeds, { containers, networks, volumes }: HostF
   const others = [...containers, ...networks, ...volumes].filter((each) => isOthersOfName(each, needs));
   if (others.length === 0) return undefined;
   const name = stackName(needs.stack);
-  const madeBy = others.flatMap((each) => each.madeBy ?? []).at(0) ?? "nothing on it says by whom";
+  const madeBy = others.flatMap((each) => each.madeBy ?? []).at(0) ?? "creator unknown";
   const what = others.map((each) => `${each.kind} ${each.name}`).join(", ");
   return [
-    `a stack ${name} is on this Docker daemon already, and this state knows nothing of it (${madeBy}): ${what}`,
-    `  if it is somebody else's, take another name:  ${commandLine("init", "-s", "NAME")}`,
-    "  if it is yours, go on with the state that has it: that user, that HOME, that PULUMI_BACKEND_URL",
+    `a stack ${name} is on this Docker daemon already, but not in this state (${madeBy}): ${what}`,
+    `  if it is somebody else's, use another name:  ${commandLine("init", "-s", "NAME")}`,
+    "  if it is yours, use the state that has it: the same user, HOME and PULUMI_BACKEND_URL",
     `  if it is yours and that state is lost, take it over:  ${commandLine("adopt", "-s", name)}`,
   ].join("\n");
 }
@@ -80,7 +80,7 @@ function networkProblem(needs: HostNeeds, facts: HostFacts) {
   const owner = otherOwner(needs, facts.networks, name);
   return (
     owner &&
-    `a network named ${name} is there already, made by ${owner}: use a stack of another name, which \`${commandLine("init", "-s", "NAME")}\` makes`
+    `a network named ${name} already exists, made by ${owner}: create a stack with another name, with \`${commandLine("init", "-s", "NAME")}\``
   );
 }
 
@@ -88,7 +88,7 @@ function networkProblem(needs: HostNeeds, facts: HostFacts) {
 function volumeProblem(needs: HostNeeds, facts: HostFacts, { volume }: HostNeeds["notebooks"][number]) {
   const owner = otherOwner(needs, facts.volumes, volume);
   return (
-    owner && `a volume named ${volume} is there already, made by ${owner}: give the notebook another \`name\``
+    owner && `a volume named ${volume} already exists, made by ${owner}: give the notebook another \`name\``
   );
 }
 
@@ -96,7 +96,7 @@ function nameProblem(needs: HostNeeds, facts: HostFacts, { name }: HostNeeds["no
   const owner = otherOwner(needs, facts.containers, name);
   return (
     owner &&
-    `a container named ${name} is there already, made by ${owner}: give the notebook another \`name\`, or, if that one is yours, rename it with \`docker rename ${name} ${name}-old\``
+    `a container named ${name} already exists, made by ${owner}: give the notebook another \`name\`, or, if that one is yours, rename it with \`docker rename ${name} ${name}-old\``
   );
 }
 
@@ -151,7 +151,7 @@ export function hostChecks(needs: HostNeeds, facts: HostFacts): Check[] {
   ];
 }
 
-/** Everything that keeps a host from serving a stack, each with the config key and the command that mends it. */
+/** Everything that keeps a host from serving a stack, each with the config key and the command that fixes it. */
 export function preflightProblems(needs: HostNeeds, facts: HostFacts): string[] {
   return hostChecks(needs, facts).flatMap(({ status, problem }) =>
     status === "fail" && problem ? [problem] : [],

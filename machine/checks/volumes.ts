@@ -18,7 +18,7 @@ const MACHINE: { trees: string[]; gives: (files: string, readOnly: boolean) => s
   { trees: ["/etc", "/boot", "/var/spool"], gives: (files) => `the host's own settings, ${files}` },
   {
     trees: ["/var/lib/docker", "/var/lib/containerd", "/var/lib/containers"],
-    gives: (files) => `everything in everybody's containers, images and volumes, ${files}`,
+    gives: (files) => `everything in everyone's containers, images and volumes, ${files}`,
   },
   { trees: ["/dev"], gives: () => "the host's devices, its disks and its memory among them" },
   { trees: ["/proc", "/sys"], gives: (files) => `the host's kernel and processes, ${files}` },
@@ -69,7 +69,7 @@ export function givesAway({ source, readOnly }: MountedPath, home?: string): str
   const given = [
     isSocket ? "the socket of Docker, and so root's rights on every file of the host, read-only or not" : "",
     !isSocket && overlaps("/run")
-      ? "sockets by which programs of the host do what they are told, your SSH agent and your session among them, read-only or not"
+      ? "sockets that control programs on the host, such as your SSH agent and your session, read-only or not"
       : "",
     ...MACHINE.map(({ trees, gives }) => (!isPublic && trees.some(overlaps) ? gives(files, readOnly) : "")),
     HOMES.test(path) || (home !== undefined && holds(home))
@@ -100,9 +100,9 @@ export function volumeWarning(notebook: string, mounted: MountedPath, home?: str
 export function ownFolderProblem(mounted: MountedPath, root: string, home?: string): string | undefined {
   const [path, top] = [plain(mounted.source), plain(root)];
   if (["code", "data"].some((kind) => isWithin(path, `${top}/${kind}`)))
-    return `${mounted.source} is in every notebook already, as ${path.slice(top.length)}: leave it out`;
+    return `${mounted.source} is already in every notebook, as ${path.slice(top.length)}: leave it out`;
   return isWithin(top, path) && givesAway(mounted, home) === undefined
-    ? `${mounted.source} holds ${root}, of which every notebook has what is for it as /code and /data: name the folder in it that is needed`
+    ? `${mounted.source} holds ${root}, of which every notebook already has its part as /code and /data: mount only the folder in it that is needed`
     : undefined;
 }
 

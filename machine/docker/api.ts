@@ -21,8 +21,8 @@ export class DockerError extends Error {
 export function howToBeAllowed(host: string): string {
   const group = joinedGroup(host);
   if (group !== undefined)
-    return `you may not use the Docker daemon at ${host}: you are in the group ${group}, and this login is not yet: log out and in again, or run \`newgrp ${group}\`, and run the same again`;
-  return `you may not use the Docker daemon at ${host}: run \`sudo usermod -aG docker $USER\`, log out and in again, and run the same again`;
+    return `you may not use the Docker daemon at ${host}: you are in the group ${group}, but this login is older: log out and in again, or run \`newgrp ${group}\`, and try again`;
+  return `you may not use the Docker daemon at ${host}: run \`sudo usermod -aG docker $USER\`, log out and in again, and try again`;
 }
 
 /** The group of a daemon's socket, where the person has joined it since the login: groups count from a login on. */

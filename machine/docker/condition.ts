@@ -57,11 +57,11 @@ export const isWell = ({ condition, unhealthy, starting }: Said): boolean =>
 /** Docker's words for states, by those that its sentences begin with, where these differ. */
 const STATES: Record<string, string> = { Up: "running", Removal: "removing" };
 
-/** What a new container mends in neither case: what a person installed is in the home volume. */
-const PERHAPS = "a package of yours perhaps, or the configuration";
+/** A new container fixes neither: what a person installed is in the home volume. */
+const PERHAPS = "perhaps a package you installed, or the configuration";
 
 /**
- * What is to be known of a notebook in this condition, and what mends it; undefined where it runs, or was simply stopped.
+ * What to say of a notebook in this condition, and how to fix it; undefined where it runs, or was simply stopped.
  *
  * @param start the command that brings its stack up
  */
@@ -73,29 +73,29 @@ export function explain(
   switch (condition) {
     case "up":
       return unhealthy
-        ? `${name} runs and does not answer: \`docker logs ${name}\` shows what it does; \`docker restart ${name}\` starts it anew, and what kernels have in memory is lost`
+        ? `${name} runs but does not answer: \`docker logs ${name}\` shows what it does; \`docker restart ${name}\` restarts it, and what kernels have in memory is lost`
         : undefined;
     case "stopped":
       return undefined;
     case "failed":
       return `${name} ended by itself, with exit code ${exitCode}: \`docker logs ${name}\` shows why, ${PERHAPS}; \`${start}\` starts it again`;
     case "paused":
-      return `${name} is paused: \`${start}\` has it go on`;
+      return `${name} is paused: \`${start}\` resumes it`;
     case "created":
-      return `${name} was made and has not run yet: \`${start}\` starts it`;
+      return `${name} was created but has not run yet: \`${start}\` starts it`;
     case "restarting":
-      return `${name} stops again and again: \`docker logs ${name}\` shows why, ${PERHAPS}; \`${start}\` makes it anew`;
+      return `${name} keeps stopping: \`docker logs ${name}\` shows why (${PERHAPS}); \`${start}\` recreates it`;
     default:
-      return `${name} is ${condition}, as Docker calls one that it could not remove: \`${start}\` makes it anew`;
+      return `${name} is ${condition}, as Docker calls one that it could not remove: \`${start}\` recreates it`;
   }
 }
 
 /**
- * What is to be known of a notebook that was started and does not answer.
+ * What to say of a notebook that was started and does not answer.
  *
  * @param why it does not
  * @param logs the command that follows its log
  */
 export function explainSilence(name: string, why: string, logs: string): string {
-  return `${name} was started and does not answer (${why}): \`docker logs ${name}\`, or \`${logs}\`, shows what is in its way, ${PERHAPS}`;
+  return `${name} was started but does not answer (${why}): \`docker logs ${name}\`, or \`${logs}\`, shows why (${PERHAPS})`;
 }

@@ -32,8 +32,8 @@ export function elsewhere(host: string, from: string, stackFile: string): string
     /^ssh:\/\/((?<user>[^@/]*)@)?\[?(?<address>[^\]/]*?)\]?(:(?<port>\d+))?(\/|$)/.exec(host)?.groups ?? {};
   const keys = { kind: "ssh", address, user, port };
   return [
-    `${from} names ${host}, the Docker daemon of another machine, and this stack has its code and data on this one (kind: local).`,
-    `For a stack on that machine, have in ${stackFile}:`,
+    `${from} names ${host}, the Docker daemon of another machine, but this stack has its code and data on this one (kind: local).`,
+    `For a stack on that machine, write in ${stackFile}:`,
     "  config:",
     "    gpubox:host:",
     ...Object.entries(keys).flatMap(([key, value]) => (value ? [`      ${key}: ${value}`] : [])),
@@ -64,7 +64,7 @@ export function dockerEndpoint(env: Env): DockerEndpoint {
   const instead = address.from === "context" ? "run `docker context use default`" : "unset DOCKER_HOST";
   if (!ADDRESS.test(address.host)) {
     throw new UserError(
-      `${from} names ${shown(address.host)}, which is no address of a Docker daemon: one is like ${DEFAULT_DOCKER_HOST} or tcp://127.0.0.1:2375. For the daemon of this machine, ${instead}, and run the same again`,
+      `${from} names ${shown(address.host)}, which is not the address of a Docker daemon: one looks like ${DEFAULT_DOCKER_HOST} or tcp://127.0.0.1:2375. For the daemon of this machine, ${instead}, and try again`,
     );
   }
   const problem = elsewhere(address.host, from, "Pulumi.<stack>.yaml");
@@ -96,7 +96,7 @@ function readContext(env: Env): string | undefined {
       env.DOCKER_CONTEXT
         ? "unset DOCKER_CONTEXT, or have it name one of them"
         : "run `docker context use` with one of them"
-    }, and run the same again`,
+    }, and try again`,
   );
 }
 

@@ -119,7 +119,7 @@ export async function registryLogin(
     return problem(`docker-credential-${helper} did not give it (${why})`);
   if (Username === "<token>") {
     return problem(
-      `docker-credential-${helper} has a token in place of a password; ${pullYourself(image.pull)}`,
+      `docker-credential-${helper} has a token instead of a password; ${pullYourself(image.pull)}`,
     );
   }
   return { auth: { address, username: Username, password: Secret } };
@@ -128,7 +128,7 @@ export async function registryLogin(
 const isText = (value: unknown): value is string => typeof value === "string" && value !== "";
 
 const pullYourself = (reference: string) =>
-  `\`docker pull ${reference}\` on the host, and it is not asked for again`;
+  `\`docker pull ${reference}\` on the host, and it is not pulled again`;
 
 /** The login that stands in the file itself. */
 function inFile(auth: { auth?: string; username?: string; password?: string } | undefined) {
@@ -156,7 +156,7 @@ function parse(said: string): Answer {
     const { Username, Secret } = Object(JSON.parse(said));
     return { Username, Secret };
   } catch {
-    return { why: "its answer is no JSON" };
+    return { why: "its answer is not JSON" };
   }
 }
 

@@ -50,7 +50,7 @@ export function socketProblem(
   const length = Buffer.byteLength(home);
   return length <= limit
     ? undefined
-    : `the path of your home folder is too long for ssh's sockets in it: it has ${length} bytes, and may have ${limit}. Give it a shorter name beside its own, \`sudo ln -s "$HOME" /home/g\`, and run the same with \`HOME=/home/g\` before it`;
+    : `the path of your home folder is too long for ssh's sockets in it: it has ${length} bytes, and ${limit} are allowed. Create a shorter link to it, \`sudo ln -s "$HOME" /home/g\`, and run the command again with \`HOME=/home/g\` in front`;
 }
 
 /** Seconds until an attempt to connect is given up. */

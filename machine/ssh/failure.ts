@@ -1,11 +1,11 @@
-/** What went wrong when a machine could not be reached by SSH: which step, and what mends it. Pure. */
+/** What went wrong when a machine could not be reached by SSH: which step, and how to fix it. Pure. */
 import { createHash } from "node:crypto";
 import { personCommand, type SshConnection } from "./command.ts";
 
 /** A step of reaching a machine that failed. */
 export interface SshFailure {
   step: "ssh itself" | "resolve" | "connect" | "host key" | "authentication" | "login shell" | "script";
-  /** What is wrong and what mends it, a line each. */
+  /** What is wrong and how to fix it, a line each. */
   tell: string[];
 }
 
@@ -45,7 +45,7 @@ export function explainSsh(connection: SshConnection, stderr: string): SshFailur
       step: "ssh itself",
       tell: [
         nameless,
-        "ssh works for users alone that this machine has a name for: give yours an entry, `echo me:x:$(id -u):$(id -g)::$HOME:/bin/sh | sudo tee -a /etc/passwd`",
+        "ssh needs a user name, and this machine has none for you: add an entry, `echo me:x:$(id -u):$(id -g)::$HOME:/bin/sh | sudo tee -a /etc/passwd`",
       ],
     };
   }
@@ -55,7 +55,7 @@ export function explainSsh(connection: SshConnection, stderr: string): SshFailur
       step: "ssh itself",
       tell: [
         noFolder,
-        "the sockets of shared connections are in ~/.gpubox/ssh on this machine: make it yours to write",
+        "the sockets of shared connections are in ~/.gpubox/ssh on this machine: make that folder writable for you",
       ],
     };
   }
@@ -67,7 +67,7 @@ export function explainSsh(connection: SshConnection, stderr: string): SshFailur
       step: "resolve",
       tell: [
         unresolved,
-        `is the name right, and does \`ssh ${address}\` know it? Mend gpubox:host.address, or add a \`Host\` to ~/.ssh/config`,
+        `is the name right, and does \`ssh ${address}\` know it? Fix gpubox:host.address, or add a \`Host\` to ~/.ssh/config`,
       ],
     };
   }
@@ -83,7 +83,7 @@ export function explainSsh(connection: SshConnection, stderr: string): SshFailur
       tell: [
         denied,
         ...keyTrouble,
-        `none of your keys lets in ${who}, and gpubox never asks for a password: run \`ssh-add\` for a key with a passphrase, name its file as gpubox:host.key, or bring it there once with \`ssh-copy-id ${key ? `-i ${key} ` : ""}${user ? `${user}@` : ""}${address}\``,
+        `none of your keys is accepted for ${who}, and gpubox never asks for a password: run \`ssh-add\` for a key with a passphrase, set its file as gpubox:host.key, or copy it there once with \`ssh-copy-id ${key ? `-i ${key} ` : ""}${user ? `${user}@` : ""}${address}\``,
       ],
     };
   }
@@ -93,7 +93,7 @@ export function explainSsh(connection: SshConnection, stderr: string): SshFailur
       step: "connect",
       tell: [
         onAws,
-        "that is what AWS's Session Manager, or its program on this machine, says: is the machine on, does AWS know you (`aws sts get-caller-identity`), and may you begin a session with it?",
+        "this comes from AWS's Session Manager or its program on this machine: is the machine on, does AWS accept your credentials (`aws sts get-caller-identity`), and may you start a session with it?",
       ],
     };
   }
@@ -109,7 +109,7 @@ export function explainSsh(connection: SshConnection, stderr: string): SshFailur
       ],
     };
   }
-  return { step: "login shell", tell: said.length > 0 ? said.slice(-5) : ["it ended without a word"] };
+  return { step: "login shell", tell: said.length > 0 ? said.slice(-5) : ["it ended without output"] };
 }
 
 /** What each login shell reads before any command, and the line with which it leaves off there where nobody is to read. */
@@ -157,10 +157,10 @@ export function explainPrinting({ user }: SshConnection, printed: string, shell?
   return {
     step: "login shell",
     tell: [
-      `the login shell of ${user ?? "yours"} there prints with each command, and Docker's clients take that for the daemon's answer: ${glimpse(printed)}`,
+      `the login shell of ${user ?? "yours"} there prints with each command, which Docker's clients take for the daemon's answer: ${glimpse(printed)}`,
       file
-        ? `have ${file} there (or a file that it reads) print for people alone; with this line at its top it does: ${guard}`
-        : "have what it reads at its start there (~/.ssh/rc is such a file) print nothing to its standard output",
+        ? `make ${file} there (or a file that it reads) print only in interactive shells, with this line at its top: ${guard}`
+        : "make the files that it reads at its start there (such as ~/.ssh/rc) print nothing to standard output",
     ],
   };
 }
@@ -173,7 +173,7 @@ export function explainSilence({ user }: SshConnection, printed: string): SshFai
     step: "login shell",
     tell: [
       `the login shell of ${user ?? "yours"} there ended before it ran a command${said ? `: ${said}` : ""}`,
-      `look for \`exit\` and \`exec\` in what it reads at its start: ${files.join(", ")}; or it is none that runs commands (\`getent passwd ${user ?? "$USER"}\` there names it)`,
+      `look for \`exit\` and \`exec\` in the files that it reads at its start: ${files.join(", ")}; or it is not a shell that runs commands (\`getent passwd ${user ?? "$USER"}\` there names it)`,
     ],
   };
 }
@@ -201,13 +201,13 @@ export function explainHostKey(
   const ask = `Ask the machine itself, at its console or from its provider: ssh-keygen -lf ${path}`;
   if (changed) {
     return [
-      `THE HOST KEY OF ${address} IS NOT THE ONE THAT IS TRUSTED. Either the machine was installed anew, or somebody is between you and it.`,
+      `THE HOST KEY OF ${address} IS NOT THE ONE THAT IS TRUSTED. Either the machine was reinstalled, or somebody is intercepting the connection.`,
       `  it shows   ${shown}`,
       `  trusted    ${hostKey ? `${hostKey.split(" ")[0]} ${fingerprint(hostKey)} (gpubox:host.hostKey in ${stackFile})` : tell.join("; ")}`,
       "Nothing was sent to it, and it stays refused until you change what is trusted.",
       ask,
       ...(offered && hostKey
-        ? [`Only if it says the same, put in ${stackFile}, in the place of the old one:`, line(offered)]
+        ? [`Only if it says the same, replace the old one in ${stackFile} with:`, line(offered)]
         : []),
     ];
   }

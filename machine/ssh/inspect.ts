@@ -105,7 +105,8 @@ function failureOf(
   patience: number,
 ): SshFailure {
   const lines = stderr.trim().split("\n").filter(Boolean);
-  if (code === null) return { step: "connect", tell: [`it said nothing for ${patience / 1000} s`, ...lines] };
+  if (code === null)
+    return { step: "connect", tell: [`it did not answer for ${patience / 1000} s`, ...lines] };
   if (hasBegun && code !== SSH_FAILED) return { step: "script", tell: lines.slice(-5) };
   const failure = explainSsh(connection, stderr);
   const isSilent = failure.step === "login shell" && !hasBegun && code !== SSH_FAILED;

@@ -85,7 +85,7 @@ describeWithDaemon("a stack that is up", () => {
   it("has a container that an older state does not know: it is shown, and made anew after a word", async () => {
     await restoreOlder();
     const before = await id();
-    const stray = /container container1 is this stack's, and its state knows nothing of it/;
+    const stray = /container container1 belongs to this stack but is not in its state/;
     for (const command of ["doctor", "status"]) expect((await person.npm(command)).all).toMatch(stray);
     const refused = await person.npm("start");
     expect(refused.exitCode, refused.all).not.toBe(0);

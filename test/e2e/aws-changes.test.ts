@@ -130,7 +130,7 @@ describeWithDaemon("a machine on AWS whose configuration changes", () => {
   it("refuses a smaller data volume before it is tried, and leaves a system disk as large as it is", async () => {
     stack.configure({ instanceTypes: ["g6.2xlarge"], dataVolume: { size: 1 } });
     const before = stack.cloud.calls.length;
-    fails(await engine("preview"), /gpubox:host\.dataVolume\.size: vol-\w+, .* has 2 GB, .*write 2 or more/);
+    fails(await engine("preview"), /gpubox:host\.dataVolume\.size: vol-\w+, .* has 2 GB, .*set 2 or more/);
     expect(stack.cloud.calls.slice(before).filter((name) => /^(Modify|Create|Delete)/.test(name))).toEqual(
       [],
     );
@@ -166,7 +166,7 @@ describeWithDaemon("a machine on AWS whose configuration changes", () => {
     expect((await machine())?.InstanceId).toBe(before?.InstanceId);
   });
 
-  it("goes over to spot: it is ended before the next is made, its volume and address stay", async () => {
+  it("goes over to spot: it is terminated before the new one is created, its volume and address stay", async () => {
     const before = await machine();
     const address = (await stack.address())[0] as { PublicIp: string };
     const [volume] = await stack.volumes("data");

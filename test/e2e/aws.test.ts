@@ -120,7 +120,7 @@ describeWithDaemon("a stack on AWS", () => {
     ] as const;
     for (const [script, ...args] of ways) {
       const outcome = await stack.person.npm(script, ...args);
-      fails(outcome, /is in account 123456789012, and your credentials are .*210987654321/);
+      fails(outcome, /is in account 123456789012, but your credentials are .*210987654321/);
     }
     const changing = stack.cloud.calls.slice(before).filter((name) => !/^(Get|Describe)/.test(name));
     expect(changing).toEqual([]);

@@ -40,7 +40,7 @@ describeWithDaemon("the notebook", () => {
     expect(silence, all).toBeLessThan(40);
     expect(all).toMatch(/container1 runs on the CPU: no NVIDIA driver/);
     const [why] = all.trim().split("\n").slice(-2);
-    expect(why).toBe("on the CPU: no NVIDIA driver on this host; npm run doctor says what mends it");
+    expect(why).toBe("on the CPU: no NVIDIA driver on this host; npm run doctor says how to fix it");
     url = (await person.npm("url")).stdout;
     expect(await status(url, "/api/contents")).toBe(200);
   });

@@ -73,7 +73,7 @@ describeWithDaemon("a notebook's container", () => {
     await person.npm("stop");
     await daemon.client.getNetwork("gpubox-dev").remove();
     const { all } = await stack.succeeds();
-    expect(all).toMatch(/^container1 cannot be started \(.*network.*not found\); it is made anew$/m);
+    expect(all).toMatch(/^container1 cannot be started \(.*network.*not found\); creating it again$/m);
   });
 
   it("that Docker makes and cannot start: told, and mended by the configuration", async () => {
@@ -96,15 +96,13 @@ describeWithDaemon("a notebook's container", () => {
     await loops();
     const told = await person.npm("status");
     expect(told.stdout).toMatch(/^container1 +restarting +http/);
-    expect(told.stderr).toMatch(/^container1 stops again and again: `docker logs container1` shows why/m);
+    expect(told.stderr).toMatch(/^container1 keeps stopping: `docker logs container1` shows why/m);
     await reaches("restarting");
     expect((await doctor()).all).toMatch(/^warn +notebook container1 +restarting/m);
     await reaches("restarting");
     isRefused(await start(), LOOPS);
     await loops();
-    expect((await person.npm("stop")).stderr).toContain(
-      "stopped container1 (it was started again and again)",
-    );
+    expect((await person.npm("stop")).stderr).toContain("stopped container1 (it kept restarting)");
     expect((await inspect()).State).toMatchObject({ Status: "exited", Restarting: false });
     isRefused(await start(), LOOPS);
     stack.configure();
@@ -129,19 +127,19 @@ describeWithDaemon("a notebook's container", () => {
     await reaches("running");
     isRefused(
       await start(),
-      /container1 was started and does not answer \(container container1 (keeps stopping|stops and is started again).*`docker logs container1`/,
+      /container1 was started but does not answer \(container container1 (keeps stopping|stops and is started again).*`docker logs container1`/,
     );
     await remove();
     await loops();
     const looping = await stack.succeeds();
     expect(looping.all).toMatch(
-      /^container1 cannot be started \((it|container container1) .* with exit code 127.*\); it is made anew$/m,
+      /^container1 cannot be started \((it|container container1) .* with exit code 127.*\); creating it again$/m,
     );
     await remove();
     await person.npm("stop");
     const stopped = await stack.succeeds();
     expect(stopped.all).toMatch(
-      /^container1 cannot be started \(container container1 .* exit code 127, .*\); it is made anew$/m,
+      /^container1 cannot be started \(container container1 .* exit code 127, .*\); creating it again$/m,
     );
   });
 
@@ -151,7 +149,7 @@ describeWithDaemon("a notebook's container", () => {
     expect(await shown()).toMatch(/^container1 +paused +http/);
     const checks = await doctor();
     expect(checks.exitCode, checks.all).toBe(0);
-    expect(checks.all).toContain("container1 is paused: `npm start -- -s dev` has it go on");
+    expect(checks.all).toContain("container1 is paused: `npm start -- -s dev` resumes it");
     expect((await start()).stdout).toMatch(/^unchanged/m);
     expect(await state()).toBe("running");
     await stack.container.pause();
@@ -172,7 +170,7 @@ describeWithDaemon("a notebook's container", () => {
     expect(await shown()).toMatch(/^container1 +dead +http/);
     expect((await doctor()).all).toMatch(/^warn +notebook container1 +(dead|removing)/m);
     const { all } = await stack.succeeds();
-    expect(all).toMatch(/^container1 cannot be started \(.*\); it is made anew$/m);
+    expect(all).toMatch(/^container1 cannot be started \(.*\); creating it again$/m);
   });
 
   it("whose root is gone is not started on an empty one, by nobody, and goes on once it is back", async () => {
@@ -207,7 +205,7 @@ describeWithDaemon("a notebook's container", () => {
     notebook({ volumes: [{ source, target: "/models" }] });
     isRefused(
       await start(),
-      /notebooks\[0\]\.volumes\[0\]\.source: \S+\/models is not there: .*`mkdir -p \S+`/,
+      /notebooks\[0\]\.volumes\[0\]\.source: \S+\/models does not exist: .*`mkdir -p \S+`/,
     );
     expect(existsSync(source)).toBe(false);
   });

@@ -67,7 +67,7 @@ describeWithDaemon("faults", () => {
       await stranger.start();
       fails(
         await start(),
-        /notebooks\[0\]\.name: a container named container1 is there already/,
+        /notebooks\[0\]\.name: a container named container1 already exists/,
         /docker rename/,
       );
       expect((await stranger.inspect()).State.Running).toBe(true);
@@ -79,8 +79,8 @@ describeWithDaemon("faults", () => {
       const volume = await daemon.client.createVolume({ Name: "gpubox-dev-container1-home" });
       fails(
         await start(),
-        /a network named gpubox-dev is there already, made by something other than gpubox/,
-        /notebooks\[0\]\.name: a volume named gpubox-dev-container1-home is there already/,
+        /a network named gpubox-dev already exists, made by something other than gpubox/,
+        /notebooks\[0\]\.name: a volume named gpubox-dev-container1-home already exists/,
       );
       // Makes the stack: with nothing in it, there is something to destroy.
       await person.npm("env");
@@ -169,7 +169,7 @@ describeWithDaemon("faults", () => {
       expect((await daemon.client.getContainer("second").inspect()).State.Running).toBe(true);
       const renamed = await person.npm("start", "--yes");
       expect(renamed.exitCode, renamed.all).toBe(0);
-      expect(renamed.all).toMatch(/second: stopping it, as port 8889 goes to renamed/);
+      expect(renamed.all).toMatch(/second: stopping it, because port 8889 now belongs to renamed/);
       expect(await containers()).toEqual(["container1", "renamed"]);
       expect((await daemon.client.getContainer("renamed").inspect()).State.Running).toBe(true);
       stack.configure();

@@ -89,10 +89,12 @@ describeWithDaemon("what others say", () => {
         /passphrase is not the one that protects the secrets of stack dev/,
         /troubleshooting\.md/,
       );
-      expect(outcome.all).toContain(`it comes from ${file}: put the right one there`);
+      expect(outcome.all).toMatch(
+        new RegExp(`the passphrase from ${file} is not the one .*: put the right one there`),
+      );
     }
     renameSync(file, `${file}.away`);
-    fails(await start(), /but not the passphrase that its secrets need: restore/, /troubleshooting\.md/);
+    fails(await start(), /but the passphrase for its secrets is missing: restore/, /troubleshooting\.md/);
     renameSync(`${file}.away`, file);
     writeFileSync(file, right);
     await stack.isBack();

@@ -178,7 +178,7 @@ describeWithDaemon("a stack of a name that another state has too", () => {
     renameSync(join(ada.home, ".gpubox"), join(ada.home, "lost"));
     const stopped = await ada.npm("stop", "-s", "renamed");
     expect(stopped.all).toMatch(
-      /nothing was stopped; of a stack of that name lesson1 runs on the Docker daemon: `npm run doctor -- -s renamed` tells whose/,
+      /nothing was stopped; the Docker daemon runs lesson1 of another stack of that name: `npm run doctor -- -s renamed` shows whose/,
     );
     expect(await isRunning("lesson1")).toBe(true);
     const refused = await ada.npm("start", "-s", "renamed");
@@ -223,7 +223,7 @@ const OLD: [string, string, string][] = [
     "Object.entries(labels).filter(([label]) => !/owner|made-by/.test(label))",
   ],
   ["notebook.ts", ", retainOnDelete: true", ""],
-  ["notebook.ts", "[retireVolume(name, { host, volume }, { parent: this })]", "[]"],
+  ["notebook.ts", "[removeVolume(name, { host, volume }, { parent: this })]", "[]"],
 ];
 const unlabelled = (project: string) => {
   for (const [file, from, to] of OLD) edit(project, file, from, to);

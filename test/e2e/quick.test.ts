@@ -159,6 +159,10 @@ describeWithDaemon("quick commands", () => {
   });
 
   it("a start with nothing to do does without the engine, and one that is to look closer calls it once", async () => {
+    // Until Docker's own check has passed it is not certain that a notebook answers.
+    await expect
+      .poll(async () => (await container().inspect()).State.Health?.Status, { timeout: 60_000 })
+      .toBe("healthy");
     const { stdout } = await start();
     expect(stdout).toMatch(/^unchanged/m);
     expect(stdout).toContain(url);

@@ -1,6 +1,6 @@
 /** What can become of the state and its locks, with a notebook running: nothing of it is lost, and the way back is said. */
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -12,7 +12,7 @@ import { describeWithDaemon } from "../support/requirements.ts";
 import { StackState } from "../support/state.ts";
 
 /** Longest wait for a data set, in milliseconds. */
-const PATIENCE = 180_000;
+const PATIENCE_MS = 180_000;
 
 describeWithDaemon("the state", () => {
   let person: Person;
@@ -26,7 +26,7 @@ describeWithDaemon("the state", () => {
     const path = `/${folder}.txt`;
     const { promise, resolve: arrive } = Promise.withResolvers<void>();
     // A run that should have been refused would wait for it as well, and longer than its test.
-    setTimeout(arrive, PATIENCE).unref();
+    setTimeout(arrive, PATIENCE_MS).unref();
     server.serve(path, Buffer.from(folder), { after: promise });
     const sha256 = createHash("sha256").update(folder).digest("hex");
     state.add({ url: server.url(path), sha256, folder });
@@ -42,7 +42,7 @@ describeWithDaemon("the state", () => {
   };
   const namesHolder = ({ exitCode, all }: Outcome, holder: string) => {
     expect(exitCode, all).not.toBe(0);
-    expect(all).toContain(`being worked on by ${holder}`);
+    expect(all).toContain(`in use by ${holder}`);
     expect(all).toContain(`on ${hostname()}, since `);
   };
 
@@ -109,7 +109,7 @@ describeWithDaemon("the state", () => {
       lock("elsewhere.json", JSON.stringify({ ...holder, pid: 1, hostname: "elsewhere" }));
       const { exitCode, all } = await person.npm("start");
       expect(exitCode).not.toBe(0);
-      expect(all).toMatch(/being worked on by process 1 of ada on elsewhere, since 2026-01-02T03:04:05Z/);
+      expect(all).toMatch(/in use by process 1 of ada on elsewhere, since 2026-01-02T03:04:05Z/);
       const [, script, rest = ""] = /`npm run (\w+) -- ([^`]+)`/.exec(all) ?? [];
       const cancelled = await person.npm(script as string, ...rest.split(" "));
       expect(cancelled.exitCode, cancelled.all).toBe(0);
@@ -121,8 +121,9 @@ describeWithDaemon("the state", () => {
       killAll(processesOf(person.home).filter(({ args }) => args.includes("cli/")));
       namesHolder(await person.npm("start"), engine.holder);
       engine.arrive();
-      // Its output is the engine's as well, and ends with it.
       await engine.run;
+      // The engine goes on, with the lock, until it has ended.
+      await expect.poll(() => readdirSync(state.places.locks), { timeout: 60_000 }).toEqual([]);
       expect(engine.isThere()).toBe(true);
       await state.start();
     });
@@ -140,7 +141,7 @@ describeWithDaemon("the state", () => {
       state.change();
       const both = await Promise.all([person.npm("start"), person.npm("start")]);
       for (const { all } of both.filter(({ exitCode }) => exitCode !== 0)) {
-        expect(all).toMatch(/being worked on by process \d+/);
+        expect(all).toMatch(/in use by process \d+/);
         // The engine's own advice is to remove a lock whose holder is alive.
         expect(all).not.toContain("pulumi cancel`");
       }

@@ -112,7 +112,7 @@ describe.skipIf(skip)("a login shell over ssh", () => {
     const problem = await reach("bash").catch((error: Error) => error.message);
     expect(problem).toContain("step that failed: Docker not there");
     expect(problem).toContain(
-      `its \`docker\` is ${home("bash")}/docker/docker, where a command over SSH does not look`,
+      `its \`docker\` is ${home("bash")}/docker/docker, where commands over SSH do not find it`,
     );
     const [, file, line] = /put at the top of ~\/(\S+) there: (.+)/.exec(String(problem)) ?? [];
     put("bash", String(file), `${line}\n`);
@@ -132,8 +132,7 @@ describe.skipIf(skip)("a login shell over ssh", () => {
     const environment = { ROOT: "~/docker_mount", NVIDIA_SMI_ARGS: "" };
     const printed = await runOnMachine(connection("bash"), "inspect.sh", environment, "lab");
     expect(JSON.parse(printed)).toMatchObject({ user: "4242:4242" });
-    const [, file, guard] =
-      /have ~\/(\S+) there .* with this line at its top it does: (.+)/.exec(problem) ?? [];
+    const [, file, guard] = /have ~\/(\S+) there .* with this line at its top: (.+)/.exec(problem) ?? [];
     put("bash", String(file), `${path}${guard}\neval "$(ssh-agent)"\n`);
     expect(await reach("bash")).toMatchObject({ docker: { info: { ID: "D1" } } });
   });

@@ -66,7 +66,7 @@ describeWithDaemon("a stack on AWS whose machine does not last", () => {
     const others = await launch(undefined);
     const outcome = await stack.start();
     succeeds(outcome);
-    expect(outcome.all).toContain(`${stray}: ending it`);
+    expect(outcome.all).toContain(`${stray}: terminating it`);
     const left = (await stack.instances()).map(({ InstanceId }) => InstanceId);
     expect(left.sort()).toEqual([own?.InstanceId, others].sort());
     await stack.cloud.moto.send(new TerminateInstancesCommand({ InstanceIds: [others] }));

@@ -101,9 +101,13 @@ describeWithDaemon("a stack on spot, by Session Manager", () => {
     const id = instance?.InstanceId ?? "";
     await stack.cloud.spot.interrupt(id);
     const status = await stack.person.npm("status", "-s", "aws");
-    expect(status.all).toMatch(/on spot, and AWS took it back \(instance-stopped-no-capacity\)/);
+    expect(status.all).toMatch(/a spot instance that AWS interrupted \(instance-stopped-no-capacity\)/);
     const refused = await stack.start();
-    fails(refused, new RegExp(`${id} is on spot, and AWS took it back`), /`spot: false` in gpubox:host/);
+    fails(
+      refused,
+      new RegExp(`${id} is a spot instance that AWS interrupted`),
+      /`spot: false` in gpubox:host/,
+    );
     await stack.cloud.spot.resume(id);
     const again = await stack.start();
     succeeds(again);
@@ -137,7 +141,10 @@ describeWithDaemon("a stack on spot, by Session Manager", () => {
     const [before] = await stack.instances();
     const SpotInstanceRequestIds = [before?.SpotInstanceRequestId ?? ""];
     await stack.cloud.ec2.send(new CancelSpotInstanceRequestsCommand({ SpotInstanceRequestIds }));
-    fails(await stack.person.npm("stop", "-s", "aws"), /its request is cancelled, so AWS does not stop it/);
+    fails(
+      await stack.person.npm("stop", "-s", "aws"),
+      /whose request was cancelled, so AWS can no longer stop it/,
+    );
     fails(await stack.start(), /the machine is replaced/, /--yes/);
     // By then AWS has forgotten it.
     const forgotten = {

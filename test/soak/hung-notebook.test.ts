@@ -26,7 +26,7 @@ describeWithDaemon("a notebook's container", () => {
     await daemon?.end();
   });
 
-  it("that runs and does not answer is told, and not taken for well", async () => {
+  it("that runs but does not answer is told, and not taken for well", async () => {
     await stack.succeeds();
     const { Id } = await inspect();
     const jupyter = processes((environment) => environment.includes("\0JUPYTER_PORT=")).filter(({ args }) =>
@@ -41,7 +41,7 @@ describeWithDaemon("a notebook's container", () => {
     expect((await person.npm("status")).stdout).toMatch(/^container1 +up \(unhealthy\) +http/);
     expect((await person.npm("doctor")).all).toMatch(/^warn +notebook container1 +up \(unhealthy\)/m);
     const refused = await person.npm("start");
-    fails(refused, /^gpubox: container1 runs and does not answer: `docker logs container1`/m);
+    fails(refused, /^gpubox: container1 runs but does not answer: `docker logs container1`/m);
     expect(refused.all).not.toMatch(/^unchanged/m);
     expect((await inspect()).Id, "what kernels have in memory is the person's to give up").toBe(Id);
     for (const { pid } of jupyter) process.kill(pid, "SIGCONT");

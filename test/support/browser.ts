@@ -4,7 +4,7 @@ import { expect } from "vitest";
 import { findSystemProgram } from "../../cli/system/path.ts";
 
 /** Longest wait for anything that a page is to show, in milliseconds. */
-const PATIENCE = 60_000;
+const PATIENCE_MS = 60_000;
 
 /** Opens a window of 1100 by 760 pixels while `use` is at work. */
 export async function inBrowser<T>(use: (page: Page) => Promise<T>): Promise<T> {
@@ -15,7 +15,7 @@ export async function inBrowser<T>(use: (page: Page) => Promise<T>): Promise<T> 
   });
   try {
     const page = await browser.newPage({ viewport: { width: 1100, height: 760 } });
-    page.setDefaultTimeout(PATIENCE);
+    page.setDefaultTimeout(PATIENCE_MS);
     return await use(page);
   } finally {
     await browser.close();
@@ -33,7 +33,7 @@ export async function runStarter(
   url: string,
   name: string,
   lastWords: string,
-  patience = PATIENCE,
+  patience = PATIENCE_MS,
 ): Promise<number> {
   await page.goto(url);
   await openNotebook(page, `starters/${name}.ipynb`);

@@ -40,7 +40,7 @@ export interface DaemonOptions {
 }
 
 /** Longest wait for a daemon to answer, in milliseconds. */
-const PATIENCE = 180_000;
+const PATIENCE_MS = 180_000;
 
 /** The daemon's bridge, this machine's address on it, and what its containers' networks are cut from. */
 const NETWORK = { bridge: "gpubox-test", gateway: "10.213.0.1", pools: "base=10.214.0.0/23,size=27" };
@@ -99,7 +99,11 @@ export async function startDaemon({
         env: { ...process.env, PATH: `${path ? `${path}:` : ""}${process.env.PATH}:/usr/sbin:/sbin` },
       },
     );
-    for (const end = Date.now() + PATIENCE; Date.now() < end && child.exitCode === null; await sleep(200)) {
+    for (
+      const end = Date.now() + PATIENCE_MS;
+      Date.now() < end && child.exitCode === null;
+      await sleep(200)
+    ) {
       if (await client.ping().catch(() => undefined)) return;
     }
     const said = readFileSync(log, "utf8").split("\n").slice(-15).join("\n");

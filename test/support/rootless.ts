@@ -10,7 +10,7 @@ import type { Daemon } from "./daemon.ts";
 
 /** Where Debian's package has the script that starts one; others have it on PATH. */
 const SCRIPTS = "/usr/share/docker.io/contrib";
-const PATIENCE = 60_000;
+const PATIENCE_MS = 60_000;
 
 /**
  * Starts one as somebody whom the lane knows; see people.ts. Needs root, to become them.
@@ -50,7 +50,11 @@ export async function startRootless(
   });
   const socket = join(run, "docker.sock");
   const client = new Docker({ socketPath: socket });
-  for (const end = Date.now() + PATIENCE; !(await client.ping().catch(() => undefined)); await sleep(200)) {
+  for (
+    const end = Date.now() + PATIENCE_MS;
+    !(await client.ping().catch(() => undefined));
+    await sleep(200)
+  ) {
     if (Date.now() < end && child.exitCode === null) continue;
     const said = readFileSync(log, "utf8").split("\n").slice(-15).join("\n");
     throw new Error(`the tests' rootless dockerd did not start:\n${said}`);

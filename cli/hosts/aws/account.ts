@@ -50,7 +50,7 @@ export async function requireOwnAccount(session: Session, state: State): Promise
     });
   if (Account === place.account) return;
   throw new UserError(
-    `stack ${session.stack} is in account ${place.account}, and your credentials are ${Arn}, of account ${Account}, where nothing of it is: name the right profile as gpubox:host.profile, or set AWS_PROFILE. Nothing was changed`,
+    `stack ${session.stack} is in account ${place.account}, but your credentials are ${Arn}, of account ${Account}: set the right profile as gpubox:host.profile or AWS_PROFILE. Nothing was changed`,
   );
 }
 
@@ -61,6 +61,6 @@ export function requireOwnRegion(session: Session, state: State): void {
   if (problem) throw new UserError(`${problem}. Nothing was changed`);
 }
 
-/** Why AWS could not be asked, with what mends it. */
+/** Why AWS could not be asked, with how to fix it. */
 export const unanswered = (what: string, error: Error): UserError =>
-  new UserError(`AWS cannot be asked about ${what}: ${inWords(whyUnanswered(error))}`);
+  new UserError(`cannot ask AWS about ${what}: ${inWords(whyUnanswered(error))}`);

@@ -49,12 +49,12 @@ const REFUSALS: Record<string, Refusal> = {
   SpotMaxPriceTooLow: {
     rules: "placement",
     why: (launch, region) =>
-      `spot costs more than on demand for ${placementName(launch)}, which is the most that is offered; AWS may have kept the request, which starts an instance later: \`aws ec2 describe-spot-instance-requests --region ${region} --filters Name=state,Values=open\` shows it, and \`aws ec2 cancel-spot-instance-requests\` ends it`,
+      `the spot price of ${placementName(launch)} is above its on-demand price, the most that gpubox offers; AWS may have kept the request, which would start an instance later: \`aws ec2 describe-spot-instance-requests --region ${region} --filters Name=state,Values=open\` shows it, and \`aws ec2 cancel-spot-instance-requests\` cancels it`,
   },
   InsufficientFreeAddressesInSubnet: {
     rules: "zone",
     why: ({ zone }) =>
-      `no address is free in the subnet in ${zone}: free some, or name another as gpubox:host.subnet`,
+      `the subnet in ${zone} has no free address: free some, or set another as gpubox:host.subnet`,
   },
   InsufficientVolumeCapacity: { rules: "zone", why: ({ zone }) => `no capacity for disks in ${zone}` },
   VcpuLimitExceeded: accountsLimit,
@@ -175,7 +175,7 @@ async function dropEmptyVolume(session: Session, since: number): Promise<void> {
   ]);
   say(
     code === 0
-      ? `${volume.id}: the empty data volume of that attempt is removed again`
+      ? `${volume.id}: removed the empty data volume of that attempt`
       : `${volume.id}: the empty data volume of that attempt could not be removed:\n${stderr}`,
   );
 }
@@ -199,7 +199,7 @@ export async function upWithCapacity(session: Session, args: string[]): Promise<
       return code;
     }
     const left = without(host, failed);
-    const next = left ? "; trying what comes next" : "";
+    const next = left ? "; trying the next choice" : "";
     say(`attempt ${attempt}: ${refusalText(failed, host.region ?? "")}${next}`);
     await dropEmptyVolume(session, began);
     if (!left) {
@@ -216,6 +216,6 @@ export async function upWithCapacity(session: Session, args: string[]): Promise<
 async function sayWithoutMachine(session: Session): Promise<void> {
   if (!isWithoutMachine(await readState(session))) return;
   say(
-    `stack ${session.stack} has no machine now: the old one has made way, and another is not to be had. Its data volume and its address are kept; \`${stackCommand("up", session.stack)}\` goes on`,
+    `stack ${session.stack} has no machine now: the old one was terminated, and no other could be created. Its data volume and its address are kept; \`${stackCommand("up", session.stack)}\` tries again`,
   );
 }

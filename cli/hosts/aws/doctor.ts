@@ -56,13 +56,13 @@ async function whoAmI(host: AwsHost): Promise<Check> {
       return check(
         "AWS credentials",
         { found: "unknown", needed },
-        `AWS cannot be asked who you are: ${inWords(why)}`,
+        `cannot ask AWS who you are: ${inWords(why)}`,
       );
     }
     return check(
       "AWS credentials",
-      { found: "none that AWS takes", needed },
-      `gpubox:host.profile: AWS does not know you by the credentials${profile} (${why.reason}): log in with \`aws configure\` or \`aws sso login\`, or name another profile`,
+      { found: "none that AWS accepts", needed },
+      `gpubox:host.profile: AWS rejects the credentials${profile} (${why.reason}): log in with \`aws configure\` or \`aws sso login\`, or set another profile`,
     );
   }
 }

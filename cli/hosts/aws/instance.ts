@@ -137,11 +137,11 @@ const wait = (client: EC2Client) => ({
  */
 export async function stopMachine({ stack }: Session, machine: Machine): Promise<void> {
   const { id, state, client } = machine;
-  if (state === "stopped") return say(`${id} is stopped already`);
-  if (state === "gone") return say(`${id} is gone: \`${stackCommand("up", stack)}\` makes another`);
+  if (state === "stopped") return say(`${id} is already stopped`);
+  if (state === "gone") return say(`${id} is gone: \`${stackCommand("up", stack)}\` creates another`);
   if (machine.adrift) {
     throw new UserError(
-      `${id} is on spot and its request is cancelled, so AWS does not stop it any more. \`${stackCommand("up", stack)}\` puts another in its place, and \`${stackCommand("destroy", stack)}\` ends it; your files on the data volume stay with both`,
+      `${id} is a spot instance whose request was cancelled, so AWS can no longer stop it. \`${stackCommand("up", stack)}\` replaces it, and \`${stackCommand("destroy", stack)}\` terminates it; both keep your files on the data volume`,
     );
   }
   await step(`${id}: stopping it`, async () => {
@@ -178,11 +178,11 @@ export async function startMachine(session: Session, machine: Machine): Promise<
 export function takenBack({ stack }: Pick<Session, "stack">, { id, interrupted }: Machine): string {
   const start = stackCommand("up", stack);
   return [
-    `${id} is on spot, and AWS took it back (${interrupted}): nobody but AWS can start it, which it does by itself once it has capacity for it. Your files are on the data volume.`,
-    `  to wait:  \`${stackCommand("status", stack)}\` says when it runs, and then \`${start}\``,
-    `  to go on without spot:  \`spot: false\` in gpubox:host, and \`${start}\``,
-    `  to go on with another type:  another as gpubox:host.instanceTypes, without this one, and \`${start}\``,
-    "Both of these put another machine in its place: the data volume and the address go to it; images and home volumes on the old one are lost.",
+    `${id} is a spot instance that AWS interrupted (${interrupted}): only AWS can start it again, and does so once it has capacity. Your files are on the data volume.`,
+    `  to wait:  \`${stackCommand("status", stack)}\` shows when it runs; then run \`${start}\``,
+    `  to continue without spot:  set \`spot: false\` in gpubox:host, then run \`${start}\``,
+    `  to continue with another type:  replace this one in gpubox:host.instanceTypes, then run \`${start}\``,
+    "Both replace the machine: the data volume and the address move to the new one; images and home volumes on the old one are lost.",
   ].join("\n");
 }
 
@@ -190,7 +190,7 @@ const refused =
   ({ stack }: Session) =>
   (error: Error): never => {
     throw new UserError(
-      `AWS does not start it (${error.name}: ${error.message}). Where there is no capacity, try again later, or let \`${stackCommand("up", stack)}\` take another type: put one into gpubox:host.instanceTypes and take this one out`,
+      `AWS does not start it (${error.name}: ${error.message}). If there is no capacity, try again later, or replace this type in gpubox:host.instanceTypes and run \`${stackCommand("up", stack)}\``,
     );
   };
 
@@ -226,7 +226,7 @@ export async function forgetHanging(session: Session, state: State): Promise<voi
   if (targets.length > 0) {
     const options = ["--yes", "--skip-preview", "--non-interactive"];
     const code = await runEngine({ ...session, rest: [] }, "refresh", [...options, ...targets]);
-    if (code !== 0) throw new UserError("what belonged to the instance that is gone could not be looked at");
+    if (code !== 0) throw new UserError("could not check for leftovers of the instance that is gone");
   }
   const left = await readState(session);
   if (ofType(left, [TYPE.instance]).some(isOnSpot)) await writeState(session, withoutRequest(left));
@@ -269,12 +269,12 @@ export async function endStrays(session: Session, state: State): Promise<void> {
   if (!session.place) {
     for (const { InstanceId } of strays)
       say(
-        `${InstanceId} carries the key of stack ${session.stack} and is not in its state. Where no run is making it, it is what is left of one that was killed, and costs money: aws ec2 terminate-instances --region ${settingsOf(session, state).region} --instance-ids ${InstanceId}`,
+        `${InstanceId} has the key of stack ${session.stack} but is not in its state. Unless a run is creating it now, it is left over from one that was killed, and costs money; to terminate it: aws ec2 terminate-instances --region ${settingsOf(session, state).region} --instance-ids ${InstanceId}`,
       );
     return;
   }
   for (const { InstanceId = "", SpotInstanceRequestId } of strays) {
-    await step(`${InstanceId}: ending it, which a run that was killed was making`, async () => {
+    await step(`${InstanceId}: terminating it, left over from a run that was killed`, async () => {
       const ids = { SpotInstanceRequestIds: [SpotInstanceRequestId ?? ""] };
       if (SpotInstanceRequestId) await client.send(new CancelSpotInstanceRequestsCommand(ids));
       await client.send(new TerminateInstancesCommand({ InstanceIds: [InstanceId] }));
@@ -307,7 +307,7 @@ export interface Awake {
  *
  * @throws UserError where it cannot be started, or a data volume is there that would be left beside another
  */
-export async function wakeMachine(session: Session, state: State): Promise<Awake> {
+export async function prepareInstance(session: Session, state: State): Promise<Awake> {
   const asItIs: Awake = { args: [], isGone: false };
   requireOwnRegion(session, state);
   await refuseSecondVolume(session, state);
@@ -317,13 +317,13 @@ export async function wakeMachine(session: Session, state: State): Promise<Awake
   const { id, urn } = machine;
   const anew: Awake = { args: ["--replace", urn], isGone: machine.state === "gone" };
   if (anew.isGone) {
-    say(`${id} is gone from AWS; another is made, and the data volume goes to it`);
+    say(`${id} is gone from AWS; creating another, which gets the data volume`);
     await forgetHanging(session, state);
     return anew;
   }
   if (machine.adrift) {
     say(
-      `${id} is on spot and its request is cancelled, so that AWS neither stops nor starts it: another is made`,
+      `${id} is a spot instance whose request was cancelled, so AWS neither stops nor starts it: creating another`,
     );
     return { ...anew, first: () => endAdrift(session, state, machine) };
   }
@@ -336,7 +336,7 @@ export async function wakeMachine(session: Session, state: State): Promise<Awake
 
 /** Ends an instance that AWS does not stop, so that nothing waits for it to stop: its file systems are put in order as it shuts down. */
 export async function endAdrift(session: Session, state: State, { id, client }: Machine): Promise<void> {
-  await step(`${id}: ending it`, async () => {
+  await step(`${id}: terminating it`, async () => {
     await client.send(new TerminateInstancesCommand({ InstanceIds: [id] }));
     await waitUntilInstanceTerminated(wait(client), { InstanceIds: [id] });
   });

@@ -84,15 +84,15 @@ export function staysText(
   if (volume !== undefined) {
     return [
       `${gone} What stays, and costs money: the data volume ${volume} with your files.`,
-      `  to go on with it, below gpubox:host:  dataVolume: {id: ${volume}}`,
-      `  to delete it and all that is on it:   aws ec2 delete-volume --region ${region} --volume-id ${volume}`,
+      `  to use it, below gpubox:host:  dataVolume: {id: ${volume}}`,
+      `  to delete it with everything on it:   aws ec2 delete-volume --region ${region} --volume-id ${volume}`,
     ].join("\n");
   }
   if (snapshots.length === 0) return gone;
   const deletions = snapshots.map((id) => `aws ec2 delete-snapshot --region ${region} --snapshot-id ${id}`);
   return [
     `${gone} What stays, and costs money: ${snapshots.join(", ")}, the last snapshot of the data volume.`,
-    `  to have its files again:  aws ec2 create-volume --region ${region} --availability-zone ${region}a --volume-type gp3 --encrypted --snapshot-id ${snapshots[0]}, and its id as gpubox:host.dataVolume.id`,
-    ...deletions.map((line) => `  to delete it and all that is on it:  ${line}`),
+    `  to restore its files:  aws ec2 create-volume --region ${region} --availability-zone ${region}a --volume-type gp3 --encrypted --snapshot-id ${snapshots[0]}, and its id as gpubox:host.dataVolume.id`,
+    ...deletions.map((line) => `  to delete it with everything on it:  ${line}`),
   ].join("\n");
 }

@@ -152,7 +152,7 @@ function announceReplacement({ host }: InspectAwsArgs, existing: Existing, image
   ];
   if (why.length === 0) return;
   pulumi.log.warn(
-    `${existing.id} is replaced, as ${why.join(" and ")}: it is ended before the next is made, and with it goes its system disk (images, home volumes, all outside of the root); the data volume and the address stay. Where AWS has no capacity then, there is no machine until it has`,
+    `${existing.id} will be replaced, because ${why.join(" and ")}: it is terminated before the new one is created, and its system disk (images, home volumes, everything outside the data root) is lost; the data volume and the address are kept. If AWS has no capacity then, there is no machine until it has`,
   );
 }
 
@@ -219,7 +219,7 @@ function choosePlacement({ host }: InspectAwsArgs, facts: PlacementFacts): Place
 function refuseArchitecture({ instanceType, architectures }: TypeFacts, image: Image): void {
   if (image.architecture === undefined || architectures.includes(image.architecture)) return;
   refuse(
-    `gpubox:host.ami: ${image.id} is for ${image.architecture}, and ${instanceType} is ${architectures.join(" or ")}: give another \`ami\`, or other \`instanceTypes\``,
+    `gpubox:host.ami: ${image.id} is for ${image.architecture}, and ${instanceType} is ${architectures.join(" or ")}: set another \`ami\`, or other \`instanceTypes\``,
   );
 }
 
@@ -230,7 +230,7 @@ async function findAddress(sshCidr: string | undefined): Promise<string | undefi
     const address = (await response.text()).trim();
     if (response.ok && /^\d{1,3}(\.\d{1,3}){3}$/.test(address)) return `${address}/32`;
     return refuse(
-      `${ADDRESS_SERVICE} does not say an IPv4 address (HTTP ${response.status}): give yours as gpubox:host.sshCidr`,
+      `${ADDRESS_SERVICE} returned no IPv4 address (HTTP ${response.status}): give yours as gpubox:host.sshCidr`,
     );
   } catch (error) {
     if (error instanceof UserError) throw error;

@@ -42,7 +42,7 @@ export async function findNetwork(args: NetworkArgs): Promise<Network> {
     return refuse(`gpubox:host.subnet: ${id} ${problems[0]}, or name another subnet`);
   const why = id === "" ? "there is none" : `${id} ${problems[0]}`;
   return refuse(
-    `no default subnet of region ${host.region} serves: ${why}; or name another as gpubox:host.subnet`,
+    `no default subnet of region ${host.region} can be used: ${why}; or set another as gpubox:host.subnet`,
   );
 }
 
@@ -51,7 +51,7 @@ async function named({ host, provider }: NetworkArgs, subnet: string): Promise<N
     {
       key: "subnet",
       question: `where ${subnet} is`,
-      absent: `gpubox:host.subnet: ${subnet} is not there in ${host.region}`,
+      absent: `gpubox:host.subnet: ${subnet} does not exist in ${host.region}`,
     },
     aws.ec2.getSubnet({ id: subnet }, { provider }),
   );
@@ -110,12 +110,12 @@ async function routeTable(subnetId: string, vpcId: string, provider: aws.Provide
   });
 }
 
-/** Why a machine in a subnet would be of no use, with what mends it; undefined where it would be. Pure. */
+/** Why a machine in a subnet would be of no use, with how to fix it; undefined where it would be. Pure. */
 export function wayProblem({ table, target }: Way, access: AwsHostArgs["access"]): string | undefined {
   if (table === undefined || target?.startsWith("igw-")) return undefined;
   if (target === undefined) {
-    return `has no route to the internet (${table}), so that a machine there could fetch nothing: give it a route for 0.0.0.0/0 to an internet gateway`;
+    return `has no route to the internet (${table}), so a machine there could download nothing: add a route for 0.0.0.0/0 to an internet gateway`;
   }
   if (access === "session-manager") return undefined;
-  return `reaches the internet through ${target} (${table}), which lets nobody in, so that SSH would not reach a machine there: give it a route for 0.0.0.0/0 to an internet gateway, take \`access: session-manager\``;
+  return `reaches the internet through ${target} (${table}), which lets nothing in, so SSH could not reach a machine there: add a route for 0.0.0.0/0 to an internet gateway, use \`access: session-manager\``;
 }

@@ -76,7 +76,7 @@ export async function findVolume(args: PresentArgs): Promise<Volume | undefined>
   const volume = await findOwn(args, known.volume);
   if (volume && dataVolume.size < volume.size) {
     refuse(
-      `gpubox:host.dataVolume.size: ${volume.id}, which has the data of stack ${stackName(stack)}, has ${volume.size} GB, and a volume never shrinks: write ${volume.size} or more`,
+      `gpubox:host.dataVolume.size: ${volume.id}, which has the data of stack ${stackName(stack)}, has ${volume.size} GB, and a volume cannot shrink: set ${volume.size} or more`,
     );
   }
   return volume;
@@ -90,7 +90,7 @@ async function getVolume(
     {
       key: "dataVolume",
       question: `what ${id} is`,
-      absent: `gpubox:host.dataVolume.id: ${id} is not there in ${host.region}`,
+      absent: `gpubox:host.dataVolume.id: ${id} does not exist in ${host.region}`,
     },
     aws.ebs.getVolume({ filters: [{ name: "volume-id", values: [id] }] }, { provider }),
   );

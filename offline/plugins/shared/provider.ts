@@ -79,7 +79,7 @@ export interface Provider {
   };
 }
 
-/** A resource that was made, but not as asked: it is kept in the state, and the next `up` mends or replaces it. */
+/** A resource that was made, but not as asked: it is kept in the state, and the next `up` repairs or replaces it. */
 export class PartialFailure extends Error {
   readonly created: Created;
   constructor(message: string, created: Created, options?: ErrorOptions) {

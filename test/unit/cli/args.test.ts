@@ -183,7 +183,7 @@ describe("a stack", () => {
     const { status, stdout, stderr } = await run([name, "-s", "nosuch"]);
     expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
     expect(stderr).toBe(
-      `there is no stack nosuch: ${join(checkout, "Pulumi.nosuch.yaml")} does not exist. There is dev, lab; for a new one: \`npm run init -- -s nosuch\``,
+      `there is no stack nosuch: ${join(checkout, "Pulumi.nosuch.yaml")} does not exist. There is dev, lab; to create it: \`npm run init -- -s nosuch\``,
     );
   });
 

@@ -151,7 +151,7 @@ describe("a host", () => {
       "fail",
       /another `port`.*ss -ltnp/,
     ],
-  ])("with %s fails that check alone, and says what mends it", (_, facts, name, status, problem) => {
+  ])("with %s fails that check alone, and says how to fix it", (_, facts, name, status, problem) => {
     expect(bad(facts)).toEqual([[name, status, expect.stringMatching(problem)]]);
   });
 
@@ -346,7 +346,7 @@ describe("npm run doctor", () => {
       {
         status: "warn",
         problem: expect.stringMatching(
-          /^container1 was started and does not answer \(container container1 stops and is started again and again, .*`npm run logs -- container1 -s loop`.*a package of yours/,
+          /^container1 was started but does not answer \(container container1 stops and is started again and again, .*`npm run logs -- container1 -s loop`.*a package you installed/,
         ),
       },
     ]);

@@ -105,7 +105,7 @@ describe("what is made", () => {
       const { useCopy } = await import(${JSON.stringify(join(root, "cli/pulumi/stack.ts"))});
       const context = createContext();
       prepareBackend(context);
-      context.findings.set("key", "value");
+      context.memo.set("key", "value");
       useCopy(context, "dev", []);`;
     const { status, stderr } = run("--input-type=module", "-e", program);
     expect(status, stderr).toBe(0);
@@ -131,7 +131,7 @@ describe("what is made", () => {
       ensureFolder(${JSON.stringify(ours)}, "a test");`;
       const { status, stderr } = run("--input-type=module", "-e", program);
       expect(status).not.toBe(0);
-      expect(stderr).toContain(`${ours} is somebody else's, and others may write to it`);
+      expect(stderr).toContain(`${ours} belongs to another user, and others can write to it`);
       expect(stderr).toContain(`sudo chown 65534 '${ours}' && chmod go-rwx '${ours}'`);
     },
   );
@@ -199,7 +199,7 @@ describe("the installation", () => {
     const [saidNext] = await Promise.all([text(next.stderr), once(next, "exit")]);
     expect(saidNext).toMatch(/^dependencies: installing with npm ci … done/);
     // Handed over: its one package is not one of those that a command needs.
-    expect(saidNext).toMatch(/gpubox: Cannot find .*: this checkout is not whole/);
+    expect(saidNext).toMatch(/gpubox: Cannot find .*: this checkout is incomplete/);
     expect(existsSync(join(folder, "node_modules", "late", "package.json"))).toBe(true);
     expect(existsSync(join(folder, "node_modules", "half"))).toBe(false);
   }, 60_000);

@@ -111,7 +111,7 @@ describe("the command gpubox", () => {
     expect(stdout).toMatch(/^Usage: gpubox stop \[options\]/);
     const { stderr } = call({}, "stop", "-s", "nosuch");
     expect(stderr).toContain(`${join(ROOT, "Pulumi.nosuch.yaml")} does not exist`);
-    expect(stderr).toContain("for a new one: `gpubox init -s nosuch`");
+    expect(stderr).toContain("to create it: `gpubox init -s nosuch`");
   });
 
   it("is called npx gpubox where that has it", () => {

@@ -154,7 +154,7 @@ describe("a notebook's container", () => {
       return () => mountsOf(notebook as NotebookConfig, "/srv/box", "/home/ada");
     };
     expect(given("/srv/box/code/x")).toThrow(
-      "a volume of nb: /srv/box/code/x is in every notebook already, as /code/x: leave it out",
+      "a volume of nb: /srv/box/code/x is already in every notebook, as /code/x: leave it out",
     );
     expect(given("/srv/box/models")()).toHaveLength(3);
   });

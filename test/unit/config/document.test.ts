@@ -56,13 +56,13 @@ describe("what is no stack's file", () => {
 
   it("is a pipe, which is not waited for", () => {
     execFileSync("mkfifo", [file]);
-    expect(told()).toBe(`${file} cannot be read: it is no plain file`);
+    expect(told()).toBe(`${file} cannot be read: it is not a regular file`);
   });
 
   it("is a link to nothing, which `init` does not follow either", async () => {
     symlinkSync(join(root, "none"), file);
     expect(told()).toBe(
-      `${file} cannot be read: it is a link to ${join(root, "none")}, and nothing is there`,
+      `${file} cannot be read: it is a link to ${join(root, "none")}, which does not exist`,
     );
     const context = { ...createContext({ HOME: root }, root), interactive: false };
     await expect(runCommand("init", ["-s", "lab", "--kind", "local"], context)).rejects.toThrow(
@@ -73,7 +73,7 @@ describe("what is no stack's file", () => {
 
   it("is a link to itself", () => {
     symlinkSync(file, file);
-    expect(told()).toBe(`${file} cannot be read: its links lead in a circle`);
+    expect(told()).toBe(`${file} cannot be read: its links form a loop`);
   });
 
   it.skipIf(process.getuid?.() !== 0)("is one that a person may not read", () => {
@@ -85,7 +85,7 @@ describe("what is no stack's file", () => {
       const { readStack } = await import(${JSON.stringify(join(ROOT, "config/stack-file.ts"))});
       try { readStack(${JSON.stringify(root)}, "lab"); } catch ({ message }) { console.log(message); }`;
     const said = execFileSync(process.execPath, ["--input-type=module", "-e", program], { encoding: "utf8" });
-    expect(said).toBe(`${file} cannot be read: you may not: \`ls -l ${file}\` shows whose it is\n`);
+    expect(said).toBe(`${file} cannot be read: permission denied: \`ls -l ${file}\` shows its owner\n`);
   });
 });
 
@@ -149,8 +149,8 @@ describe("a stack's file that is wrong", () => {
       "config: dev\n",
       'Pulumi.lab.yaml:1: config: must hold keys like "gpubox:root", and holds only "dev"',
     ],
-    ["a list", "- config\n", 'Pulumi.lab.yaml:1: must begin with "config:", and holds a list'],
-    ["a text", "hello\n", 'Pulumi.lab.yaml:1: must begin with "config:", and holds only "hello"'],
+    ["a list", "- config\n", 'Pulumi.lab.yaml:1: must begin with "config:", but holds a list'],
+    ["a text", "hello\n", 'Pulumi.lab.yaml:1: must begin with "config:", but holds only "hello"'],
     ["nothing", "", "Pulumi.lab.yaml:1: is empty"],
     ["a comment", "# config:\n", "Pulumi.lab.yaml:1: is empty"],
     ["no YAML", "config:\n  gpubox:root: [\n", "Pulumi.lab.yaml is not valid YAML: line 3: "],
@@ -175,7 +175,7 @@ describe("a stack's file that is wrong", () => {
     [
       "a bomb of aliases",
       `config:\n  x:a0: &a0 [1,1,1,1,1,1,1,1,1]\n${[1, 2, 3, 4, 5].map((at) => `  x:a${at}: &a${at} [${`*a${at - 1},`.repeat(9)}]\n`).join("")}`,
-      "Pulumi.lab.yaml is not valid YAML: its aliases, as in *name, come to more than can be read",
+      "Pulumi.lab.yaml is not valid YAML: its aliases, as in *name, expand to more than can be read",
     ],
     [
       "five thousand lists",
@@ -221,9 +221,9 @@ describe("a stack's file that is wrong", () => {
     [
       "random bytes",
       Uint8Array.from({ length: 64 }, (_, at) => (at * 151 + 200) % 256),
-      "Pulumi.lab.yaml:1: is no text in UTF-8",
+      "Pulumi.lab.yaml:1: is not UTF-8 text",
     ],
-    ["UTF-16", Buffer.from("\ufeffconfig: {}\n", "utf16le"), "Pulumi.lab.yaml:1: is no text in UTF-8"],
+    ["UTF-16", Buffer.from("\ufeffconfig: {}\n", "utf16le"), "Pulumi.lab.yaml:1: is not UTF-8 text"],
     [
       "a salt that is a list",
       "config: {}\nencryptionsalt: []\n",
@@ -275,7 +275,7 @@ describe("a stack's file that is wrong", () => {
     [
       "one space too few",
       "config:\n  gpubox:notebooks:\n    - name: lesson1\n     # a comment\n\n     port: 8888\n",
-      /line 6: its key begins in column 6, and that of the line above in column 7: what belongs together begins in the same one\n +port: 8888$/m,
+      /line 6: its key begins in column 6, and that of the line above in column 7: keys that belong together begin in the same column\n +port: 8888$/m,
     ],
     [
       "one space too many",
@@ -290,7 +290,7 @@ describe("a stack's file that is wrong", () => {
     [
       "a tab",
       "config:\n\tgpubox:root: /x\n",
-      /line 2: it begins with a tab: YAML is indented with spaces alone$/m,
+      /line 2: it begins with a tab: YAML is indented with spaces only$/m,
     ],
     [
       "a quote that is open",

@@ -109,9 +109,9 @@ describe("the configuration of a host on AWS", () => {
       { keepArchive: true },
       { purge: true },
     ]) {
-      expect(refusal(data({ url, ...beside }))).toContain("takes nothing but `folder` beside an s3 url");
+      expect(refusal(data({ url, ...beside }))).toContain("takes only `folder` beside an s3 url");
     }
-    expect(refusal(data({ url: [url, "https://example.org/pets.zip"] }))).toContain("takes nothing but");
+    expect(refusal(data({ url: [url, "https://example.org/pets.zip"] }))).toContain("takes only");
   });
 
   it.each(["203.0.113.0/24", "203.0.113.7/32", "10.1.2.128/25", "mine"])("takes %s", (sshCidr) => {

@@ -84,15 +84,15 @@ describe("a requirements file", () => {
   });
 
   it.each([
-    ["-r others.txt", "line 1: cannot take in another file"],
-    ["timm\n-c limits.txt", "line 2: cannot take in another file"],
+    ["-r others.txt", "line 1: cannot include another file"],
+    ["timm\n-c limits.txt", "line 2: cannot include another file"],
     ["timm\n\n-e .", "line 3: cannot be editable"],
     ["--target /", "line 1: must be a requirement"],
     ["--index-url https://ada:secret@example.org/simple", "line 1: must not hold credentials"],
     ["--extra-index-url https://example.org/simple?token=secret", "line 1: must not hold credentials"],
     ["--find-links /srv/wheels", "line 1: cannot be a file or a folder"],
-    ["name: course\nchannels:\n  - fastai\ndependencies:\n  - fastai", "is an environment of conda's"],
-    [Buffer.from("timm\n", "utf16le"), "is no text in UTF-8"],
+    ["name: course\nchannels:\n  - fastai\ndependencies:\n  - fastai", "is a conda environment"],
+    [Buffer.from("timm\n", "utf16le"), "is not UTF-8 text"],
     ["x".repeat(100_001), "is longer than 100000 characters"],
   ])("is refused with %j", (content, problem) => {
     expect(() => read(content)).toThrow(problem);
@@ -102,7 +102,7 @@ describe("a requirements file", () => {
 
   it("may not be missing, and is none where none is named", () => {
     expect(() => readRequirements({ requirements: "none.txt" }, "dev", folder)).toThrow(
-      "none.txt is not there: it is looked for from the project's folder on",
+      "none.txt is not there: the path is relative to the project's folder",
     );
     expect(() => readRequirements({ requirements: "." }, "dev", folder)).toThrow(". is a folder");
     expect(readRequirements({}, "dev", folder)).toEqual([]);

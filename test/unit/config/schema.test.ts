@@ -227,7 +227,7 @@ describe("refusals", () => {
     [
       "a umask before an ENTRYPOINT that is not known",
       { image: { pull: "x", command: ["y"] }, notebooks: [{ name: "nb", umask: "002" }] },
-      "gpubox:notebooks[0].umask: cannot be set for the ENTRYPOINT of an image that is pulled",
+      "gpubox:notebooks[0].umask: cannot be set for the ENTRYPOINT of a pulled image",
     ],
     [
       "packages of an image to pull",
@@ -395,7 +395,7 @@ describe("refusals", () => {
     [
       "a set that is not in the catalogue",
       { data: [{ set: "petz" }] },
-      'gpubox:data[0].set: is no name of the catalogue: docs/data.md lists them (found "petz"; did you mean "pets"?)',
+      'gpubox:data[0].set: is not in the catalogue: docs/data.md lists the names (found "petz"; did you mean "pets"?)',
     ],
     [
       "a misspelt option of a set",
@@ -483,12 +483,12 @@ describe("refusals", () => {
     [
       "a url that gives its folder no name",
       { data: [{ url: "https://example.org/..", sha256 }] },
-      "gpubox:data[0].folder: is needed, as the url does not end in a name that can be one",
+      "gpubox:data[0].folder: is needed, because the url does not end in a usable name",
     ],
     [
       "a file whose name cannot be a folder's",
       { data: [{ url: "https://example.org/get", name: "all birds.zip" }] },
-      "gpubox:data[0].folder: is needed, as `name` cannot be one",
+      "gpubox:data[0].folder: is needed, because `name` is not usable as one",
     ],
     ...["a/b.zip", "..\\b.zip", "a\nb.zip"].map((name): [string, Record<string, unknown>, string] => [
       "a name that is a path, or would break a line",
@@ -503,14 +503,14 @@ describe("refusals", () => {
     [
       "a root that Docker's volumes cannot carry",
       { root: "/srv/a:b" },
-      'gpubox:root: must not contain a colon, by which Docker tells the two sides of a volume apart (found "/srv/a:b")',
+      'gpubox:root: must not contain a colon, which Docker takes as the separator (found "/srv/a:b")',
     ],
     [
       "all of the machine for its root",
       { root: "/" },
-      "gpubox:root: must be a folder, not all of the machine",
+      "gpubox:root: must be a folder, not the whole file system",
     ],
-    ["the same in other words", { root: "/./" }, "gpubox:root: must be a folder, not all of the machine"],
+    ["the same in other words", { root: "/./" }, "gpubox:root: must be a folder, not the whole file system"],
     [
       "a volume of two lines",
       { notebooks: [{ name: "nb", volumes: [{ source: "/a\nb", target: "/x\u001b" }] }] },

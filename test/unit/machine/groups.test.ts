@@ -13,6 +13,6 @@ it("finds the groups that share files out, and makes nothing where it cannot", a
   expect(groups).not.toContain(process.getgid?.());
   const folder = mkdtempSync(join(tmpdir(), "gpubox-path-"));
   vi.stubEnv("PATH", folder);
-  await expect(sharedGroups(DAEMON)).rejects.toThrow("this machine does not say which groups you are in");
+  await expect(sharedGroups(DAEMON)).rejects.toThrow("cannot find out which groups you are in");
   rmSync(folder, { recursive: true });
 });

@@ -8,6 +8,8 @@ it("refuses volumes of the name that the stack, or its project, had before, and 
   expect(refuse("gpubox/lab")).not.toThrow();
   expect(() => refuseRenamed([{ kind: "container", stack: "gpubox/dev" }], "gpubox/lab")).not.toThrow();
   expect(refuse("gpubox/dev")).toThrow(/`mv Pulumi\.lab\.yaml Pulumi\.dev\.yaml`.*npm run adopt`/);
-  expect(refuse("fastai/lab")).toThrow(/`name: fastai` in Pulumi\.yaml.*npm run adopt -- -s lab/);
+  expect(refuse("fastai/lab")).toThrow(
+    /in Pulumi\.yaml, replace `name: .+` with `name: fastai`, .*npm run adopt -- -s lab/,
+  );
   expect(refuse("fastai/lab")).not.toThrow(/mv /);
 });

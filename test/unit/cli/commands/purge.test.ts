@@ -110,7 +110,11 @@ describe("npm run update", () => {
   });
 
   it.each([
-    [["  gpubox:root: ~/mount"], [], "stack dev has no code: list it as `gpubox:code` in Pulumi.dev.yaml"],
+    [
+      ["  gpubox:root: ~/mount"],
+      [],
+      "stack dev has no code entries: list them as `gpubox:code` in Pulumi.dev.yaml",
+    ],
     [["  gpubox:root: ~/mount"], ["course"], "there is no `code` entry course; there is none"],
     [["  gpubox:root: ~/mount"], ["--all"], "there is no option --all"],
     [["  gpubox:code: [{ url: file:///x/course, ref: main }]"], [], "stack dev is not up"],
@@ -133,7 +137,7 @@ describe("npm run purge", () => {
     expect(choosePut(entries, [])).toEqual(entries);
     expect(choosePut(entries, ["data/a", "b"])).toEqual([put("data", "a"), put("data", "b")]);
     expect(choosePut(entries, ["a"])).toEqual([put("code", "a"), put("data", "a")]);
-    expect(() => choosePut(entries, ["c"])).toThrow("there is nothing of c that gpubox put there");
+    expect(() => choosePut(entries, ["c"])).toThrow("gpubox has put no c there");
   });
 
   it("lists what gpubox put there, and half-made things, and nothing of the person's", async () => {
@@ -175,10 +179,12 @@ describe("npm run purge", () => {
     other([`  gpubox:root: ${root}`, "  gpubox:data: [{ url: https://example.org/pets.zip }]"]);
     expect(await run("purge", ["--yes"])).toBe(0);
     expect(existsSync(join(root, "data", "own"))).toBe(false);
-    expect(said).toMatch(/data\/pets: kept, as Pulumi\.second\.yaml has it too.*npm run purge -- data\/pets/);
+    expect(said).toMatch(
+      /data\/pets: kept, because Pulumi\.second\.yaml uses it too.*npm run purge -- data\/pets/,
+    );
     expect(existsSync(join(root, "data", "pets"))).toBe(true);
     expect(await run("purge", ["data/pets", "--yes"])).toBe(0);
-    expect(said).toContain("Pulumi.second.yaml has it too, whose notebooks lose it");
+    expect(said).toContain("Pulumi.second.yaml uses it too, and its notebooks will lose it");
     expect(existsSync(join(root, "data", "pets"))).toBe(false);
     // Below another root it is another.
     await putData("pets");
@@ -197,14 +203,14 @@ describe("npm run purge", () => {
     expect(await run("purge", ["-y"])).toBe(0);
     expect(readdirSync(join(root, "data"))).toEqual([".gpubox"]);
     expect(await run("purge", ["-y"])).toBe(0);
-    expect(said).toContain("there is nothing below ~/mount that gpubox put there");
+    expect(said).toContain("gpubox has put nothing below ~/mount");
   });
 
   it.each([
     [["  gpubox:rot: ~/mount"], [], "gpubox:rot: there is no such key"],
     [["  gpubox:host: { kind: ssh }"], [], "gpubox:host.address"],
     [["  gpubox:root: ~/mount"], ["--force"], "there is no option --force"],
-    [["  gpubox:root: ~/mount"], ["pets", "-y"], "there is nothing of pets"],
+    [["  gpubox:root: ~/mount"], ["pets", "-y"], "gpubox has put no pets there"],
   ])("with %j and %j says what is wrong", async (lines, args, message) => {
     writeStack(lines);
     await expect(run("purge", args)).rejects.toThrow(message);

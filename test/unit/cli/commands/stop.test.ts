@@ -39,7 +39,7 @@ it("cannot tell, and says so", async () => {
   isMade();
   const socket = `unix://${join(folder, "none.sock")}`;
   await expect(stop(socket)).rejects.toThrow(
-    `no Docker daemon answers at ${socket}, which DOCKER_HOST names, so whether a notebook of stack lab runs cannot be told. If you have stopped Docker itself, its containers have stopped with it, and \`npm start -- -s lab\` starts both again`,
+    `no Docker daemon answers at ${socket}, which DOCKER_HOST names, so gpubox cannot tell whether a notebook of stack lab is running. If you stopped Docker itself, its containers stopped with it, and \`npm start -- -s lab\` starts both again`,
   );
 });
 
@@ -53,7 +53,7 @@ it.each([
 ])("takes %j for no address", async (address) => {
   isMade();
   await expect(stop(address)).rejects.toThrow(
-    /^DOCKER_HOST names .*, which is no address of a Docker daemon: .*unset DOCKER_HOST/,
+    /^DOCKER_HOST names .*, which is not the address of a Docker daemon: .*unset DOCKER_HOST/,
   );
   await expect(stop(address)).rejects.toThrow(/^\P{Cc}+$/u);
 });

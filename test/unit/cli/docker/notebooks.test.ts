@@ -291,8 +291,8 @@ describe("npm run url", () => {
 
 describe("npm run status", () => {
   it.each([
-    ["paused", 0, "container1 is paused: `npm start` has it go on"],
-    ["restarting", 1, "container1 stops again and again: `docker logs container1` shows why"],
+    ["paused", 0, "container1 is paused: `npm start` resumes it"],
+    ["restarting", 1, "container1 keeps stopping: `docker logs container1` shows why"],
     ["exited", 3, "container1 ended by itself, with exit code 3: `docker logs container1` shows why"],
     ["exited", 143, "container1 is stopped: `npm start -- container1` starts it"],
   ])("tells one that is %s (%d) from others, and what to do", async (state, code, told) => {

@@ -99,7 +99,7 @@ describe("in the end of a start", () => {
       { name: "fresh", status: "Up 2 seconds (health: starting)" },
     ]);
     await expect(requireAnswers(session)).rejects.toThrow(
-      /^looping was started and does not answer \(container looping stops and is started again and again, .*\): `docker logs looping`, or `npm run logs -- looping`, shows .* a package of yours .*$/,
+      /^looping was started but does not answer \(container looping stops and is started again and again, .*\): `docker logs looping`, or `npm run logs -- looping`, shows .* a package you installed, .*$/,
     );
     expect(asked).not.toContain("well");
   });

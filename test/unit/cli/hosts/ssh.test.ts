@@ -36,7 +36,7 @@ describe("the machine of a stack", () => {
     expect(await refusal("{kind: ssh, address: 'a b', prot: 22}")).toMatch(
       /gpubox:host\.address: must be a name[\s\S]*gpubox:host\.prot: there is no such key[\s\S]*Pulumi\.lab\.yaml/,
     );
-    expect(await refusal("{kind: local}")).toContain("is not on a machine that is reached by SSH");
+    expect(await refusal("{kind: local}")).toContain("is not on an SSH host");
   });
 
   it("that cannot be reached is told as the program tells it", async () => {

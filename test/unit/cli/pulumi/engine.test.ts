@@ -96,7 +96,7 @@ describe("an engine", () => {
     expect(await prepareEngine(context)).toEqual({ file, folder: dirname(file), origin: "official" });
   });
   it("is the one that was built, and it is said what to do where none can be", async () => {
-    context.findings.set("official downloads", "no");
+    context.memo.set("official downloads", "no");
     await expect(prepareEngine(context)).rejects.toThrow(/no Pulumi engine.*install Go/s);
     const version = neededPlugins(context.root).find(({ name }) => name === "nodejs")?.version as string;
     const file = program(".cache", "gpubox", "engine", version, "pulumi");
@@ -127,7 +127,7 @@ describe("whether official downloads can be had", () => {
     expect(said).toMatch(
       /^official downloads of Pulumi: .* not reachable, not tried again for a day \(.*\)\n$/,
     );
-    context.findings.set("official downloads", "no", Date.now() - 25 * 60 * 60 * 1000);
+    context.memo.set("official downloads", "no", Date.now() - 25 * 60 * 60 * 1000);
     await canDownloadOfficial(context, ask);
     expect(asked).toBe(2);
   });
@@ -143,7 +143,7 @@ describe("plugins", () => {
   const installed = (name: string) => `resource-${name}-v${needed(name)?.version}`;
   /** Puts stand-ins for all plugins where the engine finds them. @returns its PULUMI_HOME */
   const withStandIns = async (of = context) => {
-    of.findings.set("official downloads", "no");
+    of.memo.set("official downloads", "no");
     return (await preparePlugins(of, engineIn("engine", "pulumi"))).home;
   };
 
@@ -177,7 +177,7 @@ describe("plugins", () => {
     );
   });
   it("are stood in for where they are missing, and only there", async () => {
-    context.findings.set("official downloads", "no");
+    context.memo.set("official downloads", "no");
     const engine = engineIn("engine", "pulumi");
     program("engine", "pulumi-language-nodejs");
     program("bin", "pulumi-resource-random");
@@ -194,7 +194,7 @@ describe("plugins", () => {
     expect(isExecutable(file)).toBe(true);
   });
   it("are downloaded to where they are looked for, whatever home the system has for the person", async () => {
-    context.findings.set("official downloads", "yes");
+    context.memo.set("official downloads", "yes");
     const file = program("bin", "pulumi");
     const install = `PATH=/usr/bin:/bin; echo "$*" >>"\${PULUMI_HOME:?}/asked"; plugin=$PULUMI_HOME/plugins/$3-$4-v$5; mkdir -p "$plugin"; cp "$0" "$plugin/pulumi-$3-$4"`;
     writeFileSync(file, `#!/bin/sh\n${install}\n`);
@@ -212,7 +212,7 @@ describe("plugins", () => {
     expect(additions).not.toHaveProperty("PULUMI_CREDENTIALS_PATH");
   });
   it("are stood in for without anything of the person's lost: their login, plugins, stacks", async () => {
-    context.findings.set("official downloads", "no");
+    context.memo.set("official downloads", "no");
     program("bin", "pulumi");
     const aws = program(".pulumi", "plugins", "resource-aws-v1.2.3", "pulumi-resource-aws");
     program(".pulumi", "plugins", "resource-gcp-v1.2.3", "pulumi-resource-gcp");
@@ -268,7 +268,7 @@ describe("plugins", () => {
     expect((await preparePlugins(again, engineIn("engine", "pulumi"))).standIns).toHaveLength(4);
   });
   it("are not taken for official ones where they are our own stand-ins on PATH", async () => {
-    context.findings.set("official downloads", "no");
+    context.memo.set("official downloads", "no");
     const standIns = ["language-nodejs", "resource-docker", "resource-command", "resource-random"];
     const path = standIns.map((name) => join(context.root, "offline", "plugins", name)).join(":");
     const again = { ...context, env: { ...context.env, PATH: path } };

@@ -15,7 +15,7 @@ const SAMPLES: [program: string, said: string, mended: RegExp][] = [
   [
     "the engine, of a wrong passphrase",
     "error: getting stack configuration: get stack secrets manager: failed to decrypt: incorrect passphrase, please set PULUMI_CONFIG_PASSPHRASE to the correct passphrase or set PULUMI_CONFIG_PASSPHRASE_FILE to a file containing the passphrase",
-    /passphrase is not the one that protects the secrets of stack lab; it comes from \/home\/ada\/\.gpubox\/passphrase: put the right one there/,
+    /passphrase from \/home\/ada\/\.gpubox\/passphrase is not the one that protects the secrets of stack lab: put the right one there/,
   ],
   [
     "the engine, of a state of a newer version",
@@ -30,17 +30,17 @@ const SAMPLES: [program: string, said: string, mended: RegExp][] = [
   [
     "our own installer in a build, of a package that is not there",
     "error: No solution found when resolving dependencies\n  cause: Because nosuch was not found in the package registry\ngpubox: the packages of `image.packages` or `image.requirements` cannot be installed beside the image's own: the reason is above",
-    /^gpubox:image: packages that `packages` or `requirements` names .*: Because nosuch was not found in the package registry\. .* notebooks that run go on/,
+    /^gpubox:image: packages that `packages` or `requirements` lists .*: Because nosuch was not found in the package registry\. .* running notebooks keep/,
   ],
   [
     "the same, of a Debian package",
     "E: Unable to locate package nosuch\ngpubox: the packages of `image.apt` cannot be installed: Debian's reason is above",
-    /^gpubox:image: packages that `apt` names .*: Unable to locate package nosuch\./,
+    /^gpubox:image: packages that `apt` lists .*: Unable to locate package nosuch\./,
   ],
   [
     "dockerd 20.10, of an image of a registry that wants a login",
     "pulling image 127.0.0.1:5000/team/notebook:1: Head http://127.0.0.1:5000/v2/team/notebook/manifests/1: no basic auth credentials",
-    /registry 127\.0\.0\.1:5000 does not give 127\.0\.0\.1:5000\/team\/notebook:1 .*`docker login 127\.0\.0\.1:5000`/,
+    /registry 127\.0\.0\.1:5000 does not serve 127\.0\.0\.1:5000\/team\/notebook:1 without a login: .*`docker login 127\.0\.0\.1:5000`/,
   ],
   [
     "dockerd 20.10, of exhausted address pools",
@@ -60,12 +60,12 @@ const SAMPLES: [program: string, said: string, mended: RegExp][] = [
   [
     "ssh, of a home folder that leaves no room for its socket",
     `ControlPath too long ('${about.home}/.gpubox/ssh/0123456789ab' >= 108 bytes)`,
-    /has 66 bytes, and may have 65\..*HOME=/,
+    /has 66 bytes, and 65 are allowed\..*HOME=/,
   ],
   [
     "ssh, of one that leaves room for the path and not for what it makes of it",
     `unix_listener: path "${about.home}/.gpubox/ssh/0123456789ab.nH31kvHb7Hm1zjSK" too long for Unix domain socket`,
-    /has 66 bytes, and may have 65\./,
+    /has 66 bytes, and 65 are allowed\./,
   ],
 ];
 
@@ -124,7 +124,7 @@ describe("what the engine did", () => {
       "executor failed running [/bin/sh -c sh /tmp/install-packages.sh added]: exit code: 1",
     );
     expect(explain(errorsOf([...printed, error].join("\n")), about)).toEqual([
-      expect.stringContaining("as they are asked for: no nosuch."),
+      expect.stringContaining("as requested: no nosuch."),
     ]);
     expect(errorsOf(printed.join("\n")), "a build that went well").toBe("");
   });

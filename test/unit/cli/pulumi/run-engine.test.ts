@@ -66,7 +66,7 @@ describe("an engine", () => {
     const { exitCode, stderr } = await run("exit 255");
     expect(exitCode).toBe(1);
     expect(stderr).toMatch(
-      new RegExp(`stack lab is being worked on by process ${other.pid} of ada on .*: wait for it to end`),
+      new RegExp(`stack lab is in use by process ${other.pid} of ada on .*: wait for it to end`),
     );
     const exited = once(other, "exit");
     other.kill("SIGKILL");

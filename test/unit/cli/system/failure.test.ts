@@ -58,10 +58,10 @@ describe("an error", () => {
   it("that nobody foresaw is told in words, and kept where its owner alone can read it", () => {
     const { status, tell } = explain(new TypeError("x is not a function", { cause: new Error("the cause") }));
     expect(status).toBe(1);
-    expect(tell).toMatch(/^an error that gpubox did not expect: x is not a function\n/);
-    expect(tell).toContain("To report it, send that file");
+    expect(tell).toMatch(/^unexpected error: x is not a function\n/);
+    expect(tell).toContain("To report the error, send that file");
     expect(tell).not.toMatch(STACK);
-    const file = /its details: (.+)/.exec(tell)?.[1] as string;
+    const file = /^ {2}details: (.+)/m.exec(tell)?.[1] as string;
     expect(file).toMatch(join(folder, "home", "errors"));
     expect(statSync(file).mode & 0o777).toBe(0o600);
     const details = readFileSync(file, "utf8");
@@ -71,7 +71,7 @@ describe("an error", () => {
   });
 
   it.each([undefined, "a text", { odd: 1 }])("may be anything that can be thrown: %j", (odd) => {
-    expect(explain(odd).tell).toMatch(/^an error that gpubox did not expect: \S/);
+    expect(explain(odd).tell).toMatch(/^unexpected error: \S/);
   });
 
   it("is kept in the temporary folder where gpubox's own cannot be written", () => {
@@ -79,7 +79,7 @@ describe("an error", () => {
     writeFileSync(join(folder, "file"), "");
     vi.stubEnv("TMPDIR", folder);
     const { tell } = explain(new Error("boom"));
-    const file = /its details: (.+)/.exec(tell)?.[1] as string;
+    const file = /^ {2}details: (.+)/m.exec(tell)?.[1] as string;
     expect(file).toMatch(join(folder, "gpubox-error-"));
     expect(statSync(file).mode & 0o777).toBe(0o600);
     vi.stubEnv("TMPDIR", join(folder, "file"));
@@ -107,7 +107,7 @@ describe("an error", () => {
     for (const code of ["EACCES", "EPERM", "EROFS"]) {
       const tell = refused(code, join(ROOT, ".gpubox"));
       expect(tell).toMatch(
-        /this clone is not yours to write to: clone it into a folder of yours, `git clone \S+ ~\/gpubox`/,
+        /you cannot write to this clone: clone it into a folder of yours, `git clone \S+ ~\/gpubox`/,
       );
       expect(tell).not.toContain("GPUBOX_HOME");
       expect(refused(code, join(folder, "home"))).toContain("GPUBOX_HOME");
@@ -158,7 +158,7 @@ describe("a command", () => {
       );
       expect({ exitCode, stderr }).toEqual({
         exitCode: 1,
-        stderr: expect.stringContaining("expect: boom\n"),
+        stderr: expect.stringContaining("unexpected error: boom\n"),
       });
       expect(stderr).not.toMatch(STACK);
     }
@@ -180,7 +180,7 @@ describe("a command", () => {
   });
 
   it.skipIf(lacks(process.getuid?.() !== 0, "a home on a disk in trouble: root alone can mount one")).each([
-    ["can only be read", "ro", "its disk can only be read: ", "EROFS"],
+    ["can only be read", "ro", "its disk is read-only: ", "EROFS"],
     ["is full", "nr_inodes=1", "the disk is full: ", "ENOSPC"],
   ])("says that the disk of a home %s, and which path", async (_, option, words, code) => {
     const home = join(folder, "home");
@@ -208,7 +208,7 @@ describe("a command", () => {
       expect({ exitCode, stderr }).toEqual({
         exitCode: 1,
         stderr:
-          "gpubox: HOME is not set, and this machine knows no home folder of user 4242: run `export HOME=FOLDER` with a folder of yours, and the same again",
+          "gpubox: HOME is not set, and this machine has no home folder for user 4242: run `export HOME=FOLDER` with a folder of yours, then try again",
       });
       const lock = join(folder, "lock");
       const program = `
@@ -232,7 +232,7 @@ describe("a command", () => {
     });
     expect(exitCode).toBe(1);
     expect(stderr).toMatch(
-      /^gpubox: Cannot find .*: this checkout is not whole\. `npm ci --include=dev` installs/m,
+      /^gpubox: Cannot find .*: this checkout is incomplete: `npm ci --include=dev` reinstalls/m,
     );
     expect(stderr).not.toMatch(STACK);
   });

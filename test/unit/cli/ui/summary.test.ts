@@ -28,7 +28,7 @@ describe("what is said at the end of a run", () => {
   it("says at its end why a notebook is on the CPU that was to have a GPU", () => {
     const text = summary({ accelerator: "GPU 0 (NVIDIA L4); CPU (no NVIDIA driver on this host)" }, "lab");
     expect(text.split("\n").at(-2)).toBe(
-      "on the CPU: no NVIDIA driver on this host; npm run doctor -- -s lab says what mends it",
+      "on the CPU: no NVIDIA driver on this host; npm run doctor -- -s lab says how to fix it",
     );
     expect(summary({ accelerator: "CPU" }, "lab")).not.toContain("on the CPU");
   });

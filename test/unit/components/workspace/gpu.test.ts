@@ -84,10 +84,12 @@ describe("GPUs that are cut into slices", () => {
     expect(gpuProblem(["0:7"], inventory)).toContain(`no GPU 0:7 on this host; there are ${there}.`);
     for (const whole of [0, "GPU-AAAA-1"])
       expect(gpuProblem([whole], inventory)).toBe(
-        `GPU 0 (NVIDIA A100) is cut into slices (MIG) and cannot be had whole: name one of them. There are ${there}`,
+        `GPU 0 (NVIDIA A100) is split into slices (MIG) and cannot be used whole: name one of them. There are ${there}`,
       );
     const uncut = cut(details, "");
-    expect(gpuProblem([0], uncut)).toMatch(/has none yet, so make some with `sudo nvidia-smi mig -i 0 -cgi/);
+    expect(gpuProblem([0], uncut)).toMatch(
+      /has none yet, so create some with `sudo nvidia-smi mig -i 0 -cgi/,
+    );
     expect(gpuProblem([1], uncut)).toBeUndefined();
     const none = cut(details.replace("Disabled", "Enabled"), "");
     expect(none.problem).toMatch(/GPU 0 .* has none yet/);

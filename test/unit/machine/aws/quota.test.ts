@@ -41,7 +41,7 @@ describe("types judged by their quotas", () => {
         status: "warn",
         found: "unknown",
         problem:
-          "gpubox:host.instanceTypes: quota L-DB2E81BA (Running On-Demand G and VT instances) cannot be read, so whether g6.xlarge fits was not checked: AccessDeniedException: ask whoever runs the account to allow it: `npm run permissions` prints the policy that gpubox takes",
+          "gpubox:host.instanceTypes: quota L-DB2E81BA (Running On-Demand G and VT instances) cannot be read, so whether g6.xlarge fits was not checked: AccessDeniedException: ask the account's administrator to allow it: `npm run permissions` prints the policy that gpubox needs",
       },
       { status: "warn", problem: expect.stringContaining("the quota of mac2.metal is not known to gpubox") },
     ]);

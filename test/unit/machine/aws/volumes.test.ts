@@ -33,7 +33,7 @@ describe("a second volume", () => {
 
   it("is not made beside one that somebody else's machine has, and nobody is told to go on with that", () => {
     const problem = secondVolumeProblem(owner, [volume("vol-1"), volume("vol-2", "i-9")]);
-    expect(problem).toMatch(/^vol-2 \(50 GB, us-east-1b\) carries .* stack gpubox\/aws .* in use by i-9, /);
+    expect(problem).toMatch(/^vol-2 \(50 GB, us-east-1b\) has .* stack gpubox\/aws .* in use by i-9, /);
     expect(problem).toContain("npm run init -- -s NAME --kind aws");
     expect(problem).not.toContain("dataVolume");
   });

@@ -72,7 +72,7 @@ describe("a look at a host, before anything is made,", () => {
       preflightProblems(needs(), { ...facts([{ ...container("container1", stack), binds }]), ...folders });
     const [problem] = problems("gpubox/dev", "/mnt/disk/code", "/mnt/disk/data");
     expect(problem).toBe(
-      "gpubox:root: /mnt/disk/code and /mnt/disk/data are gone, and the notebooks of this stack have them: is the disk mounted? If what was there is gone for good, `mkdir -p /mnt/disk/code /mnt/disk/data` begins anew",
+      "gpubox:root: /mnt/disk/code and /mnt/disk/data are gone, and the notebooks of this stack have them: is the disk mounted? If its files are lost for good, `mkdir -p /mnt/disk/code /mnt/disk/data` starts afresh",
     );
     // The configuration names another one now, which is made.
     expect(problems("gpubox/dev", "/old/code", "/old/data")).toEqual([]);
@@ -83,7 +83,7 @@ describe("a look at a host, before anything is made,", () => {
     const volumes = ["/srv/a", "/srv/my models"].map((source) => ({ source, readOnly: false }));
     const found = { ...facts(), root: "/home/ada/docker_mount", missing: ["/srv/my models"] };
     expect(preflightProblems(needs({ volumes }), found)).toEqual([
-      "gpubox:notebooks[0].volumes[1].source: /srv/my models is not there: is the disk mounted? If it is to be a new folder, `mkdir -p '/srv/my models'` makes it",
+      "gpubox:notebooks[0].volumes[1].source: /srv/my models does not exist: is the disk mounted? To create a new folder: `mkdir -p '/srv/my models'`",
     ]);
   });
 
@@ -117,7 +117,7 @@ describe("a look at a host, before anything is made,", () => {
 
   it("reports an address the host does not have", () => {
     const [problem] = preflightProblems(needs({ address: "10.9.9.9" }), facts([], [[8888, "EADDRNOTAVAIL"]]));
-    expect(problem).toContain("port 8888 of 10.9.9.9 cannot be had (EADDRNOTAVAIL)");
+    expect(problem).toContain("port 8888 of 10.9.9.9 cannot be used (EADDRNOTAVAIL)");
   });
 
   it("names the owner of a container with a name the stack wants, unless it is its own", () => {
@@ -139,7 +139,7 @@ describe("a look at a host, before anything is made,", () => {
     const ours = { stack: "gpubox/dev", owner: OWN };
     expect(preflightProblems(needs(), there(ours))).toEqual([]);
     const [network, volume] = preflightProblems(needs(), there({}));
-    expect(network).toMatch(/^a network named gpubox-dev is there already.*npm run init -- -s NAME/);
+    expect(network).toMatch(/^a network named gpubox-dev already exists.*npm run init -- -s NAME/);
     expect(volume).toMatch(/notebooks\[0\]\.name: a volume named container1-home .*another `name`$/);
     expect(preflightProblems(needs({ volume: undefined }), there(ours))).toEqual([]);
   });
@@ -178,7 +178,7 @@ describe("a look at a host, before anything is made,", () => {
     const names = new Set(["container/container1", "volume/container1-home"]);
     expect(preflightProblems({ ...needs(), holdings: { owner: undefined, names } }, old)).toEqual([]);
     expect(preflightProblems({ ...needs(), holdings: { owner: OWN, names: new Set() } }, old)).toEqual([
-      expect.stringContaining("nothing on it says by whom"),
+      expect.stringContaining("creator unknown"),
       expect.stringContaining("port 8888 is taken by the container container1"),
     ]);
     const nothing = { owner: undefined, names: new Set<string>() };
@@ -196,8 +196,8 @@ describe("a look at a host, before anything is made,", () => {
       networks: [{ kind: "network", name: "gpubox-dev" }],
     };
     expect(preflightProblems(asking, others)).toEqual([
-      expect.stringContaining("a network named gpubox-dev is there already"),
-      expect.stringContaining("a container named container1 is there already"),
+      expect.stringContaining("a network named gpubox-dev already exists"),
+      expect.stringContaining("a container named container1 already exists"),
     ]);
   });
 

@@ -25,8 +25,8 @@ const needing = (volumes: MountedPath[]): HostNeeds => ({
 const SOCKET = /^the socket of Docker, and so root's rights on every file of the host, read-only or not$/;
 const HOME = /^all in your home, to read and to change: keys, passwords/;
 const KEYS = /^keys and passwords of yours/;
-const SERVICES = /^sockets by which programs of the host do what they are told/;
-const DOCKERS = /everything in everybody's containers, images and volumes/;
+const SERVICES = /^sockets that control programs on the host/;
+const DOCKERS = /everything in everyone's containers, images and volumes/;
 const PROGRAMS = /^the host's own programs, to change$/;
 const YOURS = /^settings and programs of yours, to read and to change/;
 const SETTINGS = /^the host's own settings/;
@@ -52,7 +52,7 @@ describe("a path of the host that is mounted", () => {
     ["/var/lib/docker", DOCKERS],
     ["/var/lib/docker/volumes/x", DOCKERS],
     ["/var/lib", DOCKERS],
-    ["/var", /own settings.*everybody's containers/],
+    ["/var", /own settings.*everyone's containers/],
     ["/dev", /^the host's devices/],
     ["/dev/sda", /^the host's devices/],
     ["/proc", /^the host's kernel and processes/],
@@ -143,7 +143,7 @@ describe("a path of the stack's own root", () => {
     ["/srv/box/data/.gpubox", "as /data/.gpubox"],
     ["/srv/box/data/pets", "as /data/pets"],
     ["/srv//box/./data/x/../pets", "as /data/pets"],
-    ["/srv/box", "/srv/box holds /srv/box, of which every notebook has"],
+    ["/srv/box", "/srv/box holds /srv/box, of which every notebook already has its part"],
     ["/srv", "/srv holds /srv/box"],
   ])("cannot be mounted again: %s", (source, what) => {
     expect(problem(source)).toContain(what);
@@ -166,7 +166,7 @@ describe("a path of the stack's own root", () => {
     ]);
     const facts = { ...FACTS, root: "/srv/box" };
     expect(preflightProblems(needs, facts)).toEqual([
-      "gpubox:notebooks[0].volumes[0].source: /srv/box/data is in every notebook already, as /data: leave it out",
+      "gpubox:notebooks[0].volumes[0].source: /srv/box/data is already in every notebook, as /data: leave it out",
     ]);
     expect(volumeChecks(needs, facts).map(({ status }) => status)).toEqual(["fail", "warn"]);
   });

@@ -6,8 +6,8 @@ describe("what a container is at", () => {
     ["Up 3 minutes", "up", undefined],
     ["Up 3 minutes (healthy)", "up", undefined],
     ["Up 1 second (health: starting)", "up", undefined],
-    ["Up 2 hours (unhealthy)", "up", /runs and does not answer.*`docker restart nb`.*memory is lost/],
-    ["Up 2 hours (Paused)", "paused", /`npm start -- -s lab` has it go on/],
+    ["Up 2 hours (unhealthy)", "up", /runs but does not answer.*`docker restart nb`.*memory is lost/],
+    ["Up 2 hours (Paused)", "paused", /`npm start -- -s lab` resumes it/],
     ["Exited (0) 2 hours ago", "stopped", undefined],
     ["Exited (143) 2 hours ago", "stopped", undefined],
     [
@@ -15,10 +15,10 @@ describe("what a container is at", () => {
       "failed",
       /ended by itself, with exit code 3: `docker logs nb`.*`npm start -- -s lab` starts/,
     ],
-    ["Restarting (1) 4 seconds ago", "restarting", /stops again and again: `docker logs nb` shows why/],
+    ["Restarting (1) 4 seconds ago", "restarting", /keeps stopping: `docker logs nb` shows why/],
     ["Created", "created", /has not run yet: `npm start -- -s lab`/],
-    ["Dead", "dead", /could not remove: `npm start -- -s lab` makes it anew/],
-    ["Removal In Progress", "removing", /could not remove: `npm start -- -s lab` makes it anew/],
+    ["Dead", "dead", /could not remove: `npm start -- -s lab` recreates it/],
+    ["Removal In Progress", "removing", /could not remove: `npm start -- -s lab` recreates it/],
   ])("%s", (status, condition, told) => {
     const said = readStatus(status);
     expect(said.condition).toBe(condition);

@@ -86,7 +86,7 @@ describe("the login that an image is pulled with", () => {
     ],
     ["empty", /docker-credential-empty has none: `docker login quay\.io`/],
     ["broken", /docker-credential-broken did not give it \(no session: aws sso login\)/],
-    ["words", /docker-credential-words did not give it \(its answer is no JSON\)$/],
+    ["words", /docker-credential-words did not give it \(its answer is not JSON\)$/],
     ...["null", "list", "number", "nameless"].map((name): [string, RegExp] => [
       name,
       new RegExp(`docker-credential-${name} did not give it \\(its answer has no user name and password\\)$`),
@@ -95,7 +95,7 @@ describe("the login that an image is pulled with", () => {
     ["coloured", /docker-credential-coloured did not give it \(\?\[31mlocked0{100,200}\.\.\.\)$/],
     ["killed", /docker-credential-killed did not give it \(ended by SIGKILL\)$/],
     ["endless", /docker-credential-endless did not give it \(its answer is too long\)$/],
-    ["token", /has a token in place of a password; `docker pull quay\.io\/a\/b` on the host/],
+    ["token", /has a token instead of a password; `docker pull quay\.io\/a\/b` on the host/],
   ] as [
     string,
     RegExp,

@@ -57,7 +57,7 @@ describe("what ssh says", () => {
       "~/.gpubox/ssh",
     ],
     ["sh: 1: Syntax error", "login shell", "Syntax error"],
-    ["", "login shell", "without a word"],
+    ["", "login shell", "without output"],
   ])("%j is a failure to %s", (stderr, step, mend) => {
     const failure = explainSsh(gpu, stderr);
     expect(failure.step).toBe(step);

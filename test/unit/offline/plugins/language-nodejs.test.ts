@@ -251,9 +251,9 @@ describe("gpubox's own program", () => {
     async (_, program) => {
       expect(await runAround(program)).toEqual({ error: "", bail: true });
       expect(errors).toHaveLength(1);
-      expect(errors[0]).toMatch(/^an error that gpubox did not expect: boom\n/);
+      expect(errors[0]).toMatch(/^unexpected error: boom\n/);
       expect(errors[0]).not.toMatch(/^\s+at /m);
-      const file = /its details: (.+)/.exec(errors[0] ?? "")?.[1] as string;
+      const file = /^ {2}details: (.+)/m.exec(errors[0] ?? "")?.[1] as string;
       expect(file).toMatch(join(folder, "home"));
       expect(readFileSync(file, "utf8")).toMatch(/^\s+at /m);
     },

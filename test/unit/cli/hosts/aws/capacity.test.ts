@@ -114,7 +114,7 @@ describe("a launch that failed", () => {
     expect(without(host, failed)).toEqual({ ...host, unavailable });
     expect(without({}, failed)).toEqual({ unavailable: ["g6.xlarge/us-east-1a"] });
     expect(refusalText(failed, "us-east-1")).toMatch(
-      /^no address is free in the subnet in us-east-1a: .*gpubox:host\.subnet \(Insuff/,
+      /^the subnet in us-east-1a has no free address: .*gpubox:host\.subnet \(Insuff/,
     );
   });
 

@@ -87,7 +87,7 @@ describe("a stack on AWS", () => {
     expect((await awsChecks(hostArgs()))[1]).toMatchObject({
       check: "instance type g6.xlarge",
       status: "fail",
-      problem: expect.stringContaining("gpubox:host.instanceTypes: us-east-1 knows no type g6.xlarge ("),
+      problem: expect.stringContaining("gpubox:host.instanceTypes: us-east-1 has no type g6.xlarge ("),
     });
   });
 

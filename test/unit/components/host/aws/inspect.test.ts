@@ -341,7 +341,7 @@ describe("what is there already", () => {
   it("does not move to another region", async () => {
     const look = inspectAccount({ region: "us-west-2" }, {}, { instance: "i-1", region: "us-east-1" });
     await expect(look).rejects.toThrow(
-      /gpubox:host\.region: stack aws is in us-east-1, .*write us-east-1 again/,
+      /gpubox:host\.region: stack aws is in us-east-1, .*set us-east-1 again/,
     );
   });
 
@@ -368,7 +368,7 @@ describe("what is there already", () => {
     );
     expect(result.ami).toBe("ami-0fedcba9876543210");
     expect(warnings.join()).toMatch(
-      /^i-1 is replaced, as its image is ami-0123456789abcdef0, and ami-0fedcba9876543210 is wanted: .*system disk.*no capacity/,
+      /^i-1 will be replaced, because its image is ami-0123456789abcdef0, and ami-0fedcba9876543210 is wanted: .*system disk.*no capacity/,
     );
   });
 
@@ -376,7 +376,7 @@ describe("what is there already", () => {
     const answers = there("g6.xlarge", "us-east-1a", { ami: "ami-0old", spot: !spot });
     const { result, warnings } = await inspectAccount({ spot }, answers);
     expect(result.ami).toBe("ami-0123456789abcdef0");
-    expect(warnings.join()).toContain(`i-1 is replaced, as gpubox:host.spot is ${spot} now`);
+    expect(warnings.join()).toContain(`i-1 will be replaced, because gpubox:host.spot is ${spot} now`);
   });
 
   it("keeps a system disk that is larger than is asked for, and the image's need is for the next", async () => {
@@ -394,7 +394,7 @@ describe("what is there already", () => {
   it.each([there("g6.xlarge", "us-east-1b"), {}])("refuses a smaller data volume", async (machine) => {
     const answers = { ...machine, [VOLUME]: volume("us-east-1b") };
     const message = await refusal({ dataVolume: { size: 49 } }, answers);
-    for (const part of ["gpubox:host.dataVolume.size: vol-1", "has 50 GB", "write 50 or more"])
+    for (const part of ["gpubox:host.dataVolume.size: vol-1", "has 50 GB", "set 50 or more"])
       expect(message).toContain(part);
     expect((await found({ dataVolume: { size: 51 } }, answers)).dataSize).toBe(51);
   });

@@ -2,8 +2,8 @@ import type * as pulumi from "@pulumi/pulumi";
 import { REMOVAL } from "../../machine/names.ts";
 import type { DockerHost } from "../host/host.ts";
 
-/** What `retire` takes. */
-export interface RetireArgs {
+/** What `removeEntry` takes. */
+export interface RemovalArgs {
   host: DockerHost;
   /** Which of the root's folders the entry is in. */
   kind: "code" | "data";
@@ -19,9 +19,9 @@ export interface RetireArgs {
  *
  * A resource of its own: the one that put the files there is also deleted when it is replaced, and must not take them along.
  */
-export function retire(
+export function removeEntry(
   name: string,
-  { host, kind, folder, purge }: RetireArgs,
+  { host, kind, folder, purge }: RemovalArgs,
   opts: pulumi.ComponentResourceOptions,
 ): void {
   const environment = { ROOT: host.root, KIND: kind, FOLDER: folder, PURGE: purge ? "1" : "" };
@@ -35,7 +35,7 @@ export function retire(
  * @param name of the notebook
  * @returns the entry that does it
  */
-export function retireVolume(
+export function removeVolume(
   name: string,
   { host, volume }: { host: DockerHost; volume: string },
   opts: pulumi.ComponentResourceOptions,
