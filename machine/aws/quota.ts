@@ -3,6 +3,9 @@
  *
  * Names and codes: https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html, where each name links to its code.
  */
+import { type Check, check } from "../checks/check.ts";
+import type { TypeFacts } from "./types.ts";
+import { inWords, whyUnanswered } from "./unanswered.ts";
 
 /** A service quota of EC2. */
 export interface Quota {
@@ -74,6 +77,74 @@ export function quotaProblem({
 }: QuotaNeed): string | undefined {
   if (needed <= allowed) return undefined;
   return `${instanceType} needs ${needed} vCPUs and this account may run ${allowed} in ${region} (${named(quota)}): ask for ${needed} or more ${where(quota, region)}`;
+}
+
+/** Whether an account may launch a type, as far as it is known. */
+export interface JudgedType {
+  instanceType: string;
+  /** What cannot be known is let pass: launching needs no permission to read a quota. */
+  fits: boolean;
+  /** What is to be said of it, also where it was let pass. */
+  problem?: string;
+  /** What the account may run and what the type takes, in words. */
+  found: string;
+  needed: string;
+}
+
+/** What types are judged by. */
+export interface QuotaArgs {
+  region: string;
+  spot: boolean;
+  /** Asks for the value of a quota by its code. */
+  read: (code: string) => Promise<number>;
+}
+
+/** Judges types by the quotas that they count against. */
+export async function judgeQuotas(
+  types: Pick<TypeFacts, "instanceType" | "vcpus">[],
+  args: QuotaArgs,
+): Promise<JudgedType[]> {
+  return await Promise.all(types.map((type) => judgeQuota(type, args)));
+}
+
+async function judgeQuota(
+  { instanceType, vcpus: needed }: Pick<TypeFacts, "instanceType" | "vcpus">,
+  { region, spot, read }: QuotaArgs,
+): Promise<JudgedType> {
+  const unchecked = { instanceType, fits: true, found: "unknown", needed: `${needed} vCPUs` };
+  const quota = quotaOf(instanceType, spot);
+  if (!quota) {
+    const problem = `the quota of ${instanceType}${spot ? " on spot" : ""} is not known to gpubox and was not checked`;
+    return { ...unchecked, problem };
+  }
+  const { code, name } = quota;
+  try {
+    const allowed = await read(code);
+    const problem = quotaProblem({ instanceType, region, quota, needed, allowed });
+    const about = { ...unchecked, found: `${allowed} vCPUs (${code})` };
+    return problem === undefined ? about : { ...about, fits: false, problem };
+  } catch (error) {
+    const why = inWords(whyUnanswered(error));
+    const problem = `quota ${code} (${name}) cannot be read, so whether ${instanceType} fits was not checked: ${why}`;
+    return { ...unchecked, problem };
+  }
+}
+
+/** Whether a stack cannot come up: one of its types has to fit. */
+export const noneFits = (judged: JudgedType[]): boolean =>
+  judged.length > 0 && judged.every(({ fits }) => !fits);
+
+/** The checks of types that were judged. */
+export function quotaChecks(judged: JudgedType[]): Check[] {
+  const otherwise = noneFits(judged) ? "fail" : "warn";
+  return judged.map(({ instanceType, problem, ...about }) =>
+    check(
+      `quota for ${instanceType}`,
+      { found: about.found, needed: about.needed },
+      problem && `gpubox:host.instanceTypes: ${problem}`,
+      otherwise,
+    ),
+  );
 }
 
 /** How to fix that EC2 itself refuses a launch by the account's limit: what runs already counts, which only EC2 sees. */

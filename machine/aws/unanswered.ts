@@ -63,3 +63,20 @@ const ADVICE: Record<Unanswered["kind"], string | undefined> = {
 
 /** The whole of it, as a message ends. */
 export const inWords = ({ reason, advice }: Unanswered): string => (advice ? `${reason}: ${advice}` : reason);
+
+/** What AWS is asked. */
+export interface Question {
+  /** Key of the host's configuration that is behind it, where one is. */
+  key?: string;
+  /** As in "AWS does not say …". */
+  question: string;
+  /** The problem where there is no such thing; without it, that is one more thing that AWS does not say. */
+  absent?: string;
+}
+
+/** The problem where it gives no answer that a stack can go on with. */
+export function unansweredProblem({ key, question, absent }: Question, error: unknown): string {
+  const why = whyUnanswered(error);
+  if (why.kind === "absent" && absent !== undefined) return `${absent} (${why.reason})`;
+  return `${key ? `gpubox:host.${key}: ` : ""}AWS does not say ${question}: ${inWords(why)}`;
+}

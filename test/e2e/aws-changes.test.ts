@@ -5,11 +5,13 @@
 import { chownSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
+  AttachVolumeCommand,
   CreateVolumeCommand,
   DescribeSecurityGroupRulesCommand,
   DescribeSnapshotsCommand,
   DescribeSpotInstanceRequestsCommand,
   DescribeVolumesCommand,
+  RunInstancesCommand,
 } from "@aws-sdk/client-ec2";
 import {
   ListAttachedRolePoliciesCommand,
@@ -19,7 +21,7 @@ import {
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { compareCalls } from "../../machine/aws/calls.ts";
 import { type AwsStack, createAwsStack, fails, succeeds } from "../support/aws-stack.ts";
-import { REGION } from "../support/cloud.ts";
+import { AMI, REGION } from "../support/cloud.ts";
 import { describeWithDaemon } from "../support/requirements.ts";
 
 /** The program without what is done on a machine, and what runs there. */
@@ -251,6 +253,24 @@ describeWithDaemon("a machine on AWS whose configuration changes", () => {
     succeeds(await engine("destroy", "--yes", "--skip-preview"));
     expect(await stack.volumes("data")).toMatchObject([{ VolumeId: volume?.VolumeId, State: "available" }]);
     expect(await stack.leftovers()).toEqual([]);
+  });
+
+  it("is given no second volume beside the one that was kept, nor beside one that another's machine has", async () => {
+    const [volume] = await stack.volumes("data");
+    const { VolumeId = "", AvailabilityZone = "" } = volume ?? {};
+    stack.configure({ dataVolume: { size: 1 } }, { data: [] });
+    fails(await engine("preview"), /the data of stack aws is still there/, new RegExp(`{id: ${VolumeId}}`));
+    const { Instances } = await stack.cloud.moto.send(
+      new RunInstancesCommand({
+        ...{ MinCount: 1, MaxCount: 1, ImageId: AMI, InstanceType: "g6.xlarge" },
+        Placement: { AvailabilityZone },
+      }),
+    );
+    const { InstanceId = "" } = Instances?.[0] ?? {};
+    await stack.cloud.moto.send(new AttachVolumeCommand({ VolumeId, InstanceId, Device: "/dev/sdf" }));
+    fails(await up(), new RegExp(`${VolumeId} .* is in use by ${InstanceId}`));
+    expect(await stack.leftovers()).toEqual([]);
+    expect(await stack.volumes("data")).toHaveLength(1);
   });
 
   it("has made no call that the policy of the page does not permit", () => {

@@ -1,10 +1,10 @@
 /** An AWS account that answers what the program asks of one, without there being any. */
 
 import { type AwsFindings, inspectAws } from "../../components/host/aws/inspect.ts";
-import type { Known } from "../../components/host/aws/known.ts";
 import { AwsMachine, awsProvider } from "../../components/host/aws/machine.ts";
 import { AwsHost, type AwsHostArgs as AwsHostParts } from "../../components/host/aws.ts";
 import { type AwsHostArgs, awsHostArgs } from "../../config/host/aws.ts";
+import type { Known } from "../../machine/aws/known.ts";
 import type { S3Prefix } from "../../machine/aws/permissions.ts";
 import { type Invokes, type Recording, record } from "./recorder.ts";
 

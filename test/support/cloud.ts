@@ -290,7 +290,7 @@ async function serve(
     }
 
     async function pass(call: Call, given: Buffer): Promise<Answer> {
-      const body = await amended(call, given, spot, machines());
+      const body = await amended(call, given, spot, machines(), client);
       const { host, "content-length": _, connection, ...headers } = request.headers as Record<string, string>;
       const url = `${moto.url}${request.url}`;
       const send = (sent: Buffer) =>
@@ -348,12 +348,13 @@ async function amended(
   body: Buffer,
   spot: SpotRequests,
   machines: Follower | undefined,
+  moto: EC2Client,
 ): Promise<Buffer> {
   // Moto's own public addresses lead nowhere.
   if (action === "AllocateAddress" && machines)
     return Buffer.from(`${body}&Address=${await machines.freeAddress()}`);
   if (action === "AssociateAddress") return Buffer.from(`${body}&AllowReassociation=true`);
-  if (action === "DescribeInstances") return Buffer.from(withoutSpotFilters(parameters, spot));
+  if (action === "DescribeInstances") return Buffer.from(await withoutUnknownFilters(parameters, spot, moto));
   // Moto knows this one by its older form alone, and takes the newer for a list of no security groups.
   if (action === "ModifyInstanceAttribute") {
     const older = "Attribute=instanceInitiatedShutdownBehavior&Value=";
@@ -362,15 +363,22 @@ async function amended(
   return body;
 }
 
-/** The filters about spot, of which moto knows nothing, in terms of instances. */
-function withoutSpotFilters(parameters: Record<string, string>, spot: SpotRequests): string {
+/** The filters about spot and about volumes, which moto does not know, in terms of instances. */
+async function withoutUnknownFilters(
+  parameters: Record<string, string>,
+  spot: SpotRequests,
+  moto: EC2Client,
+): Promise<string> {
   const filters = filtersIn(parameters);
   const lifecycles = filters.get("instance-lifecycle");
-  const meant = lifecycles ? (lifecycles.includes("spot") ? spot.instances() : []) : undefined;
+  const volumes = filters.get("block-device-mapping.volume-id");
+  const meant = volumes
+    ? await instancesWith(volumes, moto)
+    : lifecycles && (lifecycles.includes("spot") ? spot.instances() : []);
   const instances = meant ?? spot.instances(filters.get("spot-instance-request-id") ?? []);
   const rest = Object.entries(parameters).filter(([name]) => !name.startsWith("Filter."));
   const known = [...filters].map(([name, values]): [string, string[]] =>
-    /^(instance-lifecycle|spot-instance-request-id)$/.test(name)
+    /^(instance-lifecycle|spot-instance-request-id|block-device-mapping.volume-id)$/.test(name)
       ? ["instance-id", instances.length > 0 ? instances : ["i-none"]]
       : [name, values],
   );
@@ -379,6 +387,12 @@ function withoutSpotFilters(parameters: Record<string, string>, spot: SpotReques
     ...values.map((value, at) => [`Filter.${index + 1}.Value.${at + 1}`, value]),
   ]);
   return String(new URLSearchParams([...rest, ...given] as [string, string][]));
+}
+
+/** Ids of the instances that have one of some volumes. */
+async function instancesWith(volumes: string[], moto: EC2Client): Promise<string[]> {
+  const { Volumes = [] } = await moto.send(new DescribeVolumesCommand({ VolumeIds: volumes }));
+  return Volumes.flatMap(({ Attachments = [] }) => Attachments.flatMap(({ InstanceId }) => InstanceId ?? []));
 }
 
 /** Instances as moto describes them, with their groups, and what is to be known of spot. */

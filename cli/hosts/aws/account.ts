@@ -4,9 +4,9 @@ import { EC2Client } from "@aws-sdk/client-ec2";
 import { GetCallerIdentityCommand, STSClient } from "@aws-sdk/client-sts";
 import { readStackFile } from "../../../config/stack-file.ts";
 import { UserError } from "../../../errors.ts";
-import { type Ec2Arn, ec2Arn, regionProblem } from "../../../machine/aws/arn.ts";
+import { regionProblem } from "../../../machine/aws/arn.ts";
+import { placeOf } from "../../../machine/aws/known.ts";
 import { inWords, whyUnanswered } from "../../../machine/aws/unanswered.ts";
-import { TYPE } from "../../../machine/resource-types.ts";
 import type { State, StateResource } from "../../pulumi/checkpoint.ts";
 import type { Session } from "../../pulumi/session.ts";
 
@@ -27,18 +27,13 @@ export function rawHost({ context, stack }: Session): RawHost {
 export const ofType = (state: State, types: string[]): StateResource[] =>
   (state.deployment.resources ?? []).filter(({ type }) => types.includes(type));
 
-/** Where a stack is, and whose account that is, by the ARNs in its state; undefined where it has nothing. */
-export function placeOf(state: State): Ec2Arn | undefined {
-  const [place] = ofType(state, [TYPE.instance, TYPE.ebsVolume]).flatMap(
-    ({ outputs }) => ec2Arn(outputs?.arn) ?? [],
-  );
-  return place;
-}
+/** Where a stack is, and whose account that is, by its state; undefined where it has nothing. */
+const placeIn = (state: State) => placeOf(state.deployment.resources ?? []);
 
 /** What a client of AWS's is made with. */
 export function settingsOf(session: Session, state: State) {
   const { region, profile } = rawHost(session);
-  return { region: placeOf(state)?.region ?? region, ...(profile ? { profile } : {}) };
+  return { region: placeIn(state)?.region ?? region, ...(profile ? { profile } : {}) };
 }
 
 export const clientOf = (session: Session, state: State): EC2Client =>
@@ -46,7 +41,7 @@ export const clientOf = (session: Session, state: State): EC2Client =>
 
 /** @throws UserError where the stack is in another account than the credentials are of, in which all of it would seem to be gone */
 export async function requireOwnAccount(session: Session, state: State): Promise<void> {
-  const place = placeOf(state);
+  const place = placeIn(state);
   if (!place) return;
   const { Account, Arn } = await new STSClient(settingsOf(session, state))
     .send(new GetCallerIdentityCommand({}))
@@ -61,7 +56,7 @@ export async function requireOwnAccount(session: Session, state: State): Promise
 
 /** @throws UserError where the file has another region than the stack is in */
 export function requireOwnRegion(session: Session, state: State): void {
-  const regions = { is: placeOf(state)?.region, wanted: rawHost(session).region };
+  const regions = { is: placeIn(state)?.region, wanted: rawHost(session).region };
   const problem = regionProblem(session.stack, regions);
   if (problem) throw new UserError(`${problem}. Nothing was changed`);
 }

@@ -13,8 +13,9 @@ import { GetCallerIdentityCommand, STSClient } from "@aws-sdk/client-sts";
 import type { HostConfig } from "../../../config/host/index.ts";
 import { askPrices } from "../../../machine/aws/ask-prices.ts";
 import { priceTexts, sourced } from "../../../machine/aws/prices.ts";
-import { quotaOf, quotaProblem } from "../../../machine/aws/quota.ts";
-import { inWords, whyUnanswered } from "../../../machine/aws/unanswered.ts";
+import { judgeQuotas, quotaChecks } from "../../../machine/aws/quota.ts";
+import { isNvidia, type TypeFacts, typeProblem, typeQuestion } from "../../../machine/aws/types.ts";
+import { inWords, unansweredProblem, whyUnanswered } from "../../../machine/aws/unanswered.ts";
 import { type Check, check } from "../../../machine/checks/check.ts";
 
 type AwsHost = Extract<HostConfig, { kind: "aws" }>;
@@ -39,7 +40,7 @@ function settings({ region, profile }: AwsHost) {
 export async function awsChecks(host: AwsHost): Promise<Check[]> {
   const credentials = await whoAmI(host);
   if (credentials.status === "fail") return [credentials];
-  const [fits, costs] = await Promise.all([quotas(host), price(host)]);
+  const [fits, costs] = await Promise.all([typesFit(host), price(host)]);
   return [credentials, ...fits, costs];
 }
 
@@ -66,32 +67,42 @@ async function whoAmI(host: AwsHost): Promise<Check> {
   }
 }
 
-/** Whether a type fits the account: one of them has to. */
-async function quotas(host: AwsHost): Promise<Check[]> {
-  const looks = await Promise.all(host.instanceTypes.map((type) => quota(host, type)));
-  const someFits = looks.some(({ status }) => status !== "fail");
-  return looks.map((each) => (someFits && each.status === "fail" ? { ...each, status: "warn" } : each));
+/** Whether there are such types, and whether they fit the account. */
+async function typesFit(host: AwsHost): Promise<Check[]> {
+  const looks = await Promise.all(host.instanceTypes.map((type) => lookAtType(host, type)));
+  const problems = looks.filter((look) => "status" in look);
+  const types = looks.filter((look) => "vcpus" in look);
+  const read = (code: string) => allowedVcpus(host, code);
+  return [...problems, ...quotaChecks(await judgeQuotas(types, { ...host, read }))];
 }
 
-async function quota(host: AwsHost, instanceType: string): Promise<Check> {
-  const name = `quota for ${instanceType}`;
-  const known = quotaOf(instanceType, host.spot);
-  const unknown = (why: string) =>
-    check(name, { found: "unknown", needed: "its vCPUs" }, `gpubox:host.instanceTypes: ${why}`, "warn");
-  if (!known) return unknown(`the quota of ${instanceType} is not known to gpubox and was not checked`);
+/** What AWS says of a type; a check that fails where no machine can be of it. */
+async function lookAtType(host: AwsHost, instanceType: string): Promise<TypeFacts | Check> {
+  const failed = (found: string, problem: string) =>
+    check(`instance type ${instanceType}`, { found, needed: `a type of ${host.region}` }, problem);
   try {
-    const types = { InstanceTypes: [instanceType as InstanceType] };
-    const [{ InstanceTypes = [] }, allowed] = await Promise.all([
-      new EC2Client(settings(host)).send(new DescribeInstanceTypesCommand(types)),
-      allowedVcpus(host, known.code),
-    ]);
-    const needed = InstanceTypes[0]?.VCpuInfo?.DefaultVCpus ?? 0;
-    const problem = quotaProblem({ instanceType, region: host.region, quota: known, needed, allowed });
-    const about = { found: `${allowed} vCPUs (${known.code})`, needed: `${needed} vCPUs` };
-    return check(name, about, problem && `gpubox:host.instanceTypes: ${problem}`);
+    const type = await describeType(host, instanceType);
+    const problem = typeProblem(type);
+    return problem ? failed("too old", problem) : type;
   } catch (error) {
-    return unknown(`quota ${known.code} (${known.name}) cannot be read: ${inWords(whyUnanswered(error))}`);
+    return failed("unknown", unansweredProblem(typeQuestion(instanceType, host.region), error));
   }
+}
+
+async function describeType(host: AwsHost, instanceType: string): Promise<TypeFacts> {
+  const types = { InstanceTypes: [instanceType as InstanceType] };
+  const { InstanceTypes = [] } = await new EC2Client(settings(host)).send(
+    new DescribeInstanceTypesCommand(types),
+  );
+  const [type = {}] = InstanceTypes;
+  return {
+    instanceType,
+    vcpus: type.VCpuInfo?.DefaultVCpus ?? 0,
+    gpu: (type.GpuInfo?.Gpus ?? []).some(({ Manufacturer }) => isNvidia(Manufacturer)),
+    architectures: type.ProcessorInfo?.SupportedArchitectures ?? [],
+    hypervisor: type.Hypervisor,
+    nvme: type.EbsInfo?.NvmeSupport,
+  };
 }
 
 /** What the account may run; where it never had a value of its own, that is AWS's default. */

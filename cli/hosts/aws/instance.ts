@@ -6,6 +6,7 @@ import {
   DescribeSpotInstanceRequestsCommand,
   type EC2Client,
   type Instance,
+  type SpotInstanceRequest,
   StartInstancesCommand,
   StopInstancesCommand,
   TerminateInstancesCommand,
@@ -14,6 +15,7 @@ import {
   waitUntilInstanceTerminated,
 } from "@aws-sdk/client-ec2";
 import { UserError } from "../../../errors.ts";
+import { isSpot, THERE } from "../../../machine/aws/instances.ts";
 import { STACK_TAG } from "../../../machine/aws/tags.ts";
 import type { NotebookInfo } from "../../../machine/outputs.ts";
 import { TYPE } from "../../../machine/resource-types.ts";
@@ -82,9 +84,9 @@ async function lookAt(client: EC2Client, id: string): Promise<Looked> {
   try {
     const { Reservations } = await client.send(new DescribeInstancesCommand({ InstanceIds: [id] }));
     const instance = Reservations?.[0]?.Instances?.[0];
-    const state = instance?.State?.Name ?? "gone";
-    if (["gone", "terminated", "shutting-down"].includes(state)) return gone;
-    return { ...gone, state, ...(await lookAtRequest(client, instance as Instance)) };
+    const state = instance?.State?.Name;
+    if (!instance || !state || !THERE.includes(state)) return gone;
+    return { ...gone, state, ...(await lookAtRequest(client, instance)) };
   } catch (error) {
     if ((error as Error).name === "InvalidInstanceID.NotFound") return gone;
     throw unanswered(id, error as Error);
@@ -97,17 +99,10 @@ const ENDED = ["cancelled", "closed", "failed"];
 /** What the request of an instance on spot says of it. */
 async function lookAtRequest(
   client: EC2Client,
-  { SpotInstanceRequestId, State }: Instance,
+  { InstanceLifecycle, SpotInstanceRequestId, State }: Instance,
 ): Promise<Partial<Looked>> {
-  if (!SpotInstanceRequestId) return {};
-  const ids = { SpotInstanceRequestIds: [SpotInstanceRequestId] };
-  const request = await client.send(new DescribeSpotInstanceRequestsCommand(ids)).then(
-    ({ SpotInstanceRequests }) => SpotInstanceRequests?.[0],
-    (error) => {
-      if (error.name !== "InvalidSpotInstanceRequestID.NotFound") throw error;
-      return undefined;
-    },
-  );
+  if (!isSpot(InstanceLifecycle)) return {};
+  const request = SpotInstanceRequestId ? await requestOf(client, SpotInstanceRequestId) : undefined;
   const code = request?.Status?.Code ?? "";
   const isTakenBack =
     /^(instance-stopped-(?!by-user)|marked-for-stop)/.test(code) && State?.Name !== "running";
@@ -116,6 +111,16 @@ async function lookAtRequest(
     interrupted: isTakenBack ? code : undefined,
     adrift: !request || ENDED.includes(request.State ?? ""),
   };
+}
+
+/** Undefined where AWS has forgotten it. */
+async function requestOf(client: EC2Client, id: string): Promise<SpotInstanceRequest | undefined> {
+  const asked = client.send(new DescribeSpotInstanceRequestsCommand({ SpotInstanceRequestIds: [id] }));
+  const { SpotInstanceRequests } = await asked.catch((error) => {
+    if (error.name !== "InvalidSpotInstanceRequestID.NotFound") throw error;
+    return { SpotInstanceRequests: [] };
+  });
+  return SpotInstanceRequests?.[0];
 }
 
 const wait = (client: EC2Client) => ({
@@ -227,7 +232,7 @@ export async function forgetHanging(session: Session, state: State): Promise<voi
   if (ofType(left, [TYPE.instance]).some(isOnSpot)) await writeState(session, withoutRequest(left));
 }
 
-const isOnSpot = ({ outputs }: StateResource): boolean => outputs?.instanceLifecycle === "spot";
+const isOnSpot = ({ outputs }: StateResource): boolean => isSpot(outputs?.instanceLifecycle);
 
 /** A state in which no instance is known to be on spot. Pure. */
 export function withoutRequest(state: State): State {
@@ -249,7 +254,7 @@ export async function endStrays(session: Session, state: State): Promise<void> {
   const client = clientOf(session, state);
   const Filters = [
     { Name: `tag:${STACK_TAG}`, Values: [session.stackId] },
-    { Name: "instance-state-name", Values: ["pending", "running", "stopping", "stopped"] },
+    { Name: "instance-state-name", Values: THERE },
   ];
   const { Reservations = [] } = await client
     .send(new DescribeInstancesCommand({ Filters }))

@@ -1,15 +1,11 @@
 /** The data volume of a stack whose host is of kind `aws`: what is said of one that stays, and of one that goes. */
 
-import {
-  DescribeSnapshotsCommand,
-  DescribeVolumesCommand,
-  type EC2Client,
-  type Volume,
-} from "@aws-sdk/client-ec2";
+import { DescribeVolumesCommand, type Volume } from "@aws-sdk/client-ec2";
 import { UserError } from "../../../errors.ts";
-import { LAST_SNAPSHOT, ROLE_TAG, STACK_TAG } from "../../../machine/aws/tags.ts";
+import { knownOf } from "../../../machine/aws/known.ts";
+import { ANY, lastSnapshots } from "../../../machine/aws/snapshots.ts";
+import { makesVolume, secondVolumeProblem, taggedVolumes } from "../../../machine/aws/volumes.ts";
 import { TYPE } from "../../../machine/resource-types.ts";
-import { commandLine } from "../../../text/command-line.ts";
 import type { State } from "../../pulumi/checkpoint.ts";
 import { removesData } from "../../pulumi/consent.ts";
 import type { Session } from "../../pulumi/session.ts";
@@ -21,42 +17,25 @@ import { clientOf, ofType, rawHost, settingsOf, unanswered } from "./account.ts"
  * @throws UserError naming both ways out
  */
 export async function refuseSecondVolume(session: Session, state: State): Promise<void> {
-  const { region, dataVolume } = rawHost(session);
-  if (dataVolume?.id !== undefined || ofType(state, [TYPE.ebsVolume]).length > 0) return;
-  const Filters = [
-    { Name: `tag:${STACK_TAG}`, Values: [session.stackId] },
-    { Name: `tag:${ROLE_TAG}`, Values: ["data"] },
-    { Name: "status", Values: ["creating", "available", "in-use"] },
-  ];
+  const { region = "", dataVolume } = rawHost(session);
+  const known = knownOf(state.deployment.resources ?? []);
+  if (!makesVolume(dataVolume?.id, known)) return;
+  const Filters = taggedVolumes(session.stackId).map(({ name, values }) => ({ Name: name, Values: values }));
   const { Volumes = [] } = await clientOf(session, state)
     .send(new DescribeVolumesCommand({ Filters }))
     .catch((error) => {
       throw unanswered("data volumes that were kept", error);
     });
-  if (Volumes.length === 0) return;
-  const text = ({ VolumeId, Size, AvailabilityZone }: Volume) =>
-    `${VolumeId} (${Size} GB, ${AvailabilityZone})`;
-  const used = Volumes.filter(({ State }) => State === "in-use");
-  if (used.length > 0) {
-    const by = used.flatMap(({ Attachments = [] }) => Attachments.map(({ InstanceId }) => InstanceId));
-    throw new UserError(
-      `${used.map(text).join(", ")} has the tag of stack ${session.stackId} and is in use by ${by.join(", ")}, which is not in this stack's state. It belongs to another clone or another user of this account: create your stack under another name with \`${commandLine("init", "-s", "NAME", "--kind", "aws")}\`. Nothing was created`,
-    );
-  }
-  const ids = Volumes.map(({ VolumeId }) => VolumeId);
-  throw new UserError(
-    [
-      `the data of stack ${session.stack} is still there: ${Volumes.map(text).join(", ")}. Nothing was created.`,
-      ...ids.map((id) => `  to use it, below gpubox:host:   dataVolume: {id: ${id}}`),
-      "  to start afresh and keep it for later:  " +
-        `aws ec2 delete-tags --region ${region} --tags Key=${ROLE_TAG} --resources ${ids.join(" ")}`,
-      ...ids.map(
-        (id) =>
-          `  to delete it with everything on it:   aws ec2 delete-volume --region ${region} --volume-id ${id}`,
-      ),
-    ].join("\n"),
-  );
+  const problem = secondVolumeProblem({ stack: session.stackId, region, known }, Volumes.map(tagged));
+  if (problem) throw new UserError(problem);
 }
+
+const tagged = ({ VolumeId = "", AvailabilityZone = "", Size = 0, Attachments = [] }: Volume) => ({
+  id: VolumeId,
+  zone: AvailabilityZone,
+  size: Size,
+  usedBy: Attachments.flatMap(({ InstanceId }) => InstanceId ?? []),
+});
 
 /** The data volume of a stack, by its state. */
 export interface DataVolume {
@@ -90,21 +69,9 @@ export async function whatStaysOnAws(
       ({ Volumes = [] }) => Volumes.length > 0,
       (error) => error.name !== "InvalidVolume.NotFound",
     ),
-    lastSnapshots(client, volume),
+    volume.goes ? lastSnapshots(client, volume.id, ANY).catch(() => []) : [],
   ]);
   return staysText(stack, region, isThere ? { volume: volume.id } : { snapshots });
-}
-
-async function lastSnapshots(client: EC2Client, { id, goes }: DataVolume): Promise<string[]> {
-  if (!goes) return [];
-  const Filters = [
-    { Name: "volume-id", Values: [id] },
-    // Earlier versions have left one with the role of the volume.
-    { Name: `tag:${ROLE_TAG}`, Values: [LAST_SNAPSHOT, "data"] },
-  ];
-  const asked = client.send(new DescribeSnapshotsCommand({ Filters, OwnerIds: ["self"] }));
-  const { Snapshots = [] } = await asked.catch(() => ({ Snapshots: [] }));
-  return Snapshots.flatMap(({ SnapshotId }) => SnapshotId ?? []);
 }
 
 /** In words. Pure. */

@@ -16,6 +16,7 @@ import {
   DescribeVolumesCommand,
   EC2Client,
 } from "@aws-sdk/client-ec2";
+import { lastSnapshots, OURS } from "../../../machine/aws/snapshots.ts";
 import { LAST_SNAPSHOT, ROLE_TAG } from "../../../machine/aws/tags.ts";
 
 /** How often AWS is asked how far it is, in milliseconds. */
@@ -30,15 +31,6 @@ const say = (text: string) => process.stderr.write(`${volume}: ${text}\n`);
 async function machinesOf(): Promise<string[]> {
   const { Volumes } = await client.send(new DescribeVolumesCommand({ VolumeIds: [volume] }));
   return (Volumes?.[0]?.Attachments ?? []).flatMap(({ InstanceId }) => InstanceId ?? []);
-}
-
-async function earlierSnapshots(): Promise<string[]> {
-  const Filters = [
-    { Name: "volume-id", Values: [volume] },
-    { Name: `tag:${ROLE_TAG}`, Values: [LAST_SNAPSHOT] },
-  ];
-  const { Snapshots = [] } = await client.send(new DescribeSnapshotsCommand({ Filters, OwnerIds: ["self"] }));
-  return Snapshots.flatMap(({ SnapshotId }) => SnapshotId ?? []);
 }
 
 async function takeSnapshot(): Promise<string> {
@@ -72,7 +64,7 @@ async function remove(): Promise<void> {
     say(`it is in use by ${machines.join(", ")}, and stays`);
     return;
   }
-  const earlier = await earlierSnapshots();
+  const earlier = await lastSnapshots(client, volume, OURS);
   const id = await takeSnapshot();
   await untilWhole(id);
   await client.send(new DeleteVolumeCommand({ VolumeId: volume }));

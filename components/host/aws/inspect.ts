@@ -11,11 +11,12 @@ import {
   type PlacementFacts,
   placements,
 } from "../../../machine/aws/capacity.ts";
-import { quotaOf, quotaProblem } from "../../../machine/aws/quota.ts";
-import { inWords, whyUnanswered } from "../../../machine/aws/unanswered.ts";
+import type { Known } from "../../../machine/aws/known.ts";
+import { judgeQuotas, noneFits } from "../../../machine/aws/quota.ts";
+import { isNvidia, type TypeFacts, typeProblem, typeQuestion } from "../../../machine/aws/types.ts";
+import { whyUnanswered } from "../../../machine/aws/unanswered.ts";
 import { stackName } from "../../../machine/owner.ts";
 import { ask, refuse } from "./ask.ts";
-import type { Known } from "./known.ts";
 import { findNetwork, type Subnet } from "./network.ts";
 import { type Existing, findInstance, findVolume } from "./present.ts";
 
@@ -78,7 +79,7 @@ export async function inspectAws(args: InspectAwsArgs): Promise<AwsFindings> {
     existing,
     unavailable: host.unavailable,
   });
-  const type = types.find((each) => each.instanceType === instanceType) as InstanceType;
+  const type = types.find((each) => each.instanceType === instanceType) as TypeFacts;
   refuseArchitecture(type, image);
   if (existing) announceReplacement(args, existing, image);
   return {
@@ -155,34 +156,21 @@ function announceReplacement({ host }: InspectAwsArgs, existing: Existing, image
   );
 }
 
-interface InstanceType {
-  instanceType: string;
-  vcpus: number;
-  gpu: boolean;
-  architectures: string[];
-}
-
-async function findTypes({ host, provider }: InspectAwsArgs): Promise<InstanceType[]> {
-  const find = async (instanceType: string): Promise<InstanceType> => {
-    const type = await ask(
-      {
-        key: "instanceTypes",
-        question: `what ${instanceType} is`,
-        absent: `gpubox:host.instanceTypes: ${host.region} has no type ${instanceType}`,
-      },
-      aws.ec2.getInstanceType({ instanceType }, { provider }),
-    );
-    if (type.ebsNvmeSupport === "unsupported" || type.hypervisor === "xen") {
-      refuse(
-        `gpubox:host.instanceTypes: ${instanceType} is of a generation without NVMe disks (hypervisor ${type.hypervisor}), whose GPUs and disks AWS's images no longer support: choose a newer one, g4dn.xlarge or later`,
-      );
-    }
-    return {
+async function findTypes({ host, provider }: InspectAwsArgs): Promise<TypeFacts[]> {
+  const find = async (instanceType: string): Promise<TypeFacts> => {
+    const question = typeQuestion(instanceType, host.region);
+    const type = await ask(question, aws.ec2.getInstanceType({ instanceType }, { provider }));
+    const facts = {
       instanceType,
       vcpus: type.defaultVcpus,
-      gpu: type.gpuses.some(({ manufacturer }) => /nvidia/i.test(manufacturer)),
+      gpu: type.gpuses.some(({ manufacturer }) => isNvidia(manufacturer)),
       architectures: type.supportedArchitectures,
+      hypervisor: type.hypervisor,
+      nvme: type.ebsNvmeSupport,
     };
+    const problem = typeProblem(facts);
+    if (problem) refuse(problem);
+    return facts;
   };
   return await Promise.all(host.instanceTypes.map(find));
 }
@@ -199,53 +187,36 @@ async function findOfferings({ host, provider }: InspectAwsArgs): Promise<Placem
   return instanceTypes.map((instanceType, index) => ({ instanceType, zone: locations[index] as string }));
 }
 
-/**
- * The types whose quota is large enough. A quota that cannot be read is said, and let pass: launching needs no permission to
- * read it.
- *
- * @throws UserError when no type fits
- */
+/** The types whose quota is large enough. @throws UserError when no type fits */
 async function fitQuota(
   { host, provider }: InspectAwsArgs,
-  types: InstanceType[],
+  types: TypeFacts[],
   existing: Existing | undefined,
 ): Promise<string[]> {
-  const problemOf = async ({ instanceType, vcpus: needed }: InstanceType): Promise<string | undefined> => {
-    // It runs, or has run, in the same market: it fits. What is replaced is ended first.
-    if (instanceType === existing?.instanceType && existing.spot === host.spot) return undefined;
-    const quota = quotaOf(instanceType, host.spot);
-    if (!quota) {
-      pulumi.log.warn(
-        `the quota of ${instanceType}${host.spot ? " on spot" : ""} is not known to gpubox and was not checked`,
-      );
-      return undefined;
-    }
-    try {
-      const { value } = await aws.servicequotas.getServiceQuota(
-        { serviceCode: "ec2", quotaCode: quota.code },
-        { provider },
-      );
-      return quotaProblem({ instanceType, region: host.region, quota, needed, allowed: value });
-    } catch (error) {
-      pulumi.log.warn(
-        `quota ${quota.code} (${quota.name}) cannot be read, so whether ${instanceType} fits was not checked: ${inWords(whyUnanswered(error))}`,
-      );
-      return undefined;
-    }
-  };
-  const problems = await Promise.all(types.map(problemOf));
-  const fitting = types.filter((_, index) => problems[index] === undefined);
-  const found = problems.filter((problem) => problem !== undefined);
-  if (fitting.length === 0) refuse(`gpubox:host.instanceTypes: ${found.join("; ")}`);
-  for (const problem of found) pulumi.log.warn(`left out: ${problem}`);
-  return fitting.map(({ instanceType }) => instanceType);
+  // It runs, or has run, in the same market: it fits. What is replaced is ended first.
+  const hasRun = ({ instanceType }: TypeFacts) =>
+    instanceType === existing?.instanceType && existing.spot === host.spot;
+  const judged = await judgeQuotas(
+    types.filter((type) => !hasRun(type)),
+    {
+      ...host,
+      read: async (quotaCode) =>
+        (await aws.servicequotas.getServiceQuota({ serviceCode: "ec2", quotaCode }, { provider })).value,
+    },
+  );
+  if (!types.some(hasRun) && noneFits(judged))
+    refuse(`gpubox:host.instanceTypes: ${judged.map(({ problem }) => problem).join("; ")}`);
+  for (const { fits, problem } of judged)
+    if (problem !== undefined) pulumi.log.warn(fits ? problem : `left out: ${problem}`);
+  const leftOut = judged.filter(({ fits }) => !fits).map(({ instanceType }) => instanceType);
+  return types.map(({ instanceType }) => instanceType).filter((each) => !leftOut.includes(each));
 }
 
 function choosePlacement({ host }: InspectAwsArgs, facts: PlacementFacts): Placement {
   return placements(facts)[0] ?? refuse(noPlacement(facts, host.region));
 }
 
-function refuseArchitecture({ instanceType, architectures }: InstanceType, image: Image): void {
+function refuseArchitecture({ instanceType, architectures }: TypeFacts, image: Image): void {
   if (image.architecture === undefined || architectures.includes(image.architecture)) return;
   refuse(
     `gpubox:host.ami: ${image.id} is for ${image.architecture}, and ${instanceType} is ${architectures.join(" or ")}: set another \`ami\`, or other \`instanceTypes\``,

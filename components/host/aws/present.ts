@@ -3,13 +3,19 @@
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import type { AwsHostArgs } from "../../../config/host/aws.ts";
+import { UserError } from "../../../errors.ts";
 import type { Placement } from "../../../machine/aws/capacity.ts";
-import { ROLE_TAG, STACK_TAG } from "../../../machine/aws/tags.ts";
+import { ON_SPOT, THERE } from "../../../machine/aws/instances.ts";
+import type { Known } from "../../../machine/aws/known.ts";
 import { inWords, whyUnanswered } from "../../../machine/aws/unanswered.ts";
+import {
+  makesVolume,
+  secondVolumeProblem,
+  type TaggedVolume,
+  taggedVolumes,
+} from "../../../machine/aws/volumes.ts";
 import { stackName } from "../../../machine/owner.ts";
-import { commandLine } from "../../../text/command-line.ts";
 import { ask, refuse } from "./ask.ts";
-import type { Known } from "./known.ts";
 
 /** An instance of the stack, running or not. */
 export interface Existing extends Placement {
@@ -45,17 +51,8 @@ export async function findInstance({ known, stack, provider }: PresentArgs): Pro
   const question = `what has become of ${known.instance}, the machine of stack ${stackName(stack)}`;
   const mine = { name: "instance-id", values: [known.instance] };
   const list = (filters: { name: string; values: string[] }[]) =>
-    ask(
-      { question },
-      aws.ec2.getInstances(
-        { filters, instanceStateNames: ["pending", "running", "stopping", "stopped"] },
-        { provider },
-      ),
-    );
-  const [all, spot] = await Promise.all([
-    list([mine]),
-    list([mine, { name: "instance-lifecycle", values: ["spot"] }]),
-  ]);
+    ask({ question }, aws.ec2.getInstances({ filters, instanceStateNames: THERE }, { provider }));
+  const [all, spot] = await Promise.all([list([mine]), list([mine, ON_SPOT])]);
   const [id] = all.ids;
   if (id === undefined) return undefined;
   const found = await ask({ question }, aws.ec2.getInstance({ instanceId: id }, { provider }));
@@ -74,10 +71,8 @@ export async function findVolume(args: PresentArgs): Promise<Volume | undefined>
   const { host, known, stack } = args;
   const { dataVolume } = host;
   if ("id" in dataVolume) return await findAdopted(args, dataVolume.id);
-  if (known.volume === undefined) {
-    await warnOfKept(args);
-    return undefined;
-  }
+  if (makesVolume(undefined, known)) await refuseSecondVolume(args);
+  if (known.volume === undefined) return undefined;
   const volume = await findOwn(args, known.volume);
   if (volume && dataVolume.size < volume.size) {
     refuse(
@@ -119,22 +114,30 @@ async function findOwn({ provider }: PresentArgs, id: string): Promise<Volume | 
   return volume && { id, zone: volume.availabilityZone, size: volume.size };
 }
 
-/** Says that there are volumes which carry the stack's tag and are none of it: what an earlier destroy kept, or another's. */
-async function warnOfKept(args: PresentArgs): Promise<void> {
-  const { stack, provider } = args;
-  const filters = [
-    { name: `tag:${STACK_TAG}`, values: [stack] },
-    { name: `tag:${ROLE_TAG}`, values: ["data"] },
-    { name: "status", values: ["available"] },
-  ];
+/** @throws UserError where the stack's data is on a volume that it would be given another beside, or that is another's */
+async function refuseSecondVolume(args: PresentArgs): Promise<void> {
+  const { stack, host, known, provider } = args;
   const { ids } = await ask(
     { question: `which data volumes carry the tag of stack ${stackName(stack)}` },
-    aws.ebs.getEbsVolumes({ filters }, { provider }),
+    aws.ebs.getEbsVolumes({ filters: taggedVolumes(stack) }, { provider }),
   );
-  const volumes = await Promise.all(ids.map((id) => getVolume(id, args)));
-  if (volumes.length === 0) return;
-  const list = volumes.map(({ id, zone, size }) => `${id} (${size} GB, ${zone})`).join(", ");
-  pulumi.log.warn(
-    `no machine has ${list}, tagged as this stack's. If an earlier \`destroy\` kept it, use it with gpubox:host.dataVolume: {id: ${ids[0]}}; \`${commandLine("up", "-s", stackName(stack))}\` creates no second one beside it, but \`pulumi up\` does`,
-  );
+  const volumes = await Promise.all(ids.map((id) => getTagged(id, args)));
+  const problem = secondVolumeProblem({ stack, region: host.region, known }, volumes);
+  if (problem) throw new UserError(problem);
+}
+
+/** The provider's look-up of a volume does not say which machine has it. */
+async function getTagged(id: string, args: PresentArgs): Promise<TaggedVolume> {
+  const filters = [{ name: "block-device-mapping.volume-id", values: [id] }];
+  const [volume, machines] = await Promise.all([
+    getVolume(id, args),
+    ask(
+      { question: `which machine has ${id}` },
+      aws.ec2.getInstances(
+        { filters, instanceStateNames: [...THERE, "shutting-down"] },
+        { provider: args.provider },
+      ),
+    ),
+  ]);
+  return { ...volume, usedBy: machines.ids };
 }

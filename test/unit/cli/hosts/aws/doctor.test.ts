@@ -29,7 +29,10 @@ describe("a stack on AWS", () => {
     const target = request.headers["x-amz-target"]?.toString().split(".")[1];
     const answer = given[target ?? new URLSearchParams(body).get("Action") ?? ""];
     if (isSilent) return;
-    if (typeof answer === "string") return void response.setHeader("content-type", "text/xml").end(answer);
+    if (typeof answer === "string") {
+      response.statusCode = answer.includes("<Errors>") ? 400 : 200;
+      return void response.setHeader("content-type", "text/xml").end(answer);
+    }
     const refused = answer === undefined || "__type" in answer;
     response.setHeader("content-type", "application/x-amz-json-1.1").statusCode = refused ? 400 : 200;
     response.end(JSON.stringify(answer ?? { __type: "AccessDeniedException", message: "not for you" }));
@@ -76,6 +79,29 @@ describe("a stack on AWS", () => {
       found: "unknown",
       problem: expect.stringContaining("L-DB2E81BA"),
     });
+  });
+
+  it("cannot come up on a type that the region does not know, in the words in which the program refuses it", async () => {
+    const error = "<Error><Code>InvalidInstanceType</Code><Message>there is none</Message></Error>";
+    given = { ...answers, DescribeInstanceTypes: `<Response><Errors>${error}</Errors></Response>` };
+    expect((await awsChecks(hostArgs()))[1]).toMatchObject({
+      check: "instance type g6.xlarge",
+      status: "fail",
+      problem: expect.stringContaining("gpubox:host.instanceTypes: us-east-1 has no type g6.xlarge ("),
+    });
+  });
+
+  it("cannot come up on a type without NVMe disks", async () => {
+    const type = "<vCpuInfo><defaultVCpus>8</defaultVCpus></vCpuInfo><hypervisor>xen</hypervisor>";
+    const set = `<instanceTypeSet><item>${type}</item></instanceTypeSet>`;
+    given = {
+      ...answers,
+      DescribeInstanceTypes: `<DescribeInstanceTypesResponse>${set}</DescribeInstanceTypesResponse>`,
+    };
+    const [, old, ...rest] = await awsChecks(hostArgs({ instanceTypes: ["p3.2xlarge"] }));
+    expect(old).toMatchObject({ check: "instance type p3.2xlarge", status: "fail", found: "too old" });
+    expect(old?.problem).toContain("p3.2xlarge is of a generation without NVMe disks (hypervisor xen)");
+    expect(rest.map(({ check }) => check)).toEqual(["price"]);
   });
 
   it("is not waited for where AWS is silent", async () => {

@@ -1,5 +1,4 @@
 import { describe, expect, it } from "vitest";
-import { placeOf } from "../../../../../cli/hosts/aws/account.ts";
 import { withoutPending, withoutRequest } from "../../../../../cli/hosts/aws/instance.ts";
 import { dataVolumeOf, staysText } from "../../../../../cli/hosts/aws/volume.ts";
 import type { State, StateResource } from "../../../../../cli/pulumi/checkpoint.ts";
@@ -42,13 +41,6 @@ describe("the data volume of a stack", () => {
     expect(dataVolumeOf(stateOf(attachment))).toEqual({ id: "vol-2", goes: false });
     expect(dataVolumeOf(stateOf())).toBeUndefined();
   });
-});
-
-it("knows the region and the account of a stack by what it has", () => {
-  const outputs = { arn: "arn:aws:ec2:us-east-1:123456789012:volume/vol-1" };
-  const place = { region: "us-east-1", account: "123456789012" };
-  expect(placeOf(stateOf(aws("aws:ebs/volume:Volume", { outputs })))).toMatchObject(place);
-  expect(placeOf(stateOf())).toBeUndefined();
 });
 
 describe("the state of an instance that is gone", () => {

@@ -1,6 +1,7 @@
 /** What is found out, and refused, before anything is made on AWS. */
 import { createServer } from "node:http";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { secondVolumeProblem } from "../../../../../machine/aws/volumes.ts";
 import { ACCOUNT, failing, inspectAccount as lookOver } from "../../../../support/aws.ts";
 import type { Invokes } from "../../../../support/recorder.ts";
 
@@ -415,11 +416,25 @@ describe("what is there already", () => {
     expect(message).toContain("name one in us-east-1a as gpubox:host.subnet");
   });
 
-  it("is not what carries the stack's tag alone: that an earlier destroy kept, or is another's, and is told", async () => {
-    const kept = { [VOLUMES]: () => ({ ids: ["vol-8"] }), [VOLUME]: volume("us-east-1b") };
-    const { result, warnings } = await inspectAccount({ dataVolume: { size: 1 } }, kept, {});
-    expect(result.zone).toBe("us-east-1a");
-    expect(warnings.join()).toContain("gpubox:host.dataVolume: {id: vol-8}");
+  it.each([
+    ["that was kept", [], {}],
+    ["that somebody else's machine has", ["i-9"], {}],
+    ["that its own machine has", ["i-1"], { instance: "i-1" }],
+  ])("is refused a second volume beside one %s, in the words of the library", async (_, usedBy, known) => {
+    const answers: Invokes = {
+      ...there("g6.xlarge", "us-east-1a"),
+      [VOLUMES]: () => ({ ids: ["vol-8"] }),
+      [VOLUME]: volume("us-east-1b"),
+      [INSTANCES]: ({ filters }) => {
+        const [{ name, values }] = filters as [{ name: string; values: string[] }];
+        if (name !== "block-device-mapping.volume-id") return { ids: ["i-1"] };
+        expect(values).toEqual(["vol-8"]);
+        return { ids: usedBy };
+      },
+    };
+    const owner = { stack: "gpubox/aws", region: "us-east-1", known };
+    const problem = secondVolumeProblem(owner, [{ id: "vol-8", zone: "us-east-1b", size: 50, usedBy }]);
+    await expect(inspectAccount({ dataVolume: { size: 1 } }, answers, known)).rejects.toThrow(problem);
   });
 
   it("warns of a volume without encryption that is adopted", async () => {
