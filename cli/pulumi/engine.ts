@@ -8,13 +8,16 @@ import { withLock } from "../system/lock.mjs";
 import { findProgram, isExecutable } from "../system/path.ts";
 import { capture, handOver, mustRun } from "../system/run.ts";
 import type { Expected } from "../system/time-left.mjs";
-import { say, step } from "../ui/say.ts";
+import { formatSeconds, say, step } from "../ui/say.ts";
 import { canDownloadOfficial, downloadEnv, rememberNoDownloads } from "./official.ts";
 
 /** From this release on Go fetches the toolchain that a go.mod asks for. */
 const OLDEST_GO = [1, 21] as const;
 
-/** The finding of how long a build took. */
+/** How long a build takes on two cores, in seconds. */
+const USUAL_BUILD: Expected = { least: 4 * 60, most: 7 * 60 };
+
+/** The finding of how long one took on this machine. */
 const BUILD_SECONDS = "seconds that the engine's build took";
 
 /** An engine that can be run. */
@@ -141,13 +144,17 @@ async function build(context: Context, file: string): Promise<void> {
       if (isExecutable(file)) return;
       const half = `${file}.${process.pid}`;
       const began = performance.now();
+      const last = Number(context.findings.get(BUILD_SECONDS, Number.POSITIVE_INFINITY));
+      const [words, expected] = last
+        ? [`${formatSeconds(last)} the last time`, { least: last, most: last }]
+        : ["4 to 7 minutes", USUAL_BUILD];
       try {
         await step(
-          "engine: building Pulumi from its Go module, once (4 to 7 minutes)",
+          `engine: building Pulumi from its Go module, once (${words})`,
           () =>
             mustRun("sh", [join(context.root, "offline", "engine", "build.sh"), half], { env: context.env }),
           () => "done",
-          expectedBuild(context),
+          expected,
         );
         // Renamed into place: an engine that is there is a whole one.
         renameSync(half, file);
@@ -158,12 +165,6 @@ async function build(context: Context, file: string): Promise<void> {
     },
     (holder) => say(`engine: waiting for process ${holder}, which builds it`),
   );
-}
-
-/** How long a build took on this machine, which is expected of the next; where there was none, what is usual on two cores. */
-function expectedBuild({ findings }: Context): Expected {
-  const last = Number(findings.get(BUILD_SECONDS, Number.POSITIVE_INFINITY));
-  return last > 0 ? { least: last, most: last } : { least: 4 * 60, most: 7 * 60 };
 }
 
 /** Reads `go version`: `go version go1.26.8 linux/amd64` is [1, 26]. */

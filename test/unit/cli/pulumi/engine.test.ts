@@ -134,6 +134,11 @@ describe("what can be done while an engine is built", () => {
     expect(said).toMatch(/^engine: building Pulumi .* … done \(.*\)\n$/);
     expect(Number(own.findings.get("seconds that the engine's build took"))).toBeGreaterThan(0);
     await prepareEngine(own, async () => expect.unreachable("it is there"));
+    rmSync(engine.file);
+    said = "";
+    own.findings.set("seconds that the engine's build took", "95.4");
+    await prepareEngine(own);
+    expect(said).toContain("once (1 min 35 s the last time)");
   });
 
   it("is ended where the engine cannot be built, which is what is told", async () => {
