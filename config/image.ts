@@ -1,7 +1,7 @@
 /** What a stack file may say of the notebooks' image, with every default. */
 import { z } from "zod";
 import { NO_CONTROL, noControl } from "./paths.ts";
-import { type Additions, readRequirements, requirementProblem } from "./requirements.ts";
+import { type Additions, packageArgs, readRequirements, requirementProblem } from "./requirements.ts";
 
 /** An image's name as Docker's `reference` package has it: server, path, tag, digest. */
 const IMAGE = (() => {
@@ -118,6 +118,14 @@ export const image = z
     { error: "must be the reference of an image to pull, or an object" },
   )
   .default(() => chooseImage({}));
+
+/** The stage of docker/Dockerfile that an image is built of, and every build argument. @param requirements lines of the file it names */
+export function stageAndArgs(
+  image: Exclude<ChosenImage, { pull: string }>,
+  requirements: string[],
+): { target: string; args: Record<string, string> } {
+  return { target: image.target, args: { ...image.args, ...packageArgs(image, requirements) } };
+}
 
 /** Lines of the requirements file that an image names; none without one. @throws UserError saying what is wrong with it */
 export function requirementsOf(image: ChosenImage, stack: string): string[] {

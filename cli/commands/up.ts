@@ -43,7 +43,7 @@ import { startNotebooks } from "./start-notebooks.ts";
 export async function up(context: Context, args: Args, inputs?: string): Promise<number> {
   if (args.names.length > 0) return await single(context, args);
   if (!(await isReady(context, args))) return 1;
-  const session = await prepareStack(context, args);
+  const session = await prepareStack(context, args, true);
   await recover(session);
   const state = await finishInterrupted(session);
   const gone = await argsForMissing(session, state);

@@ -7,11 +7,18 @@ import type { Context } from "../context.ts";
 import { withLock } from "../system/lock.mjs";
 import { findProgram, isExecutable } from "../system/path.ts";
 import { capture, handOver, mustRun } from "../system/run.ts";
-import { say, step } from "../ui/say.ts";
+import type { Expected } from "../system/time-left.mjs";
+import { formatSeconds, say, step } from "../ui/say.ts";
 import { canDownloadOfficial, downloadEnv, rememberNoDownloads } from "./official.ts";
 
 /** From this release on Go fetches the toolchain that a go.mod asks for. */
 const OLDEST_GO = [1, 21] as const;
+
+/** How long a build takes on two cores, in seconds. */
+const USUAL_BUILD: Expected = { least: 4 * 60, most: 7 * 60 };
+
+/** The finding of how long one took on this machine. */
+const BUILD_SECONDS = "seconds that the engine's build took";
 
 /** An engine that can be run. */
 export interface Engine {
@@ -52,12 +59,16 @@ export function engineVersion(root: string): string {
   return JSON.parse(readFileSync(join(root, "package.json"), "utf8")).dependencies.pulumi;
 }
 
+/** What can be done while an engine is built. It fails silently: what it does is done again, and said, where it is needed. */
+export type Meanwhile = (signal: AbortSignal) => Promise<void>;
+
 /**
  * Makes sure that there is an engine.
  *
+ * @param meanwhile what to do beside, where it has to be built
  * @throws UserError when there is none and none can be had
  */
-export async function prepareEngine(context: Context): Promise<Engine> {
+export async function prepareEngine(context: Context, meanwhile?: Meanwhile): Promise<Engine> {
   const version = engineVersion(context.root);
   const downloaded = join(context.pulumiHome, "versions", version, "bin", "pulumi");
   const built = join(context.cache, "engine", version, "pulumi");
@@ -74,7 +85,7 @@ export async function prepareEngine(context: Context): Promise<Engine> {
     if (await download(context, downloaded)) return asEngine(context, downloaded, "official");
     rememberNoDownloads(context);
   }
-  await build(context, built);
+  await buildBeside(context, built, meanwhile);
   return asEngine(context, built, "built");
 }
 
@@ -107,20 +118,47 @@ async function download(context: Context, file: string): Promise<boolean> {
   return false;
 }
 
-async function build(context: Context, file: string): Promise<void> {
+async function buildBeside(
+  context: Context,
+  file: string,
+  meanwhile: Meanwhile = async () => {},
+): Promise<void> {
   await requireGo(context);
+  const over = new AbortController();
+  const beside = meanwhile(over.signal);
+  try {
+    await build(context, file);
+  } catch (error) {
+    over.abort();
+    throw error;
+  } finally {
+    await beside;
+  }
+}
+
+async function build(context: Context, file: string): Promise<void> {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
   await withLock(
     `${file}.lock`,
     async () => {
       if (isExecutable(file)) return;
       const half = `${file}.${process.pid}`;
+      const began = performance.now();
+      const last = Number(context.findings.get(BUILD_SECONDS, Number.POSITIVE_INFINITY));
+      const [words, expected] = last
+        ? [`${formatSeconds(last)} the last time`, { least: last, most: last }]
+        : ["4 to 7 minutes", USUAL_BUILD];
       try {
-        await step("engine: building Pulumi from its Go module, once (4 to 7 minutes)", () =>
-          mustRun("sh", [join(context.root, "offline", "engine", "build.sh"), half], { env: context.env }),
+        await step(
+          `engine: building Pulumi from its Go module, once (${words})`,
+          () =>
+            mustRun("sh", [join(context.root, "offline", "engine", "build.sh"), half], { env: context.env }),
+          () => "done",
+          expected,
         );
         // Renamed into place: an engine that is there is a whole one.
         renameSync(half, file);
+        context.findings.set(BUILD_SECONDS, String((performance.now() - began) / 1000));
       } finally {
         rmSync(half, { force: true });
       }

@@ -9,7 +9,7 @@ import { notUp } from "../stack.ts";
 import { type Captured, capture, type Env, mustRun } from "../system/run.ts";
 import { type Backend, credentialsFolder } from "./backend.ts";
 import { isStackFileThere, type StackPlaces } from "./checkpoint.ts";
-import { type Engine, prepareEngine } from "./engine.ts";
+import { type Engine, type Meanwhile, prepareEngine } from "./engine.ts";
 import { about, explain } from "./foreign-errors.ts";
 import { preparePlugins } from "./plugins.ts";
 import { createStack } from "./stack.ts";
@@ -25,12 +25,12 @@ export interface Toolchain {
   standIns: string[];
 }
 
-/** Makes sure that there is an engine with its plugins. */
-export async function prepareToolchain(context: Context): Promise<Toolchain> {
+/** Makes sure that there is an engine with its plugins. @param meanwhile what to do beside, where an engine has to be built */
+export async function prepareToolchain(context: Context, meanwhile?: Meanwhile): Promise<Toolchain> {
   ensureFolder(context.cache, "what gpubox downloads and builds");
   // It may be shared, to be read: plugins that everybody uses.
   ensureFolder(context.pulumiHome, "Pulumi's own plugins and logs", 0o022);
-  const engine = await prepareEngine(context);
+  const engine = await prepareEngine(context, meanwhile);
   const { home, standIns } = await preparePlugins(context, engine);
   const additions: Env = {
     PATH: [engine.folder, join(context.root, "node_modules", ".bin")].join(delimiter),

@@ -13,6 +13,7 @@ import { explain, guard } from "./failure.mjs";
 import { settleHome } from "./home.mjs";
 import { withLock } from "./lock.mjs";
 import { makePrivate } from "./private.mjs";
+import { timeLeft } from "./time-left.mjs";
 
 const OLDEST_NODE = 20;
 /** From here on Node runs TypeScript by itself. */
@@ -26,6 +27,9 @@ const modules = join(root, "node_modules");
 const bin = join(modules, ".bin");
 /** Written last, and inside the folder that `npm ci` empties first: it is there only after a whole install. */
 const marker = join(modules, ".gpubox-installed");
+
+/** How long the last install took, in seconds. */
+const lastInstall = join(root, ".gpubox", "install-seconds");
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"];
 
@@ -95,10 +99,13 @@ async function install() {
   const what = "dependencies: installing with npm ci …";
   process.stderr.write(`${what} `);
   // A slow network makes this minutes, and nothing is silent for so long.
+  const expected = expectedInstall();
   const ticker = setInterval(
     () => {
       const seconds = Math.round((Date.now() - started) / 1000);
-      process.stderr.write(process.stderr.isTTY ? `\r${what} ${seconds} s ` : `${seconds} s … `);
+      const text = `${seconds} s, ${timeLeft(seconds, expected)}`;
+      // A terminal clears what is right of here.
+      process.stderr.write(process.stderr.isTTY ? `\r${what} ${text}\u001b[K ` : `${text} … `);
     },
     process.stderr.isTTY ? 1_000 : 10_000,
   );
@@ -115,7 +122,15 @@ async function install() {
   }
   clearInterval(ticker);
   writeFileSync(marker, wanted());
-  process.stderr.write(`done (${((Date.now() - started) / 1000).toFixed(1)} s)\n`);
+  const took = ((Date.now() - started) / 1000).toFixed(1);
+  writeFileSync(lastInstall, took);
+  process.stderr.write(`done (${took} s)\n`);
+}
+
+/** As long as the last time; before that, what is usual with a quick and with a slow line. In seconds. */
+function expectedInstall() {
+  const last = existsSync(lastInstall) ? Number(readFileSync(lastInstall, "utf8")) : 0;
+  return last > 0 ? { least: last, most: last } : { least: 20, most: 120 };
 }
 
 async function ensureInstalled() {

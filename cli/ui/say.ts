@@ -1,16 +1,31 @@
 /** What the person reads while something is done. It goes to stderr: stdout is for results. */
 
 import { inLine, legible } from "../../text/legible.ts";
+import { type Expected, timeLeft } from "../system/time-left.mjs";
 
-let lineIsOpen = false;
+/** Something that goes on. */
+interface Going {
+  what: string;
+  /** When it began, by the clock of `performance`, in milliseconds. */
+  since: number;
+  /** How far it is, by what it tells itself. */
+  detail: string;
+  expected: Expected | undefined;
+}
+
+/** What goes on, in the order in which it began. */
+const going: Going[] = [];
+
+/** The step whose line is the last and has no end yet; on a terminal, that line is of all that goes on. */
+let onLine: Going | undefined;
 
 function write(text: string): void {
   process.stderr.write(text);
 }
 
 function closeLine(): void {
-  if (lineIsOpen) write("\n");
-  lineIsOpen = false;
+  if (onLine) write("\n");
+  onLine = undefined;
 }
 
 /** A line of its own. What others wrote may be in it. */
@@ -32,10 +47,28 @@ export const TICK = { terminal: 1_000, log: 30_000 };
 /** Ends a line that is written over: a terminal clears what is right of here. */
 const CLEAR_REST = "\u001b[K";
 
-function tick(what: string, elapsed: string): void {
-  if (!process.stderr.isTTY) say(`${what}: ${elapsed} so far`);
+/** How long a step goes on, how far it is, and how much longer it is expected to take. */
+function progress({ since, detail, expected }: Going, soFar = ""): string {
+  const elapsed = (performance.now() - since) / 1000;
+  const left = expected && timeLeft(elapsed, expected);
+  return [`${formatSeconds(elapsed)}${soFar}`, left, detail].filter(Boolean).join(", ");
+}
+
+function tick(step: Going): void {
+  if (!process.stderr.isTTY) say(`${step.what}: ${progress(step, " so far")}`);
   // What was said meanwhile has ended the line; nothing is written over that.
-  else if (lineIsOpen) write(`\r${open(what)}${elapsed}${CLEAR_REST}`);
+  else if (onLine) write(`\r${live()}${CLEAR_REST}`);
+}
+
+/** The line of all that goes on, as wide as the terminal at most. */
+function live(): string {
+  const { columns = 80 } = process.stderr;
+  const [first, ...others] = going as [Going, ...Going[]];
+  const line =
+    others.length === 0
+      ? `${open(first.what)}${progress(first)}`
+      : going.map((step) => `${step.what.split(": ")[0]} ${progress(step)}`).join(" · ");
+  return line.length < columns ? line : `${line.slice(0, columns - 2)}…`;
 }
 
 /** The exit status after Ctrl-C, as a shell has it. */
@@ -54,16 +87,20 @@ function open(what: string): string {
 /**
  * Does something that takes a while, in one line that says what and, at its end, how long it took.
  *
- * @param about for example "engine: building it from the Go module (5 to 8 minutes)"
+ * Where several go on at once, each has its line at its end, and until then a terminal has one line of all of them.
+ *
+ * @param about for example "engine: building it from the Go module (5 to 8 minutes)"; with others, what it is comes before the colon
+ * @param action is given what tells how far it is, in a few words
  * @param outcome what came of it, in a few words
+ * @param expected how long it is expected to take, where that is known
  */
 export async function step<T>(
   about: string,
-  action: () => Promise<T>,
+  action: (tell: (detail: string) => void) => Promise<T>,
   outcome: (value: T) => string = () => "done",
+  expected?: Expected,
 ): Promise<T> {
-  const what = inLine(about);
-  const started = performance.now();
+  const me: Going = { what: inLine(about), since: performance.now(), detail: "", expected };
   const interrupt = () => {
     finish("stopped");
     say("stopped: the same command again goes on");
@@ -71,23 +108,20 @@ export async function step<T>(
   };
   process.once("SIGINT", interrupt);
   closeLine();
-  write(open(what));
-  lineIsOpen = true;
+  write(open(me.what));
+  going.push(me);
+  onLine = me;
   // Nothing is silent for long: on a terminal the seconds count up in their place, in a log there is a line now and then.
-  const ticker = setInterval(
-    () => tick(what, formatSeconds((performance.now() - started) / 1000)),
-    process.stderr.isTTY ? TICK.terminal : TICK.log,
-  );
+  const ticker = setInterval(() => tick(me), process.stderr.isTTY ? TICK.terminal : TICK.log);
   const finish = (result: string) => {
     clearInterval(ticker);
-    if (process.stderr.isTTY && lineIsOpen) write(`\r${what} … ${CLEAR_REST}`);
-    const took = formatSeconds((performance.now() - started) / 1000);
-    // What was said meanwhile has ended the line.
-    write(lineIsOpen ? `${inLine(result)} (${took})\n` : `${what}: ${inLine(result)} (${took})\n`);
-    lineIsOpen = false;
+    going.splice(going.indexOf(me), 1);
+    end(me, `${inLine(result)} (${formatSeconds((performance.now() - me.since) / 1000)})`);
   };
   try {
-    const value = await action();
+    const value = await action((detail) => {
+      me.detail = inLine(detail);
+    });
     finish(outcome(value));
     return value;
   } catch (error) {
@@ -96,4 +130,21 @@ export async function step<T>(
   } finally {
     process.off("SIGINT", interrupt);
   }
+}
+
+/** Ends a step's line with its result, or gives it a line where another is the last. */
+function end(step: Going, result: string): void {
+  const { isTTY } = process.stderr;
+  if (isTTY && onLine) write(`\r${CLEAR_REST}${step.what} … ${result}\n`);
+  else if (onLine === step) write(`${result}\n`);
+  else {
+    closeLine();
+    write(`${step.what}: ${result}\n`);
+  }
+  onLine = undefined;
+  const [next] = going;
+  if (!isTTY || !next) return;
+  // What still goes on is seen to do so.
+  write(live());
+  onLine = next;
 }

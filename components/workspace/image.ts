@@ -1,6 +1,6 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import { packageArgs } from "../../config/requirements.ts";
+import { stageAndArgs } from "../../config/image.ts";
 import type { ImageConfig } from "../../config/schema.ts";
 import type { DockerHost } from "../host/host.ts";
 
@@ -43,8 +43,7 @@ export class NotebookImage extends pulumi.ComponentResource {
             // The engine's plugins work in the folder of the program's first file.
             context: "../docker",
             dockerfile: "../docker/Dockerfile",
-            target: image.target,
-            args: { ...image.args, ...packageArgs(image, args.requirements) },
+            ...stageAndArgs(image, args.requirements),
             platform: host.platform,
             builderVersion: "BuilderBuildKit",
           },

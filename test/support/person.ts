@@ -56,6 +56,8 @@ export interface PersonOptions {
   env?: Record<string, string>;
   /** Put before their PATH. */
   path?: string;
+  /** Whether they have an engine already, where it has to be built; by default, since that takes minutes. */
+  hasEngine?: boolean;
 }
 
 /** Makes a person with a fresh clone. Needs root, to become somebody else. */
@@ -65,6 +67,7 @@ export async function createPerson({
   uid = 1000,
   env = {},
   path,
+  hasEngine = true,
 }: PersonOptions): Promise<Person> {
   const home = mkdtempSync(join(tmpdir(), "gpubox-person-"));
   const project = join(home, "gpubox");
@@ -82,7 +85,7 @@ export async function createPerson({
   await shareDependencies(project, uid);
   const cache = join(home, ".cache", "gpubox");
   const engine = await prepareEngine(ours);
-  if (engine.origin === "built") {
+  if (engine.origin === "built" && hasEngine) {
     cpSync(join(ours.cache, "engine"), join(cache, "engine"), { recursive: true });
   }
   // Whether official downloads can be had was found out already; nobody waits for it again.

@@ -8,7 +8,7 @@ import { inflateSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { parseConfig } from "../../config/schema.ts";
-import { contextDigest } from "../../offline/plugins/resource-docker/context.ts";
+import { contextDigest } from "../../machine/docker/build-context.ts";
 
 const docker = fileURLToPath(new URL("../../docker/", import.meta.url));
 const read = (name: string) => readFileSync(join(docker, name), "utf8");

@@ -1,27 +1,5 @@
-import { createRequire } from "node:module";
-import protobuf from "protobufjs";
+import type { BuildStatus } from "../../../machine/docker/image-build.ts";
 import type { Log } from "../shared/engine.ts";
-
-/** A step of a build, each time something about it changes. */
-interface Vertex {
-  digest: string;
-  name: string;
-  cached: boolean;
-  started?: Timestamp | null;
-  completed?: Timestamp | null;
-  error: string;
-}
-
-interface Timestamp {
-  seconds: number;
-  nanos: number;
-}
-
-/** What BuildKit reports: which steps changed, and what they printed. */
-export interface BuildStatus {
-  vertexes: Vertex[];
-  logs: { vertex: string; msg: Uint8Array }[];
-}
 
 /** A step, as far as it was told of. */
 interface Step {
@@ -89,7 +67,7 @@ export class BuildLog {
     );
   }
 
-  #step({ digest, name, cached, started, completed, error }: Vertex): void {
+  #step({ digest, name, cached, started, completed, error }: BuildStatus["vertexes"][number]): void {
     const step = this.#steps.get(digest) ?? {
       name,
       announced: false,
@@ -124,15 +102,4 @@ function tail(text: string): string {
     .split("\n")
     .slice(-linesKept - 1)
     .join("\n");
-}
-
-const require = createRequire(import.meta.url);
-const statusType = protobuf
-  .loadSync(require.resolve("dockerode/lib/proto/buildkit_status.proto"))
-  .lookupType("moby.buildkit.v1.StatusResponse");
-
-/** Decodes a status as it comes in the daemon's answer: a message in base64. */
-export function decodeStatus(encoded: string): BuildStatus {
-  const message = statusType.decode(Buffer.from(encoded, "base64"));
-  return statusType.toObject(message, { longs: Number, defaults: true }) as BuildStatus;
 }

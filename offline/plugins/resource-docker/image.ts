@@ -1,11 +1,15 @@
-import { createInterface } from "node:readline";
 import { isDeepStrictEqual } from "node:util";
 import type Docker from "dockerode";
+import {
+  contextDigest,
+  dockerfileFault,
+  dockerfileInContext,
+} from "../../../machine/docker/build-context.ts";
+import { buildImage, type ImageBuild } from "../../../machine/docker/image-build.ts";
 import type { Change } from "../shared/diff.ts";
 import type { Operation, Resource } from "../shared/provider.ts";
 import { hasUnknown, isObject, type Properties, secret, type Value } from "../shared/values.ts";
-import { BuildLog, decodeStatus, TICK } from "./build-log.ts";
-import { contextArchive, contextDigest, dockerfileFault, dockerfileInContext } from "./context.ts";
+import { BuildLog, TICK } from "./build-log.ts";
 import { doing } from "./docker.ts";
 import type { Daemon } from "./resource.ts";
 import { always, block, flag, map, type Table, tableSchema, text } from "./table.ts";
@@ -31,13 +35,7 @@ export const imageTable = {
 
 interface ImageInputs {
   imageName: string;
-  build: {
-    context: string;
-    dockerfile: string;
-    platform: string;
-    target?: string;
-    args?: Record<string, string>;
-  };
+  build: ImageBuild;
 }
 
 /**
@@ -101,30 +99,17 @@ async function build(
   { imageName, build }: ImageInputs,
   { log, signal }: Operation,
 ): Promise<Properties> {
-  const { archive, dockerfile } = contextArchive(build);
-  const answer = await doing(
-    `building image ${imageName}`,
-    docker.buildImage(archive, {
-      version: "2",
-      t: imageName,
-      dockerfile,
-      platform: build.platform,
-      abortSignal: signal,
-      ...(build.target && { target: build.target }),
-      ...(build.args && { buildargs: build.args }),
-    }),
-  );
   const steps = new BuildLog(log);
   const ticker = setInterval(() => steps.tick(), TICK);
   try {
-    for await (const line of createInterface({ input: answer })) {
-      const message = JSON.parse(line) as { id?: string; aux?: unknown; error?: string };
-      if (message.id === "moby.buildkit.trace") steps.add(decodeStatus(String(message.aux)));
-      if (message.error)
-        throw new Error(
-          `building image ${imageName} from ${build.dockerfile}: ${message.error}\n${steps.failure ?? ""}`.trim(),
-        );
-    }
+    const why = await doing(
+      `building image ${imageName}`,
+      buildImage(docker, build, { name: imageName }, signal, (status) => steps.add(status)),
+    );
+    if (why !== undefined)
+      throw new Error(
+        `building image ${imageName} from ${build.dockerfile}: ${why}\n${steps.failure ?? ""}`.trim(),
+      );
   } finally {
     clearInterval(ticker);
   }

@@ -37,13 +37,17 @@ describe("the first stage", () => {
       "system/private.mjs",
       "system/failure.mjs",
       "system/home.mjs",
+      "system/time-left.mjs",
     ]) {
       const imports = [...readFileSync(join(root, "cli", file), "utf8").matchAll(/ from "([^"]+)"/g)];
       expect(
         imports
           .map(([, name]) => name)
           .filter(
-            (name) => !/^(node:|\.\/(system\/)?(bootstrap|lock|private|failure|home)\.mjs$)/.test(name ?? ""),
+            (name) =>
+              !/^(node:|\.\/(system\/)?(bootstrap|lock|private|failure|home|time-left)\.mjs$)/.test(
+                name ?? "",
+              ),
           ),
       ).toEqual([]);
     }

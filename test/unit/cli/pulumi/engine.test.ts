@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type Context, createContext } from "../../../../cli/context.ts";
 import {
@@ -101,6 +102,57 @@ describe("an engine", () => {
     const version = neededPlugins(context.root).find(({ name }) => name === "nodejs")?.version as string;
     const file = program(".cache", "gpubox", "engine", version, "pulumi");
     expect(await prepareEngine(context)).toMatchObject({ file, origin: "built" });
+  });
+});
+
+describe("what can be done while an engine is built", () => {
+  /** A checkout whose build of an engine is a script. */
+  const checkout = (build: string) => {
+    const root = join(folder, "checkout");
+    mkdirSync(join(root, "offline", "engine"), { recursive: true });
+    writeFileSync(join(root, "offline", "engine", "build.sh"), build);
+    writeFileSync(join(root, "package.json"), '{"dependencies":{"pulumi":"1.2.3"}}');
+    writeFileSync(program("bin", "go"), "#!/bin/sh\necho go version go1.26.8 linux/amd64\n");
+    const own = createContext({ HOME: folder, PATH: `${join(folder, "bin")}:/usr/bin:/bin` }, root);
+    own.findings.set("official downloads", "no");
+    return own;
+  };
+  const marker = () => join(folder, "begun");
+
+  it("is done beside, and both are waited for", async () => {
+    // An engine that is there only once the other was begun.
+    const own = checkout(`until [ -e ${marker()} ]; do sleep 0.05; done; echo >"$1"; chmod 755 "$1"\n`);
+    let isOver = false;
+    const engine = await prepareEngine(own, async (signal) => {
+      writeFileSync(marker(), "");
+      await sleep(500);
+      expect(signal.aborted).toBe(false);
+      isOver = true;
+    });
+    expect(engine.origin).toBe("built");
+    expect(isOver).toBe(true);
+    expect(said).toMatch(/^engine: building Pulumi .* … done \(.*\)\n$/);
+    expect(Number(own.findings.get("seconds that the engine's build took"))).toBeGreaterThan(0);
+    await prepareEngine(own, async () => expect.unreachable("it is there"));
+    rmSync(engine.file);
+    said = "";
+    own.findings.set("seconds that the engine's build took", "95.4");
+    await prepareEngine(own);
+    expect(said).toContain("once (1 min 35 s the last time)");
+  });
+
+  it("is ended where the engine cannot be built, which is what is told", async () => {
+    const own = checkout("echo no space >&2; exit 1\n");
+    let isEnded = false;
+    const beside = (signal: AbortSignal) =>
+      new Promise<void>((resolve) =>
+        signal.addEventListener("abort", () => {
+          isEnded = true;
+          resolve();
+        }),
+      );
+    await expect(prepareEngine(own, beside)).rejects.toThrow("no space");
+    expect(isEnded).toBe(true);
   });
 });
 

@@ -84,6 +84,57 @@ describe.concurrent("a step that takes long", () => {
   });
 });
 
+/** Two steps at once, the second of which ends first. */
+const TWO = `
+import { setTimeout as sleep } from "node:timers/promises";
+import { step, TICK } from "${ROOT}/cli/ui/say.ts";
+TICK.log = TICK.terminal = 200;
+await Promise.all([
+  step("engine: building it", () => sleep(900), () => "done", { least: 150, most: 150 }),
+  step("image: building it", async (tell) => { tell("3 of 9 steps"); await sleep(500); }),
+]);
+`;
+
+describe.concurrent("steps that go on at once", () => {
+  const program = ["--input-type=module", "-e", TWO];
+
+  it("have a line each at their end in a log, and say how far they are and what is left", async ({
+    expect,
+  }) => {
+    const { stderr } = await execa(process.execPath, program);
+    const lines = stderr.split("\n");
+    expect(lines).toContainEqual(
+      expect.stringMatching(/^engine: building it: \d\.\d s so far, about 3 min left$/),
+    );
+    expect(lines).toContainEqual(
+      expect.stringMatching(/^image: building it: \d\.\d s so far, 3 of 9 steps$/),
+    );
+    expect(lines.filter((line) => line.includes("done"))).toEqual([
+      expect.stringMatching(/^image: building it: done \(\d\.\d s\)$/),
+      expect.stringMatching(/^engine: building it: done \(\d\.\d s\)$/),
+    ]);
+  });
+
+  it("share a line of a terminal, and each leaves its own", async ({ expect }) => {
+    const line = shellLine([process.execPath, ...program]);
+    const { stdout } = await execa("script", ["-qec", `stty cols 80; ${line}`, "/dev/null"], {
+      env: { NODE_NO_WARNINGS: "1" },
+    });
+    const lines = stdout
+      .replaceAll("\u001b[K", "")
+      .split("\r\n")
+      .map((each) => each.split("\r"));
+    expect(lines.flat()).toContainEqual(
+      expect.stringMatching(/^engine \d\.\d s, about 3 min left · image \d\.\d s, 3 of 9 steps$/),
+    );
+    expect(lines.map((versions) => versions.at(-1)).filter((each) => each?.includes("done"))).toEqual([
+      expect.stringMatching(/^image: building it … done \(\d\.\d s\)$/),
+      expect.stringMatching(/^engine: building it … done \(\d\.\d s\)$/),
+    ]);
+    for (const version of lines.flat()) expect(version.length, version).toBeLessThan(80);
+  });
+});
+
 describe("what others wrote", () => {
   const stderrOf = async (program: string, env: Record<string, string> = {}) =>
     (await execa(process.execPath, ["--input-type=module", "-e", program], { env })).stderr;

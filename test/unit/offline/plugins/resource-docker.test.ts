@@ -9,7 +9,9 @@ import messages from "@pulumi/pulumi/proto/provider_pb.js";
 import type Docker from "dockerode";
 import { execa } from "execa";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
-import { BuildLog, type BuildStatus } from "../../../../offline/plugins/resource-docker/build-log.ts";
+import { contextArchive, contextDigest } from "../../../../machine/docker/build-context.ts";
+import type { BuildStatus } from "../../../../machine/docker/image-build.ts";
+import { BuildLog } from "../../../../offline/plugins/resource-docker/build-log.ts";
 import {
   type ContainerInputs,
   containerSpec,
@@ -19,7 +21,6 @@ import {
   containerOutputs,
   containerTable,
 } from "../../../../offline/plugins/resource-docker/container-table.ts";
-import { contextArchive, contextDigest } from "../../../../offline/plugins/resource-docker/context.ts";
 import { connect, loginAddress, loginsOf } from "../../../../offline/plugins/resource-docker/docker.ts";
 import { formatDuration, parseDuration } from "../../../../offline/plugins/resource-docker/duration.ts";
 import { dockerProvider } from "../../../../offline/plugins/resource-docker/provider.ts";
