@@ -144,7 +144,7 @@ async function build(context: Context, file: string): Promise<void> {
       if (isExecutable(file)) return;
       const half = `${file}.${process.pid}`;
       const began = performance.now();
-      const last = Number(context.findings.get(BUILD_SECONDS, Number.POSITIVE_INFINITY));
+      const last = Number(context.memo.get(BUILD_SECONDS, Number.POSITIVE_INFINITY));
       const [words, expected] = last
         ? [`${formatSeconds(last)} the last time`, { least: last, most: last }]
         : ["4 to 7 minutes", USUAL_BUILD];
@@ -158,7 +158,7 @@ async function build(context: Context, file: string): Promise<void> {
         );
         // Renamed into place: an engine that is there is a whole one.
         renameSync(half, file);
-        context.findings.set(BUILD_SECONDS, String((performance.now() - began) / 1000));
+        context.memo.set(BUILD_SECONDS, String((performance.now() - began) / 1000));
       } finally {
         rmSync(half, { force: true });
       }

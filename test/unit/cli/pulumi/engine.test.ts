@@ -114,7 +114,7 @@ describe("what can be done while an engine is built", () => {
     writeFileSync(join(root, "package.json"), '{"dependencies":{"pulumi":"1.2.3"}}');
     writeFileSync(program("bin", "go"), "#!/bin/sh\necho go version go1.26.8 linux/amd64\n");
     const own = createContext({ HOME: folder, PATH: `${join(folder, "bin")}:/usr/bin:/bin` }, root);
-    own.findings.set("official downloads", "no");
+    own.memo.set("official downloads", "no");
     return own;
   };
   const marker = () => join(folder, "begun");
@@ -132,11 +132,11 @@ describe("what can be done while an engine is built", () => {
     expect(engine.origin).toBe("built");
     expect(isOver).toBe(true);
     expect(said).toMatch(/^engine: building Pulumi .* … done \(.*\)\n$/);
-    expect(Number(own.findings.get("seconds that the engine's build took"))).toBeGreaterThan(0);
+    expect(Number(own.memo.get("seconds that the engine's build took"))).toBeGreaterThan(0);
     await prepareEngine(own, async () => expect.unreachable("it is there"));
     rmSync(engine.file);
     said = "";
-    own.findings.set("seconds that the engine's build took", "95.4");
+    own.memo.set("seconds that the engine's build took", "95.4");
     await prepareEngine(own);
     expect(said).toContain("once (1 min 35 s the last time)");
   });
