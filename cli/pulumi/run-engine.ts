@@ -1,10 +1,10 @@
-import { closeSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { shortName } from "../../config/stack-file.ts";
 import { stackCommand } from "../stack.ts";
 import { type Captured, capture, handOver } from "../system/run.ts";
-import { openRunLog, type RunLog } from "../system/run-log.ts";
+import { closeRunLog, openRunLog, type RunLog } from "../system/run-log.ts";
 import { Progress } from "../ui/progress.ts";
 import { follow } from "../ui/progress-view.ts";
 import { say } from "../ui/say.ts";
@@ -81,7 +81,7 @@ async function run(session: Session, command: string, args: string[]): Promise<E
     const told = progress.failure();
     return { ...outcome, events, log: log.file, failure: told.length > 0 ? told : lastLines(log.file) };
   } finally {
-    if (log) closeSync(log.descriptor);
+    if (log) closeRunLog(log);
     rmSync(folder, { recursive: true, force: true });
   }
 }

@@ -1,6 +1,7 @@
 /** What the engine says while it runs, kept in files of the person's own. */
-import { openSync, readdirSync, rmSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { legible } from "../../text/legible.ts";
 import { makePrivate } from "./private.mjs";
 
 /** Those of so many runs are kept. */
@@ -27,4 +28,10 @@ export function openRunLog(cache: string, what: string): RunLog {
   const old = readdirSync(folder).sort().slice(0, -KEPT);
   for (const name of old) rmSync(join(folder, name), { force: true });
   return { file, descriptor };
+}
+
+/** Closes the log of a run. Programs that the engine runs write what they like: a terminal that shows it must obey nothing in it. */
+export function closeRunLog({ file, descriptor }: RunLog): void {
+  closeSync(descriptor);
+  writeFileSync(file, legible(readFileSync(file, "utf8")));
 }

@@ -95,6 +95,8 @@ export class Progress {
   readonly #said = new Set<string>();
   readonly #failures: string[] = [];
   readonly #output = new Map<string, string[]>();
+  /** Whether something was done to a resource. */
+  #hasBegun = false;
 
   /** @param command of the engine @param now in milliseconds, as everywhere here */
   constructor(command: string, now: number) {
@@ -117,7 +119,7 @@ export class Progress {
   /** What goes on, a line each, the longest first. */
   live(now: number): string[] {
     const steps = [...this.#steps.values()].sort((a, b) => a.since - b.since);
-    if (steps.length === 0) return [`${WORDS[this.#command] ?? this.#command}: ${time(this.#began, now)}`];
+    if (steps.length === 0) return [`${this.#between()}: ${time(this.#began, now)}`];
     return steps.map(({ doing, detail, since }) => `${doing}${detail && `: ${detail}`}, ${time(since, now)}`);
   }
 
@@ -126,9 +128,15 @@ export class Progress {
     return this.#failures;
   }
 
+  /** What it does while nothing is done to a resource. */
+  #between(): string {
+    return this.#hasBegun ? "ending" : (WORDS[this.#command] ?? this.#command);
+  }
+
   #begin({ op, urn }: Metadata, now: number): void {
     const type = typeOf(urn);
     if (IDLE.test(op) || GROUPS.test(type)) return;
+    this.#hasBegun = true;
     const [doing, done] = words(op, resourceName(urn));
     const build = type === "docker:index/image:Image" && op !== "delete" ? new BuildSteps() : undefined;
     this.#steps.set(urn, { doing, done, since: now, detail: "", notes: [], isNoting: false, build });
@@ -213,7 +221,7 @@ export class Progress {
   }
 }
 
-/** While nothing is done to a resource. */
+/** Until something is done to a resource. */
 const WORDS: Record<string, string> = {
   up: "finding out what there is to do",
   refresh: "looking at what there is",

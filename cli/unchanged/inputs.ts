@@ -45,9 +45,9 @@ const HARMLESS = ["yes", "skip-preview", "non-interactive"];
 /** Variables that decide what is done, and where. */
 const VARIABLES =
   /^(PULUMI|GPUBOX|DOCKER|BUILDKIT|BUILDX|COMPOSE|AWS|NVIDIA|CUDA|SSH|XDG)_|^(HOME|USER|LOGNAME|PULUMI)$|_proxy$/i;
-/** Those that hold a secret, or are another one in each terminal or by each way to call; none decides what a stack is made from. */
+/** Those that hold a secret, or are another one in each terminal or by each way to call; none decides what the stack is made from. */
 const LEFT_OUT =
-  /PASSPHRASE$|SECRET|TOKEN|AUTH_CONFIG|^GPUBOX_CALLER$|^SSH_(AUTH_SOCK|AGENT_PID|CLIENT|CONNECTION|TTY)$|^XDG_(SESSION|SEAT|VTNR)/i;
+  /PASSPHRASE$|SECRET|TOKEN|AUTH_CONFIG|^GPUBOX_CALLER$|^PULUMI_STACK$|^SSH_(AUTH_SOCK|AGENT_PID|CLIENT|CONNECTION|TTY)$|^XDG_(SESSION|SEAT|VTNR)/i;
 
 /** Programs that a run takes from PATH, where they are there. */
 const PROGRAMS = [

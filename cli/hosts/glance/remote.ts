@@ -4,6 +4,7 @@ import { machineOf } from "../../../machine/inspection.ts";
 import type { MachineInfo } from "../../../machine/outputs.ts";
 import { TYPE } from "../../../machine/resource-types.ts";
 import { reachSshMachine } from "../../../machine/ssh/inspect.ts";
+import { mountedFolders } from "../../docker/present.ts";
 import { readMachine, relay } from "../ssh.ts";
 import type { Look } from "./look.ts";
 
@@ -15,7 +16,8 @@ export const lookThere: Look = async (stack, { deployment: { resources = [] } })
   const made = outputs.machine as MachineInfo | undefined;
   const connection = made?.connection ?? readMachine(stack).connection;
   const root = String(outputs.codeFolder).replace(/\/code$/, "");
-  const inspection = await reachSshMachine(connection, { root }, shortName(stack.stack), PATIENCE_MS);
+  const folders = { root, further: mountedFolders(resources) };
+  const inspection = await reachSshMachine(connection, folders, shortName(stack.stack), PATIENCE_MS);
   return {
     docker: await relay(connection),
     facts: JSON.stringify([machineOf(inspection), inspection.folders?.missing]),

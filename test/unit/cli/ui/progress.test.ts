@@ -56,6 +56,7 @@ describe("a run", () => {
     expect(kept.join("\n")).not.toMatch(/cached|ready after|nothing new|docker_mount$/m);
     expect(live).toContainEqual(expect.stringMatching(/^image: building: \[common 1\/4\] FROM .*, 0\.0 s$/));
     expect(live).toContain("finding out what there is to do: 0.0 s");
+    expect(live.at(-1)).toMatch(/^ending: /);
   });
 
   it("that builds says each step once, and what it prints in passing", () => {
