@@ -132,7 +132,7 @@ describe.skipIf(skip)("a login shell over ssh", () => {
     const environment = { ROOT: "~/docker_mount", NVIDIA_SMI_ARGS: "" };
     const printed = await runOnMachine(connection("bash"), "inspect.sh", environment, "lab");
     expect(JSON.parse(printed)).toMatchObject({ user: "4242:4242" });
-    const [, file, guard] = /have ~\/(\S+) there .* with this line at its top: (.+)/.exec(problem) ?? [];
+    const [, file, guard] = /make ~\/(\S+) there .* with this line at its top: (.+)/.exec(problem) ?? [];
     put("bash", String(file), `${path}${guard}\neval "$(ssh-agent)"\n`);
     expect(await reach("bash")).toMatchObject({ docker: { info: { ID: "D1" } } });
   });
