@@ -134,7 +134,7 @@ describeWithDaemon("a start with nothing to do", () => {
     rmdirSync(source);
     const { exitCode, all } = await person.npm("start");
     expect(exitCode).not.toBe(0);
-    expect(all).toContain(`${source} is not there: is the disk mounted?`);
+    expect(all).toContain(`${source} does not exist: is the disk mounted?`);
     person.configure(wanted);
     await start();
     await expectInstant();
