@@ -201,6 +201,24 @@ describeWithDaemon("a stack on a machine reached by SSH", () => {
     expect(await running()).toBe(2);
   });
 
+  it("has nothing to do: said after a look at the machine alone, until something there is another", async () => {
+    const { client } = machine.daemon;
+    const health = async () =>
+      (await client.listContainers()).map(({ Status }) => /\(healthy\)/.test(Status));
+    await expect.poll(health, { timeout: 60_000 }).toEqual([true, true]);
+    const closer = await person.npm("start");
+    succeeds(closer);
+    const again = await person.npm("start");
+    succeeds(again);
+    expect(again.stdout).toMatch(/^unchanged/m);
+    expect(again.stdout).toContain(closer.stdout.replace(/^unchanged.*\n/, ""));
+    expect(again.all).not.toContain("looking at what has changed");
+    await client.getContainer("container1").pause();
+    const paused = await person.npm("start");
+    succeeds(paused);
+    expect(paused.all).toContain("looking at what has changed");
+  });
+
   it("is told of from here: its notebooks, its disks, and what it has", async () => {
     const status = await person.npm("status");
     succeeds(status);
