@@ -1,34 +1,19 @@
 /** The text of a new stack's file, from what its person answered. Pure. */
 
+import type { HostConfig } from "../config/host/index.ts";
 import { parseConfigFile } from "../config/load.ts";
 import { type Config, DEFAULT_ROOT } from "../config/schema.ts";
+import { type HostAnswers, NEW_HOSTS } from "./hosts/new-stack.ts";
 
 /** What a person says of a new stack; what is left out is at its default. */
-export interface Answers {
-  kind: "local" | "ssh" | "aws";
-  /** With ssh: the machine. */
-  address?: string;
-  user?: string;
-  hostKey?: string;
-  /** With aws. */
-  region?: string;
-  sshCidr?: string;
-  instanceTypes?: string[];
-  /** Private key, with ssh and aws. */
-  key?: string;
+export interface Answers extends HostAnswers {
+  kind: HostConfig["kind"];
   root?: string;
   target?: "full" | "lab";
   gpus?: "auto" | "all" | "none";
   /** Names of the catalogue. */
   data?: string[];
 }
-
-/** The flags without which nothing can be written, by kind. */
-export const REQUIRED: Record<Answers["kind"], (keyof Answers)[]> = {
-  local: [],
-  ssh: ["address"],
-  aws: ["region", "sshCidr"],
-};
 
 /** A value as YAML has it: a plain word as it is, and everything else as JSON, which is YAML. */
 const value = (of: unknown) =>
@@ -41,33 +26,14 @@ const line = (key: string, of: unknown, example: string) =>
   of === undefined ? `    # ${key}: ${example}` : `    ${key}: ${value(of)}`;
 
 function hostLines(answers: Answers): string[] {
-  const { address, user, key, hostKey, region, sshCidr, instanceTypes } = answers;
-  if (answers.kind === "local") return ["    kind: local"];
-  if (answers.kind === "ssh") {
-    return [
-      "    kind: ssh",
-      "    # Its name or address, or a Host of your ~/.ssh/config.",
-      line("address", address, "gpu.example.org"),
-      "    # Who you are there, and the private key that lets you in; by default as your ssh has it.",
-      line("user", user, "ada"),
-      line("key", key, "~/.ssh/id_ed25519"),
-      "    # The one host key it is known by, from /etc/ssh/ssh_host_ed25519_key.pub there; by default ~/.ssh/known_hosts counts.",
-      line("hostKey", hostKey, "ssh-ed25519 AAAA…"),
-    ];
-  }
+  const { keys, comments } = NEW_HOSTS[answers.kind];
   return [
-    "    kind: aws",
-    line("region", region, "us-east-1"),
-    '    # The one network that may reach SSH: your address with /32, or "mine" to have it looked up at every run.',
-    line("sshCidr", sshCidr, "mine"),
-    "    # In order of preference: the next is tried where one has no capacity. docs/aws.md says what they cost.",
-    line("instanceTypes", instanceTypes, "[g6.xlarge, g5.xlarge]"),
-    "    # Your private key; its .pub beside it is all that leaves this machine.",
-    line("key", key, "~/.ssh/id_ed25519"),
-    "    # Holds code and data in GB, and stays when the stack is destroyed.",
-    "    # dataVolume: {size: 100}",
-    "    # Minutes without use after which the machine stops itself.",
-    "    # stopAfterIdle: 60",
+    `    kind: ${answers.kind}`,
+    ...keys.flatMap(({ key, comment, example }) => [
+      ...(comment === undefined ? [] : [`    # ${comment}`]),
+      line(key, answers[key], example),
+    ]),
+    ...comments.map((comment) => `    # ${comment}`),
   ];
 }
 
@@ -90,10 +56,9 @@ export function stackText(
   notebook: NotebookPlace = freeNotebook([]),
 ): string {
   const { root = DEFAULT_ROOT, target = "full", gpus = "auto", data = [] } = answers;
-  const where = { local: "this machine", ssh: "a machine reached by SSH", aws: "a GPU instance on AWS" };
   return `${[
     "# yaml-language-server: $schema=./schema/stack.json",
-    `# Stack ${name}: ${where[answers.kind]}. docs/configuration.md has the table of keys.`,
+    `# Stack ${name}: ${NEW_HOSTS[answers.kind].where}. docs/configuration.md has the table of keys.`,
     "config:",
     "  gpubox:host:",
     ...hostLines(answers),

@@ -8,7 +8,8 @@ import { commandLine } from "../../text/command-line.ts";
 import { shown } from "../../text/words.ts";
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
-import { type Answers, freeNotebook, REQUIRED, readBack, stackText } from "../stack-text.ts";
+import { NEW_HOSTS } from "../hosts/new-stack.ts";
+import { type Answers, freeNotebook, readBack, stackText } from "../stack-text.ts";
 import { say } from "../ui/say.ts";
 
 export async function init(context: Context, args: Args): Promise<number> {
@@ -19,7 +20,7 @@ export async function init(context: Context, args: Args): Promise<number> {
   if (named !== undefined) requireFree(context.root, named, flags);
   const asks = context.interactive && flags.kind === undefined;
   const answers = asks ? await ask(await askKind(), flags) : takeFlags(flags);
-  return write(context, named ?? freeName(context.root, NAMES[answers.kind], flags), answers);
+  return write(context, named ?? freeName(context.root, NEW_HOSTS[answers.kind].stack, flags), answers);
 }
 
 /** @throws UserError where a stack has a file that is to stay */
@@ -40,10 +41,10 @@ function freeName(root: string, wanted: string, { force }: Flags): string {
 /** @throws UserError naming what is missing */
 function takeFlags(flags: Flags): Answers {
   const { kind } = flags;
-  if (kind !== undefined && !Object.hasOwn(NAMES, kind)) {
-    throw new UserError(`--kind must be ${Object.keys(NAMES).join(", ")}, not ${shown(kind)}`);
+  if (kind !== undefined && !Object.hasOwn(NEW_HOSTS, kind)) {
+    throw new UserError(`--kind must be ${Object.keys(NEW_HOSTS).join(", ")}, not ${shown(kind)}`);
   }
-  const needed = kind === undefined ? (["kind"] as const) : REQUIRED[kind];
+  const needed = kind === undefined ? (["kind"] as const) : required(kind);
   const absent = needed.filter((key) => flags[key] === undefined);
   if (kind === undefined || absent.length > 0) {
     const words = absent.map((key) => `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`);
@@ -84,8 +85,9 @@ function otherConfigs(root: string, name: string): Config[] {
   });
 }
 
-/** What a stack is called that is given no name. */
-const NAMES: Record<Answers["kind"], string> = { local: "dev", ssh: "lab", aws: "aws" };
+/** The keys of a host without which nothing can be written. */
+const required = (kind: Answers["kind"]) =>
+  NEW_HOSTS[kind].keys.flatMap(({ key, isRequired }) => (isRequired ? [key] : []));
 
 const list = (of: string) => of.split(",").map((each) => each.trim());
 
@@ -100,8 +102,8 @@ function readFlags({ options }: Args): Flags {
 
 /** What is wrong with an answer, as soon as it is given; true where nothing is. */
 function judge(answers: Answers): true | string {
-  const needed = { address: "x", region: "us-east-1", sshCidr: "mine" };
-  const rest = Object.fromEntries(REQUIRED[answers.kind].map((key) => [key, Object(needed)[key]]));
+  const needed = NEW_HOSTS[answers.kind].keys.filter(({ isRequired }) => isRequired);
+  const rest = Object.fromEntries(needed.map(({ key, example }) => [key, example]));
   try {
     readBack(stackText("new", { ...rest, ...answers }), "new");
     return true;
@@ -116,42 +118,32 @@ async function askKind(): Promise<Answers["kind"]> {
   const { select } = await import("@inquirer/prompts");
   return await select<Answers["kind"]>({
     message: "Where is the GPU?",
-    choices: [
-      { value: "local", name: "on this machine" },
-      { value: "ssh", name: "on a machine that I reach by SSH" },
-      { value: "aws", name: "on AWS: a machine that is made for it, and costs money" },
-    ],
+    choices: Object.entries(NEW_HOSTS).map(([kind, { choice }]) => ({
+      value: kind as Answers["kind"],
+      name: choice,
+    })),
   });
 }
+
+/** An answer as its key has it. */
+const read = (key: keyof Answers, given: string) => (key === "instanceTypes" ? list(given) : given);
 
 async function ask(kind: Answers["kind"], flags: Flags): Promise<Answers> {
   const wrong = judge({ ...flags, kind });
   if (wrong !== true) throw new UserError(wrong);
   const { checkbox, input, select } = await import("@inquirer/prompts");
-  const optional = async (message: string) => (await input({ message })) || undefined;
-  const required = (key: keyof Answers, message: string, byDefault?: string) =>
-    input({
-      message,
-      default: byDefault,
-      required: true,
-      validate: (given) => judge({ kind, [key]: key === "instanceTypes" ? list(given) : given }),
-    });
-  const place: Partial<Answers> =
-    kind === "ssh"
-      ? {
-          address: await required("address", "Its name or address, or a Host of your ~/.ssh/config:"),
-          user: await optional("Who you are there (empty: as your ssh has it):"),
-        }
-      : kind === "aws"
-        ? {
-            region: await required("region", "Region:", "us-east-1"),
-            sshCidr: await required("sshCidr", "Network that may reach SSH, or mine:", "mine"),
-            instanceTypes: list(
-              await required("instanceTypes", "Types, the best first:", "g6.xlarge, g5.xlarge, g4dn.xlarge"),
-            ),
-          }
-        : {};
-  const root = await required("root", "Folder there for code and data:", DEFAULT_ROOT);
+  const answer = async (key: keyof Answers, message: string, offered?: string, isRequired = true) => {
+    const validate = (given: string) =>
+      (!isRequired && given === "") || judge({ kind, [key]: read(key, given) });
+    const given = await input({ message, default: offered, required: isRequired, validate });
+    return given === "" ? undefined : given;
+  };
+  const place: Partial<Answers> = {};
+  for (const { key, ask, offered, isRequired } of NEW_HOSTS[kind].keys) {
+    const given = ask && (await answer(key, ask, offered, isRequired || offered !== undefined));
+    if (given) Object.assign(place, { [key]: read(key, given) });
+  }
+  const root = await answer("root", "Folder there for code and data:", DEFAULT_ROOT);
   const target = await select<"full" | "lab">({
     message: "What is in the image?",
     choices: [

@@ -77,7 +77,7 @@ async function lookAt(context: Context, stack: string, inputs: string): Promise<
     .update(JSON.stringify([inputs, glance.facts, historyFiles(place).sort().at(-1) ?? ""]))
     .update(readFileSync(checkpointFile(place) ?? ""))
     .digest("hex");
-  return { hash, docker: glance.docker, state, isHere: kind === "local" };
+  return { hash, docker: glance.docker, isHere: glance.isHere, state };
 }
 
 /** Whether everything that a state names is there, and every notebook runs and answers. */

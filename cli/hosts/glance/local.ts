@@ -19,7 +19,11 @@ export const lookHere: Look = async ({ context: { env } }) => {
   const programs = ["nvidia-smi", "nvidia-container-runtime-hook"].map((name) =>
     findSystemProgram(name, env.PATH),
   );
-  return { docker: host, facts: JSON.stringify([lasting(info ?? {}), groups, gpuTraces(), programs]) };
+  return {
+    docker: host,
+    isHere: true,
+    facts: JSON.stringify([lasting(info ?? {}), groups, gpuTraces(), programs]),
+  };
 };
 
 /** What of `docker info` the program depends on; the rest of it changes from one moment to the next. */

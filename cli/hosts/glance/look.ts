@@ -6,6 +6,8 @@ import type { StackRef } from "../host.ts";
 export interface Glance {
   /** The machine's Docker daemon, as in DOCKER_HOST. */
   docker: string;
+  /** Whether the stack's folders are on this machine. */
+  isHere: boolean;
   /** Everything about the machine that the program depends on: the same text for as long as that stays so. */
   facts: string;
 }

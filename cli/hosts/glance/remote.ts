@@ -20,6 +20,7 @@ export const lookThere: Look = async (stack, { deployment: { resources = [] } })
   const inspection = await reachSshMachine(connection, folders, shortName(stack.stack), PATIENCE_MS);
   return {
     docker: await relay(connection),
+    isHere: false,
     facts: JSON.stringify([machineOf(inspection), inspection.folders?.missing]),
   };
 };
