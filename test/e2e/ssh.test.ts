@@ -294,7 +294,7 @@ describeWithDaemon("a stack on a machine reached by SSH", () => {
     expect(readdirSync(join(mount, "code"))).not.toContain("course");
     expect(readdirSync(join(mount, "data"))).not.toContain("kept");
     const again = await person.npm("purge", "--yes");
-    expect(again.all).toContain(`nothing below ~/docker_mount on ${machine.address} that gpubox put there`);
+    expect(again.all).toContain(`gpubox has put nothing below ~/docker_mount on ${machine.address}`);
   });
 
   it("waits for a notebook through a connection that is lost", async () => {
