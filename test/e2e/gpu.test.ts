@@ -81,7 +81,7 @@ describeWithDaemon("GPU requests", () => {
     expect(all).toMatch(/notebooks\[0\]\.gpus: no GPU 7 on this host; there are 0 \(NVIDIA L4/);
     configure({ name: "all", gpus: [2] });
     expect((await person.npm("start")).all).toMatch(
-      /GPU 2 \(NVIDIA A100\) is cut into slices .* name one of them\. There are .* 2:0 \(1g\.5gb of NVIDIA A100, MIG-dddd/,
+      /GPU 2 \(NVIDIA A100\) is split into slices .* name one of them\. There are .* 2:0 \(1g\.5gb of NVIDIA A100, MIG-dddd/,
     );
   });
 

@@ -9,6 +9,7 @@ import { placeOf } from "../../../machine/aws/known.ts";
 import { inWords, whyUnanswered } from "../../../machine/aws/unanswered.ts";
 import type { State, StateResource } from "../../pulumi/checkpoint.ts";
 import type { Session } from "../../pulumi/session.ts";
+import type { StackRef } from "../host.ts";
 
 /** The part of `gpubox:host` that is read here, as the stack's file has it; the program checks it. */
 export interface RawHost {
@@ -19,7 +20,7 @@ export interface RawHost {
   dataVolume?: { id?: string };
 }
 
-export function rawHost({ context, stack }: Session): RawHost {
+export function rawHost({ context, stack }: StackRef): RawHost {
   return (readStackFile(context.root, stack).raw.host ?? {}) as RawHost;
 }
 
@@ -31,8 +32,8 @@ export const ofType = (state: State, types: string[]): StateResource[] =>
 const placeIn = (state: State) => placeOf(state.deployment.resources ?? []);
 
 /** What a client of AWS's is made with. */
-export function settingsOf(session: Session, state: State) {
-  const { region, profile } = rawHost(session);
+export function settingsOf(stack: StackRef, state: State) {
+  const { region, profile } = rawHost(stack);
   return { region: placeIn(state)?.region ?? region, ...(profile ? { profile } : {}) };
 }
 
@@ -40,7 +41,7 @@ export const clientOf = (session: Session, state: State): EC2Client =>
   new EC2Client(settingsOf(session, state));
 
 /** @throws UserError where the stack is in another account than the credentials are of, in which all of it would seem to be gone */
-export async function requireOwnAccount(session: Session, state: State): Promise<void> {
+export async function requireOwnAccount(session: StackRef, state: State): Promise<void> {
   const place = placeIn(state);
   if (!place) return;
   const { Account, Arn } = await new STSClient(settingsOf(session, state))

@@ -1,4 +1,4 @@
-/** A quick look at a machine that is reached by SSH: one that was there before, or an instance that the stack made. */
+/** A quick look at a machine that is reached by SSH. */
 import { shortName } from "../../../config/stack-file.ts";
 import { machineOf } from "../../../machine/inspection.ts";
 import type { MachineInfo } from "../../../machine/outputs.ts";
