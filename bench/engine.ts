@@ -26,7 +26,11 @@ export async function measureNoOp(bench: Bench, stage: Stage): Promise<Row[]> {
   const engine = await defaultSettings(bench, person);
   const compose = await prepareCompose(bench, stage);
   const rounds = await bench.rounds("no-op up", {
-    "npm start": () => seconds(async () => expectOutcome(await person.npm("start"), UNCHANGED)),
+    "npm start": async () => {
+      // The other arms run the engine by itself, which writes the state: the next start looks whether that changed anything.
+      expectOutcome(await person.npm("start"), UNCHANGED);
+      return await seconds(async () => expectOutcome(await person.npm("start"), UNCHANGED));
+    },
     engine: () => engine.asWeRunIt(),
     "pulumi up": () => engine.asItComes(),
     ...(compose ? { compose: () => seconds(compose.up) } : {}),
