@@ -54,10 +54,14 @@ export function requirementProblem(line: string): string | undefined {
     : 'must be a requirement as pip reads it, such as timm or "kornia>=0.8"';
 }
 
+/** Where a requirements file is: relative to the project's folder, absolute, or below the home folder (`~/…`). */
+export const requirementsPath = (file: string, project: string, home = homedir()): string =>
+  resolve(project, file.replace(/^~(?=\/)/, home));
+
 /**
  * The lines of a requirements file.
  *
- * @param file relative to the project's folder, absolute, or below the home folder (`~/…`)
+ * @param file as `requirementsPath` takes it
  * @param stack name of the stack, for the message
  * @throws UserError with everything that is wrong with it
  */
@@ -75,7 +79,7 @@ export function readRequirements(
     );
   let text: string;
   try {
-    text = readFileSync(resolve(project, file.replace(/^~(?=\/)/, homedir())), "utf8");
+    text = readFileSync(requirementsPath(file, project), "utf8");
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     const why =

@@ -26,3 +26,6 @@ export interface NotebookInfo {
   /** Command that follows its log. */
   logs: string;
 }
+
+/** The data root, by the output that says where its `code/` is. */
+export const dataRootOf = (codeFolder: string): string => codeFolder.replace(/\/code$/, "");

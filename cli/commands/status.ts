@@ -4,7 +4,7 @@ import { hasStackFile } from "../../config/stack-file.ts";
 import { sourced } from "../../machine/aws/prices.ts";
 import { conditionOf, endedAs, explain } from "../../machine/docker/condition.ts";
 import { dockerEndpoint } from "../../machine/docker/endpoint.ts";
-import type { MachineInfo } from "../../machine/outputs.ts";
+import { dataRootOf, type MachineInfo } from "../../machine/outputs.ts";
 import { scriptText } from "../../machine/scripts.ts";
 import type { SshConnection } from "../../machine/ssh/command.ts";
 import type { Args } from "../args.ts";
@@ -144,7 +144,7 @@ async function seeHere(context: Context, stack: string): Promise<Seen | undefine
   const looked = await lookAtStack(context, stack);
   if (looked === undefined) return undefined;
   const { notebooks, outputs, problem, strays } = looked;
-  const root = outputs.codeFolder?.replace(/\/code$/, "");
+  const root = outputs.codeFolder && dataRootOf(outputs.codeFolder);
   if (problem || notebooks.length === 0 || !root)
     return { rows: notebooks, problem: problem?.message, strays };
   const env = {
@@ -218,7 +218,7 @@ async function usageThere(
 ): Promise<Usage | undefined> {
   const { runOnMachine } = await import("../../machine/ssh/inspect.ts");
   const environment = {
-    ROOT: codeFolder.replace(/\/code$/, ""),
+    ROOT: dataRootOf(codeFolder),
     CONTAINERS: rows.map(({ name }) => name).join(" "),
   };
   return readUsage(await runOnMachine(connection, "status.sh", environment, stack, PATIENCE_MS));

@@ -71,7 +71,6 @@ async function lookAt(context: Context, stack: string, inputs: string): Promise<
   // The engine's lock is there while one works on it, and after one that was killed.
   if (!place || !kind || entries(place.locks).length > 0) return undefined;
   const glance = await (await lookOfKind(kind))({ context, stack }, state);
-  if (glance === undefined) return undefined;
   const hash = createHash("sha256")
     // What failed since is in the history, and may have left the state as it was.
     .update(JSON.stringify([inputs, glance.facts, historyFiles(place).sort().at(-1) ?? ""]))

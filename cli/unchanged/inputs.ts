@@ -15,7 +15,8 @@ import {
   realpathSync,
 } from "node:fs";
 import { homedir } from "node:os";
-import { join, resolve, sep } from "node:path";
+import { join, sep } from "node:path";
+import { requirementsPath } from "../../config/requirements.ts";
 import { hasStackFile, readStackFile, stackFile } from "../../config/stack-file.ts";
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
@@ -101,8 +102,7 @@ function namedFiles({ root, env }: Context, stack: string): string[] {
     pull?: unknown;
   };
   const files: string[] = [];
-  if (typeof image.requirements === "string")
-    files.push(resolve(root, image.requirements.replace(/^~(?=\/)/, home)));
+  if (typeof image.requirements === "string") files.push(requirementsPath(image.requirements, root, home));
   if (image.pull !== undefined) {
     const logins = join(env.DOCKER_CONFIG || join(home, ".docker"), "config.json");
     // What a helper gives may be another login at any time.
@@ -125,8 +125,9 @@ function textOf(file: string): string {
 function programOf(name: string, path: string | undefined): string {
   const file = findProgram(name, path, (found) => !found.includes(`${sep}node_modules${sep}`));
   if (file === undefined) return "none";
-  const { size, mtimeMs } = lstatSync(realpathSync(file));
-  return `${realpathSync(file)} ${size} ${mtimeMs}`;
+  const program = realpathSync(file);
+  const { size, mtimeMs } = lstatSync(program);
+  return `${program} ${size} ${mtimeMs}`;
 }
 
 /** A hash of named texts and files: the same only where each has the same in it. */

@@ -12,5 +12,5 @@ export interface Glance {
   facts: string;
 }
 
-/** Looks at the machine of a stack; undefined where that cannot be done quickly. @throws where it does not answer */
-export type Look = (stack: StackRef, state: State) => Promise<Glance | undefined>;
+/** Looks at the machine of a stack. @throws where it does not answer */
+export type Look = (stack: StackRef, state: State) => Promise<Glance>;

@@ -1,7 +1,7 @@
 /** A quick look at a machine that is reached by SSH. */
 import { shortName } from "../../../config/stack-file.ts";
 import { machineOf } from "../../../machine/inspection.ts";
-import type { MachineInfo } from "../../../machine/outputs.ts";
+import { dataRootOf, type MachineInfo } from "../../../machine/outputs.ts";
 import { TYPE } from "../../../machine/resource-types.ts";
 import { reachSshMachine } from "../../../machine/ssh/inspect.ts";
 import { mountedFolders } from "../../docker/present.ts";
@@ -15,7 +15,7 @@ export const lookThere: Look = async (stack, { deployment: { resources = [] } })
   const outputs = resources.find(({ type }) => type === TYPE.stack)?.outputs ?? {};
   const made = outputs.machine as MachineInfo | undefined;
   const connection = made?.connection ?? readMachine(stack).connection;
-  const root = String(outputs.codeFolder).replace(/\/code$/, "");
+  const root = dataRootOf(String(outputs.codeFolder));
   const folders = { root, further: mountedFolders(resources) };
   const inspection = await reachSshMachine(connection, folders, shortName(stack.stack), PATIENCE_MS);
   return {
