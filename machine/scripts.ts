@@ -1,10 +1,14 @@
 /** The scripts of `host-scripts/`, as text that a machine is handed. */
 import { readFileSync } from "node:fs";
 import type { CodeConfig } from "../config/schema.ts";
-import { exportLines } from "../text/shell.ts";
+import { exportLines, quote } from "../text/shell.ts";
+
+/** A command of the data program, `host-scripts/gpubox_data`. */
+export type DataCommand = "dataset" | "s3" | "code" | "retire" | "list_own";
 
 /** A script of `host-scripts/`. */
 export type HostScript =
+  | `gpubox_data/${DataCommand}.py`
   | "wait-for-ssh.sh"
   | "wait-for-machine.sh"
   | "grow-root.sh"
@@ -34,10 +38,33 @@ export function scriptCommand(script: HostScript): string {
   return `# host-scripts/${script}, from standard input\neval "$(cat)"`;
 }
 
+const hostFile = (name: string) => readFileSync(new URL(`../host-scripts/${name}`, import.meta.url), "utf8");
+
 /** Text of a script, with what it takes in from beside it (`. ./common.sh`) in place. */
 export function scriptText(script: string): string {
-  const text = readFileSync(new URL(`../host-scripts/${script}`, import.meta.url), "utf8");
-  return text.replace(/^\. \.\/(.+)$/gm, (_, name: string) => scriptText(name));
+  const [, command] = /^gpubox_data\/(\w+)\.py$/.exec(script) ?? [];
+  if (command !== undefined) return dataProgram(command);
+  return hostFile(script).replace(/^\. \.\/(.+)$/gm, (_, name: string) => scriptText(name));
+}
+
+/** A command of the data program, with the modules that it takes and no others: a change to code runs no data set's script again. */
+function dataProgram(command: string): string {
+  const modules = new Map<string, string>();
+  const add = (name: string) => {
+    if (modules.has(name)) return;
+    const text = hostFile(`gpubox_data/${name}.py`);
+    modules.set(name, text);
+    for (const [, from, names = ""] of text.matchAll(/^ *from \.(\w*) import ([\w, ]+)/gm)) {
+      for (const each of from ? [from] : names.split(",").map((part) => part.trim())) add(each);
+    }
+  };
+  for (const name of ["__init__", "main", command]) add(name);
+  const sources = [...modules]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, text]) => `# ==== gpubox_data${name === "__init__" ? "" : `.${name}`} ====\n${text}`);
+  const variables = { command, loader: hostFile("gpubox_data/load.py"), sources: sources.join("") };
+  const lines = Object.entries(variables).map(([name, value]) => `${name}=${quote(value)}\n`);
+  return lines.join("") + hostFile("run-data.sh");
 }
 
 /** Text of a script that sets its own parameters: ssh hands no environment over. */

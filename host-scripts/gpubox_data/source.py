@@ -1,0 +1,55 @@
+"""A file that is there, or still arriving: what unpacks it and what hashes it read it from the front as it comes."""
+from __future__ import annotations
+
+import os
+from typing import Optional
+
+
+class Interrupted(Exception):
+    """The rest of the file does not come; whoever fetches it says why."""
+
+
+class Source:
+    """
+    A file on this machine that is whole. Its fetching kind, which has parts that are not there yet, is in download.py.
+
+    path: its name. size: of the whole, in bytes; None as long as nobody has said it.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.size: Optional[int] = os.fstat(self.file).st_size
+
+    def wait(self, end: int) -> int:
+        """
+        Waits until all bytes before `end` are there, or as many as there will be, and gives how many are there from the front.
+
+        Raises Interrupted where they do not come.
+        """
+        return min(end, self.size or 0)
+
+    def wait_for_all(self) -> int:
+        """Waits for the whole file, and gives its size in bytes. Raises Interrupted."""
+        return self.size or 0
+
+    def want(self, start: int, end: int) -> bool:
+        """
+        Has these bytes brought before all others, and waits for them. False where they come in their turn only: then `wait` is what is
+        left to do. Raises Interrupted.
+        """
+        return True
+
+    def read(self, start: int, end: int) -> bytes:
+        """Bytes that are there."""
+        parts = []
+        while start < end:
+            part = os.pread(self.file, min(end - start, 1 << 20), start)
+            if not part:
+                break
+            parts.append(part)
+            start += len(part)
+        return b"".join(parts)
+
+    def close(self) -> None:
+        os.close(self.file)
