@@ -128,6 +128,7 @@ def _hand_out(source: Source, directory: Directory, workers: Workers) -> Dict[by
         if batch:
             _wait(source, last)
             workers.ask("batch", first, last, b"".join(batch))
+            workers.progress.read = last
             batch.clear()
 
     for record, start, end in directory.in_order():
@@ -162,6 +163,7 @@ def _hand_out_large(source: Source, workers: Workers, record: bytes, start: int,
         start = min(start + _STEP, end)
         _wait(source, start)
         workers.add(worker, "more", start)
+        workers.progress.read = start
 
 
 def _target(source: Source, entry: Entry, start: int, end: int) -> bytes:
