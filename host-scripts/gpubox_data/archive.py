@@ -33,8 +33,8 @@ def format_of(path: str) -> str:
     for magic, name in _MAGIC:
         if start.startswith(magic):
             return name
-    # "BZh", the size of a block, and the first of pi's digits.
-    if start[:3] == b"BZh" and start[3:4].isdigit() and start[4:6] == b"1A":
+    # And the size of a block.
+    if start[:3] == b"BZh" and start[3:4].isdigit():
         return "bzip2"
     return "tar" if start[257:262] == b"ustar" else ""
 

@@ -74,13 +74,15 @@ def _take(member: Member, stream: Stream, room: _Room, writer: _Writer) -> None:
         writer.make_name(path, entries.checked_hard_link(path, member.target, writer.links))
     else:
         writer.create(path, member.executable)
-        for start, count in member.parts or [(0, member.size)]:
-            if member.parts:
+        for start, count in [(0, member.size)] if member.parts is None else member.parts:
+            if start:
                 writer.move_on(start)
             for part in stream.parts(count):
                 writer.write(part)
                 room.wrote(len(part))
-        writer.close_file(member.size, member.modified)
+        if member.parts is not None:
+            writer.end_at(member.size)
+        writer.close_file(member.modified)
 
 
 class _Room:
@@ -188,8 +190,11 @@ class _Writer:
         self._do(self._disk.write, part)
         self._size += len(part)
 
-    def close_file(self, size: int, modified: Optional[float]) -> None:
-        self._do(self._disk.close_file, size, modified)
+    def end_at(self, size: int) -> None:
+        self._do(self._disk.end_at, size)
+
+    def close_file(self, modified: Optional[float]) -> None:
+        self._do(self._disk.close_file, modified)
 
     def _do(self, function: Callable[..., None], *arguments: Any) -> None:
         if self._size >= _BATCH_BYTES or len(self._batch) >= _BATCH_JOBS:
@@ -269,16 +274,17 @@ class _Disk:
             raise self._fault(error, self._path) from error
         self._progress.bytes += len(part)
 
-    def close_file(self, size: int, modified: Optional[float]) -> None:
+    def end_at(self, size: int) -> None:
         try:
-            if os.lseek(self._file, 0, os.SEEK_CUR) != size:
-                os.ftruncate(self._file, size)
+            os.ftruncate(self._file, size)
         except OSError as error:
             raise self._fault(error, self._path) from error
+
+    def close_file(self, modified: Optional[float]) -> None:
         _set_time(self._file, modified)
         file, self._file = self._file, -1
         os.close(file)
-        self._progress.files += 1
+        self._progress.files = self._files
 
     def keep_link(self, path: bytes, target: bytes) -> None:
         """A symbolic link, which is made at the end."""
@@ -300,7 +306,7 @@ class _Disk:
         except OSError as error:
             raise self._fault(error, path) from error
         self._files += 1
-        self._progress.files += 1
+        self._progress.files = self._files
 
     def _link(self, path: bytes, target: bytes) -> None:
         folder, _, name = target.rpartition(b"/")
@@ -329,8 +335,9 @@ class _Disk:
                 os.symlink(target, name, dir_fd=self._folders.at(folder))
             except OSError as error:
                 raise self._fault(error, path) from error
-            self._progress.files += 1
-        return self._files + len(self._links)
+            self._files += 1
+        self._progress.files = self._files
+        return self._files
 
     def _fault(self, error: OSError, path: bytes) -> Exception:
         return entries.fault(error, path, self._staging)

@@ -138,7 +138,7 @@ class Unpacking(UnpackingCase):
             member(b"././@LongLink", b"link\0", b"L", rest=GNU),
             link(b"e", b"elsewhere"),
         )
-        self.assertEqual(self.unpack("tar", data.replace(b"path=everywhere", b"path=everywher\n")[:0] or data), {"everywhere": "-> here", "here": b"22", "pax": b"333", "link": "-> here"})
+        self.assertEqual(self.unpack("tar", data), {"everywhere": "-> here", "here": b"22", "pax": b"333", "link": "-> here"})
 
     def test_numbers_in_binary_and_signed_checksums(self) -> None:
         binary = bytearray(member(b"a", b"1"))
@@ -147,7 +147,6 @@ class Unpacking(UnpackingCase):
         for header, first in ((binary, 0), (signed, -256)):
             header[148:156] = b" " * 8
             header[148:156] = b"%06o\0 " % (sum(header[:512]) + first)
-        self.assertEqual(set(map(bytes, map(str.encode, []))), set())
         found = self.unpack("tar", tar_of(bytes(binary)))
         self.assertEqual(found, {"a": b"1"})
         self.assertEqual(list(self.unpack("tar", tar_of(bytes(signed))).values()), [b"2"])
@@ -200,7 +199,7 @@ class Sparse(UnpackingCase):
         for form in (["--format=gnu"], ["--format=pax", "--sparse-version=0.0"], ["--format=pax", "--sparse-version=0.1"], ["--format=pax"]):
             data = subprocess.run(["tar", "-cSC", self.folder, *form, "holes"], capture_output=True, check=True).stdout
             self.assertLess(len(data), 1_000_000)
-            self.assertEqual(self.unpack("tar", data + b""), {"holes": bytes(content)})
+            self.assertEqual(self.unpack("tar", data), {"holes": bytes(content)})
             self.assertLess(os.stat(f"{self.staging}/holes").st_blocks * 512, 1_500_000)
 
     def test_parts_that_are_none(self) -> None:
