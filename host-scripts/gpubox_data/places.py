@@ -235,7 +235,7 @@ def open_file(name: str, at: Optional[int] = None) -> Optional[Tuple[int, os.sta
     return None
 
 
-def read_mark(name: str, at: Optional[int] = None) -> Optional[str]:
+def read_mark(name: str, at: Optional[int] = None, largest: int = LARGEST_MARK) -> Optional[str]:
     """
     A small file of ours, as far as it still is one: a link, a pipe or a file without an end may be in its place, a pipe also from one
     moment to the next. None where it is no file.
@@ -244,7 +244,7 @@ def read_mark(name: str, at: Optional[int] = None) -> Optional[str]:
     if opened is None:
         return None
     try:
-        return os.read(opened[0], LARGEST_MARK).replace(b"\0", b"").decode("utf-8", "surrogateescape")
+        return os.read(opened[0], largest).replace(b"\0", b"").decode("utf-8", "surrogateescape")
     finally:
         os.close(opened[0])
 
