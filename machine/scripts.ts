@@ -17,7 +17,6 @@ export type HostScript =
   | "inspect.sh"
   | "prepare.sh"
   | "code.sh"
-  | "dataset.sh"
   | "s3-sync.sh"
   | "retire.sh"
   | "list-own.sh"
@@ -47,6 +46,9 @@ export function scriptText(script: string): string {
   return hostFile(script).replace(/^\. \.\/(.+)$/gm, (_, name: string) => scriptText(name));
 }
 
+/** `a` of `a as b`. */
+const bareName = (imported: string) => imported.trim().replace(/ .*/, "");
+
 /** A command of the data program, with the modules that it takes and no others: a change to code runs no data set's script again. */
 function dataProgram(command: string): string {
   const modules = new Map<string, string>();
@@ -54,8 +56,8 @@ function dataProgram(command: string): string {
     if (modules.has(name)) return;
     const text = hostFile(`gpubox_data/${name}.py`);
     modules.set(name, text);
-    for (const [, from, names = ""] of text.matchAll(/^ *from \.(\w*) import ([\w, ]+)/gm)) {
-      for (const each of from ? [from] : names.split(",").map((part) => part.trim())) add(each);
+    for (const [, from, names = ""] of text.matchAll(/^ *from \.(\w*) import ([\w, ]*)/gm)) {
+      for (const each of from ? [from] : names.split(",").map(bareName)) add(each);
     }
   };
   for (const name of ["__init__", "main", command]) add(name);

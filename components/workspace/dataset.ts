@@ -25,7 +25,7 @@ export class Dataset extends pulumi.ComponentResource {
       isS3(url)
         ? { script: "s3-sync.sh", environment: { ROOT: host.root, URL: url, FOLDER: dataset.folder } }
         : {
-            script: "dataset.sh",
+            script: "gpubox_data/dataset.py",
             environment: { ROOT: host.root, ...datasetParameters(dataset, connections) },
           },
       { parent: this },
@@ -38,7 +38,7 @@ export class Dataset extends pulumi.ComponentResource {
 
 const isS3 = (url: string): boolean => url.startsWith("s3://");
 
-/** Parameters of `dataset.sh`; what is not set is left out, so that a new option changes no stack that does not use it. */
+/** Parameters of the command `dataset`; what is not set is left out, so that a new option changes no stack that does not use it. */
 export function datasetParameters(dataset: DatasetConfig, connections: number): Record<string, string> {
   const { url, sha256, size, headMd5, files, name, folder, keepArchive } = dataset;
   return {

@@ -30,9 +30,12 @@ This module finds out what is to be done, by what is there; fetch.py does it.
 """
 from __future__ import annotations
 
-import json
 import os
-from typing import List, Optional, Tuple
+
+# The typing module takes longer to load than a run that has nothing to do.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import List, NoReturn, Optional, Tuple
 
 from . import say as speech
 from .parameters import absolute_root, checked_folder, flag, has_control_character, move_away, number, text
@@ -129,7 +132,7 @@ class Set:
             self.in_the_way(self.beside, "is not the version it is named for")
         return self.beside
 
-    def in_the_way(self, path: str, why: str) -> None:
+    def in_the_way(self, path: str, why: str) -> NoReturn:
         lines = [f"{path} {why}; it is left as it is"]
         mark = f"{path}/{MARK}"
         # Not where the person would write through a link, or wait at a pipe.
@@ -157,12 +160,10 @@ def occupant(path: str) -> str:
 
 
 def _hash_of_mark(mark: str) -> str:
-    try:
-        said = json.loads(mark)
-        sha256 = said.get("sha256", "") if isinstance(said, dict) else ""
-    except ValueError:
-        return ""
-    return sha256.lower() if isinstance(sha256, str) else ""
+    """Of its own text, that is; nothing where it has none."""
+    value = mark.partition('"sha256"')[2].lstrip().partition(":")[2].lstrip()
+    sha256 = value[1:].partition('"')[0].lower() if value.startswith('"') else ""
+    return sha256 if is_hex(sha256, 64) else ""
 
 
 def _urls() -> List[str]:
@@ -244,6 +245,6 @@ def _say_again(folder: str) -> None:
         names = [each.name for each in found if not each.name.startswith(".")][:2]
     if len(names) != 1 or not is_file(f"{folder}/{names[0]}"):
         return
-    from .fetch import say_what_is_kept
+    from .packed import say_what_is_kept
 
     say_what_is_kept(folder, names[0])

@@ -229,8 +229,8 @@ class Download(Source):
 
     def start(self) -> None:
         """Begins, once there is room for a connection."""
-        if self.size is not None and self._arrived.has(0, self.size):
-            self._is_whole = True
+        self._look_whether_whole()
+        if self._is_whole:
             return
         self._check_size()
         self._require_room()
@@ -266,6 +266,8 @@ class Download(Source):
     def close(self) -> None:
         self.stop()
         self._arrived.close()
+        if self._arrived.count == 0:
+            self._files.remove_part()
         super().close()
 
     # --- connections ------------------------------------------------------------------------------------------------
@@ -432,7 +434,7 @@ class Download(Source):
     def _request(self, number: int, claim: Tuple[int, int], reuse: Optional[Response]) -> Response:
         start, end = claim
         # The first asks for all there is: it is not known yet whether there will be others.
-        bounded = end if number != 0 or self._gives_parts else None
+        bounded = end if end >= 0 and (number != 0 or start > 0) else None
         try:
             response = self.session.get(start, bounded, reuse)
         except Stalled as error:
@@ -479,6 +481,7 @@ class Download(Source):
                 self._take_answer(answer)
             if number == 0 and self.size is not None:
                 self._claims[0] = (response.start, max(self._claims[0][1], self._end_of_claim(response.start)))
+            self._look_whether_whole()
             self._lock.notify_all()
 
     def _is_another(self, answer: Answer) -> bool:
@@ -548,8 +551,7 @@ class Download(Source):
                     if at - noted >= _NOTED:
                         self._arrived.note(noted, at)
                         noted = at
-                    if self.size is not None and self._arrived.has(0, self.size):
-                        self._is_whole = True
+                    self._look_whether_whole()
                     self._lock.notify_all()
                 now = time.monotonic()
                 if now - since >= self._limits.patience:
@@ -571,9 +573,13 @@ class Download(Source):
     def _end_at(self, size: int) -> None:
         with self._lock:
             self.size = self.answer.size = size
-            self._is_whole = self._arrived.has(0, size)
+            self._look_whether_whole()
             self._files.note(self._url, self.answer)
             self._lock.notify_all()
+
+    def _look_whether_whole(self) -> None:
+        if self.size is not None and self._arrived.has(0, self.size):
+            self._is_whole = True
 
     def _stop(self, error: BaseException) -> None:
         """With the lock."""

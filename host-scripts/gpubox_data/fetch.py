@@ -4,17 +4,16 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import tempfile
 import threading
 from typing import TYPE_CHECKING, List, NoReturn, Optional, Tuple
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from .archive import NoRoom, Progress, Unusable, Workers, format_of, holds_tar, tree_of, unpack
 from .download import Download, Files, GivenUp, Limits, Wanted, WrongSize
-from .identify import BEGINNING, Answer, Kind, identify, is_page, kept_note, url_name
+from .identify import BEGINNING, Answer, Kind, identify, is_page, url_name
 from .kept import copy_file, copy_kept_archive
 from .place_set import put_into_place
-from .places import discard, is_file, open_file, remove
+from .places import discard, is_file, remove
 from .say import Failure, Watch, megabytes, quoted, say
 from .seen import remember, say_record, shown_url
 from .slots import Slots
@@ -396,15 +395,3 @@ def _ask(session: Session) -> Optional[Answer]:
             return None
     return None
 
-
-def say_what_is_kept(folder: str, name: str) -> None:
-    """Says of a plain file that is in place how it is packed, where it is."""
-    opened = open_file(f"{folder}/{name}")
-    if opened is None:
-        return
-    with os.fdopen(opened[0], "rb") as file, tempfile.NamedTemporaryFile() as copy:
-        copy.write(file.read(_BLOCK))
-        copy.flush()
-        found = format_of(copy.name)
-        for line in kept_note(name, found, lambda: holds_tar(copy.name), folder) if found else ():
-            say(line)

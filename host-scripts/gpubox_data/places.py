@@ -13,7 +13,11 @@ import fcntl
 import os
 import stat
 import time
-from typing import Iterable, Iterator, List, Optional, Tuple
+
+# The typing module takes longer to load than a run that has nothing to do.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Iterable, Iterator, List, Optional, Tuple
 
 from .parameters import move_away, person
 from .say import Failure, quoted, say

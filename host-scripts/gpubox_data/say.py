@@ -2,8 +2,11 @@
 from __future__ import annotations
 
 import os
-import threading
-from typing import Any, Callable, Iterable, Optional
+
+# The typing module takes longer to load than a run that has nothing to do.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Iterable, Optional
 
 # What every line begins with, such as "data pets"; each command sets its own.
 topic = ""
@@ -110,10 +113,13 @@ class Watch:
     def __init__(self, what: str, report: Optional[Callable[[], str]] = None) -> None:
         self._what = what
         self._report = report
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Watch:
+        # Loaded here: a run that has nothing to do watches nothing.
+        import threading
+
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
         return self
 

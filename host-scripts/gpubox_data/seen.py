@@ -2,7 +2,11 @@
 from __future__ import annotations
 
 import os
-from typing import List, Optional, Tuple
+
+# The typing module takes longer to load than a run that has nothing to do.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import List, Optional, Tuple
 
 from .places import flush, read_mark
 from .say import Failure, quoted, say

@@ -94,8 +94,8 @@ const run = (script: HostScript, environment: Record<string, string>) =>
 
 /** Each script that puts something there, or takes it away. */
 const SCRIPTS = {
-  "dataset.sh": (folder = "pets", more = {}) =>
-    run("dataset.sh", { URLS: `file://${archive}`, SHA256: hash, FOLDER: folder, ...more }),
+  dataset: (folder = "pets", more = {}) =>
+    run("gpubox_data/dataset.py", { URLS: `file://${archive}`, SHA256: hash, FOLDER: folder, ...more }),
   "s3-sync.sh": (folder = "pets") => run("s3-sync.sh", { URL: S3, FOLDER: folder }),
   "code.sh": (folder = "pets") => run("code.sh", { URL: `file://${upstream}`, REF: "main", FOLDER: folder }),
   "retire.sh": (folder = "pets") => run("retire.sh", { KIND: "data", FOLDER: folder, PURGE: "1" }),
@@ -113,17 +113,17 @@ describe.skipIf(skip)("a link in .gpubox is refused, and nothing is written thro
   it.each<[Script, string]>([
     ...everywhere,
     ...["seen", "seen.new", "hash", "problem", "listing", "unpack.log", "fetch.log", "headers.log"].map(
-      (name): [Script, string] => ["dataset.sh", `.gpubox/pets/${name}`],
+      (name): [Script, string] => ["dataset", `.gpubox/pets/${name}`],
     ),
     ...["part", "file", "parts", "parts.aria2"].map((ending): [Script, string] => [
-      "dataset.sh",
+      "dataset",
       `.gpubox/pets/HASH.${ending}`,
     ]),
     ...["unpacked", "unpacked.files", "rejected-01234567"].map((name): [Script, string] => [
-      "dataset.sh",
+      "dataset",
       `.gpubox/pets/${name}`,
     ]),
-    ["dataset.sh", ".gpubox/%slot-1"],
+    ["dataset", ".gpubox/%slot-1"],
     ["s3-sync.sh", `.gpubox/pets/${partOfS3}`],
     ["s3-sync.sh", `.gpubox/pets/${partOfS3}/train`],
     ["code.sh", ".gpubox/pets/git.log"],
@@ -132,7 +132,7 @@ describe.skipIf(skip)("a link in .gpubox is refused, and nothing is written thro
     ["retire.sh", ".gpubox/pets/removed"],
   ])("%s: %s", async (script, name) => {
     if (script === "retire.sh") {
-      await SCRIPTS["dataset.sh"]();
+      await SCRIPTS.dataset();
       rmSync(at("data", name), { recursive: true, force: true });
     }
     const path = name.replace("HASH", hash);
@@ -160,7 +160,7 @@ describe.skipIf(skip)("a link in .gpubox is refused, and nothing is written thro
       mkdirSync(hidden);
       chownSync(at("data"), person, person);
       const { code, stderr } = await runScript(
-        "dataset.sh",
+        "gpubox_data/dataset.py",
         { ROOT: root, URLS: `file://${archive}`, SHA256: hash, FOLDER: "pets", HOME: home },
         { path: bin, uid: person },
       );
@@ -173,7 +173,7 @@ describe.skipIf(skip)("a link in .gpubox is refused, and nothing is written thro
   it("nor is a pipe waited at", async () => {
     mkdirSync(at("data", ".gpubox", "pets"), { recursive: true });
     execFileSync("mkfifo", [at("data", ".gpubox", "pets", "lock")]);
-    const { code, stderr } = await SCRIPTS["dataset.sh"]();
+    const { code, stderr } = await SCRIPTS.dataset();
     expect(code).toBe(3);
     expect(stderr).toContain("pets/lock was not put there by gpubox");
   });
@@ -181,7 +181,7 @@ describe.skipIf(skip)("a link in .gpubox is refused, and nothing is written thro
   it("what is kept there is the person's alone, also where it was open", async () => {
     mkdirSync(at("data", ".gpubox", "pets"), { recursive: true });
     for (const path of [".gpubox", ".gpubox/pets"]) chmodSync(at("data", path), 0o777);
-    expect(await SCRIPTS["dataset.sh"]()).toMatchObject({ code: 0 });
+    expect(await SCRIPTS.dataset()).toMatchObject({ code: 0 });
     const mode = (path: string) => (statSync(at("data", path)).mode & 0o777).toString(8);
     expect([mode(".gpubox"), mode(".gpubox/pets")]).toEqual(["755", "700"]);
   });
@@ -196,7 +196,7 @@ describe.skipIf(skip)("what a notebook puts in the place of a mark of gpubox's",
     truncateSync(at("data", ...parts), 1e12);
   };
 
-  it.each<Script>(["dataset.sh", "s3-sync.sh"])("is not waited at where it is a pipe: %s", async (script) => {
+  it.each<Script>(["dataset", "s3-sync.sh"])("is not waited at where it is a pipe: %s", async (script) => {
     mkdirSync(at("data", "pets"));
     pipe("pets", ".gpubox.json");
     const { code, stderr } = await SCRIPTS[script]();
@@ -209,7 +209,7 @@ describe.skipIf(skip)("what a notebook puts in the place of a mark of gpubox's",
   });
 
   it("is not waited at where it is a pipe beside the mark of a version", async () => {
-    await SCRIPTS["dataset.sh"]();
+    await SCRIPTS.dataset();
     const version = "pets-12345678";
     for (const [folder, name] of [
       [version, ".gpubox.json"],
@@ -234,9 +234,9 @@ describe.skipIf(skip)("what a notebook puts in the place of a mark of gpubox's",
   });
 
   it("is read no further than its own is long", async () => {
-    await SCRIPTS["dataset.sh"]();
+    await SCRIPTS.dataset();
     endless(`{"sha256": "${hash}"}`, "pets", ".gpubox.json");
-    expect((await SCRIPTS["dataset.sh"]()).stderr).toContain("unchanged");
+    expect((await SCRIPTS.dataset()).stderr).toContain("unchanged");
     mkdirSync(at("data", "pets-12345678"));
     endless('{"sha256": "12345678"}', "pets-12345678", ".gpubox.json");
     expect((await list()).stdout.trim().split("\n")).toHaveLength(2);
@@ -247,7 +247,7 @@ describe.skipIf(skip)("what a notebook puts in the place of a mark of gpubox's",
 
 describe.skipIf(skip)("what retire.sh lists of a person's files", () => {
   it("has a line for each, as text that a terminal shows, and counts each once", async () => {
-    await SCRIPTS["dataset.sh"]();
+    await SCRIPTS.dataset();
     const names = ["two\ndata pets: removed: lines", "\u001b]52;c;cm0=\u0007", "plain"];
     for (const name of names) writeFileSync(at("data", "pets", name), "mine");
     mkdirSync(at("data", "pets.archive"));
@@ -265,7 +265,7 @@ describe.skipIf(skip)("what retire.sh lists of a person's files", () => {
 
 describe.skipIf(skip)("a link in the way to a folder", () => {
   it.each<Script>([
-    "dataset.sh",
+    "dataset",
     "s3-sync.sh",
     "code.sh",
   ])("is refused before anything is fetched: %s", async (script) => {
@@ -278,7 +278,7 @@ describe.skipIf(skip)("a link in the way to a folder", () => {
   });
 
   it.each<Script>([
-    "dataset.sh",
+    "dataset",
     "s3-sync.sh",
   ])("that comes there meanwhile leads nothing astray: %s", async (script) => {
     const swap = once(
@@ -291,7 +291,7 @@ describe.skipIf(skip)("a link in the way to a folder", () => {
   });
 
   it.each<Script>([
-    "dataset.sh",
+    "dataset",
     "s3-sync.sh",
   ])("in the very place of the folder is not gone into: %s", async (script) => {
     program(
@@ -306,7 +306,7 @@ describe.skipIf(skip)("a link in the way to a folder", () => {
 describe.skipIf(skip)("a link in the place of the archive that is kept", () => {
   it("is not written behind", async () => {
     link(mine, "data", "pets.archive");
-    const { code, stderr } = await SCRIPTS["dataset.sh"]("pets", { KEEP_ARCHIVE: "1" });
+    const { code, stderr } = await SCRIPTS.dataset("pets", { KEEP_ARCHIVE: "1" });
     expectMineUntouched();
     expect(code).toBe(3);
     expect(stderr).toContain(`${at("data", "pets.archive")} is a link`);
@@ -316,7 +316,7 @@ describe.skipIf(skip)("a link in the place of the archive that is kept", () => {
   it.each(["pets.archive", "pets.archive/pets.tar.gz"])("is not read: %s", async (path) => {
     writeFileSync(join(mine, "pets.tar.gz"), "a secret");
     link(path === "pets.archive" ? mine : join(mine, "pets.tar.gz"), "data", path);
-    const { code, stderr } = await SCRIPTS["dataset.sh"]();
+    const { code, stderr } = await SCRIPTS.dataset();
     expect(stderr).not.toContain(sha256("a secret"));
     expect(code, stderr).toBe(0);
     expect(filesBelow(at("data", "pets"))).toMatchObject(PETS);
@@ -325,7 +325,7 @@ describe.skipIf(skip)("a link in the place of the archive that is kept", () => {
 
 describe.skipIf(skip)("retire.sh", () => {
   beforeEach(async () => {
-    await SCRIPTS["dataset.sh"]("far/pets");
+    await SCRIPTS.dataset("far/pets");
     mkdirSync(join(mine, "pets"));
     writeFileSync(join(mine, "pets", "a"), "mine");
   });
@@ -373,7 +373,7 @@ describe.skipIf(skip)("retire.sh", () => {
     execFileSync("ln", ["-f", join(linked, "a"), join(linked, "deep", "b")]);
     const tar = join(scratch, "linked.tar");
     execFileSync("tar", ["-cf", tar, "-C", linked, "."]);
-    await SCRIPTS["dataset.sh"]("linked", { URLS: `file://${tar}`, SHA256: sha256(readFileSync(tar)) });
+    await SCRIPTS.dataset("linked", { URLS: `file://${tar}`, SHA256: sha256(readFileSync(tar)) });
     expect(statSync(at("data", "linked", "a")).nlink).toBe(2);
     writeFileSync(at("data", "linked", "deep", "notes"), "mine");
     await SCRIPTS["retire.sh"]("linked");
@@ -382,7 +382,7 @@ describe.skipIf(skip)("retire.sh", () => {
 });
 
 it.skipIf(skip)("list-own.sh lists nothing that a made-up name leads to", async () => {
-  await SCRIPTS["dataset.sh"]();
+  await SCRIPTS.dataset();
   for (const name of ["..%2F..%2Fmine", "%2Fetc", "two\nlines", "tab\there"]) {
     mkdirSync(at("data", ".gpubox", name, "half"), { recursive: true });
   }

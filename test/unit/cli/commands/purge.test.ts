@@ -72,7 +72,7 @@ async function putData(folder: string): Promise<void> {
   writeFileSync(file, "a set");
   const { code } = await runHostScript(
     context(),
-    "dataset.sh",
+    "gpubox_data/dataset.py",
     {
       ROOT: root,
       URLS: `file://${file}`,
