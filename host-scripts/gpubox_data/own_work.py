@@ -1,12 +1,11 @@
 """What only a checkout has, and its server has not: what keeps it from being removed."""
-from __future__ import annotations
 
-from typing import List, Optional, Tuple
+from __future__ import annotations
 
 from .places import Place
 
 
-def why_kept(place: Place) -> Optional[Tuple[str, List[str]]]:
+def why_kept(place: Place) -> tuple[str, list[str]] | None:
     """
     Why the checkout at place.target, which is gpubox's (.git/gpubox) and whose lock is held, cannot be removed without a loss.
 
