@@ -4,11 +4,11 @@ A checkout, and the repositories of ours that stand for its .git.
 reader: shows what a .git holds: its refs, logs, index and objects, with a configuration of our own.
 twin: has the commits that a checkout is moved between; whatever gets in is hashed on its way.
 """
+
 from __future__ import annotations
 
 import os
 import re
-from typing import Dict, List, Optional, Set
 
 from . import tree
 from .git import Git, GitError, Repository
@@ -51,7 +51,7 @@ class Checkout:
     name: of the git folder in the checkout, such as ".git/modules/part".
     """
 
-    def __init__(self, place: Place, git: Git, work: str, tree: str, gitdir: str, path: str = "", name: str = ".git") -> None:
+    def __init__(self, place: Place, git: Git, work: str, *, tree: str, gitdir: str, path: str = "", name: str = ".git") -> None:
         self.place = place
         self.git = git
         self.tree = tree
@@ -63,10 +63,10 @@ class Checkout:
         self.folder = f"{work}/{name.replace('%', '%25').replace('/', '%2F')}"
         self.reader = Repository(git, f"{self.folder}/reader")
         self.twin = Repository(git, f"{self.folder}/twin")
-        self.head: Optional[str] = None
-        self.settings: Dict[str, str] = {}
+        self.head: str | None = None
+        self.settings: dict[str, str] = {}
         self.mark = Mark("")
-        self._seeded: Set[str] = set()
+        self._seeded: set[str] = set()
 
     @property
     def is_clone(self) -> bool:
@@ -76,11 +76,12 @@ class Checkout:
     def submodule(self, path: str, name: str) -> Checkout:
         below = f"{self.path}/{path}" if self.path else path
         gitdir = f"{self.gitdir}/modules/{name}"
-        return Checkout(self.place, self.git, self.work, f"{self.tree}/{path}", gitdir, below, f"{self.name}/modules/{name}")
+        files = f"{self.tree}/{path}"
+        return Checkout(self.place, self.git, self.work, tree=files, gitdir=gitdir, path=below, name=f"{self.name}/modules/{name}")
 
     def clone(self, folder: str) -> Checkout:
         """The same, made in a folder of ours."""
-        clone = Checkout(self.place, self.git, self.work, folder, f"{folder}/.git", self.path, self.name)
+        clone = Checkout(self.place, self.git, self.work, tree=folder, gitdir=f"{folder}/.git", path=self.path, name=self.name)
         clone.twin = Repository(self.git, clone.gitdir)
         return clone
 
@@ -105,7 +106,7 @@ class Checkout:
         if self.head is None and not self.reader.succeeds("rev-parse", "--git-dir"):
             raise tree.Unreadable("its .git is no repository")
 
-    def _their_settings(self) -> Dict[str, str]:
+    def _their_settings(self) -> dict[str, str]:
         """What its own configuration has, as texts to compare and no more."""
         theirs = f"{self.reader.path}/theirs"
         if not os.path.exists(theirs):
@@ -117,7 +118,7 @@ class Checkout:
 
     # --- twin -------------------------------------------------------------------------------------------------------
 
-    def make_twin(self, url: Optional[str] = None) -> None:
+    def make_twin(self, url: str | None = None) -> None:
         """Makes the twin anew, which fetches from this address."""
         discard(self.twin.path)
         self.git.init(self.twin.path, bare=True)
@@ -125,7 +126,7 @@ class Checkout:
             self.twin.output("remote", "add", "origin", url)
         self._seeded = set()
 
-    def seed(self, *commits: Optional[str]) -> None:
+    def seed(self, *commits: str | None) -> None:
         """
         Brings what the checkout has of these into its twin, with all of its history or none. It is fetched, as from any server, so that it
         is what its name says. What is fetched after this is as deep as the checkout, which is at the first of them.
@@ -144,7 +145,7 @@ class Checkout:
         if commits[0] and self.twin.has(commits[0]):
             self.twin.output("update-ref", "--no-deref", "HEAD", commits[0])
 
-    def _packs(self) -> Set[str]:
+    def _packs(self) -> set[str]:
         return set(os.listdir(f"{self.twin.path}/objects/pack"))
 
     def give(self) -> None:
@@ -182,7 +183,7 @@ class Checkout:
         os.chmod(copy, 0o444)
         self.put(copy, "objects/pack", name)
 
-    def _weigh_shallow(self, had: Set[str]) -> Set[str]:
+    def _weigh_shallow(self, had: set[str]) -> set[str]:
         """Which commits are to be there without their history: as the checkout has it, but for what comes."""
         coming = _lines(f"{self.twin.path}/shallow")
         still = {each for each in had if each in coming or not self.twin.has(each)}
@@ -211,14 +212,14 @@ class Checkout:
         return look
 
     @staticmethod
-    def _modified(repository: Repository, entries: List[tree.Entry], folder: str, files: str) -> List[bytes]:
+    def _modified(repository: Repository, entries: list[tree.Entry], folder: str, files: str) -> list[bytes]:
         """
         Those of the files that git calls modified, by an index that knows of none yet: git would believe a size that was noted under other
         rules.
         """
         index = f"{folder}/index"
         lines = [f"{each.mode} {each.oid} {each.stage}\t".encode() + each.path + b"\0" for each in entries]
-        repository.output("update-index", "-z", "--index-info", index=index, input=b"".join(lines))
+        repository.output("update-index", "-z", "--index-info", index=index, stdin=b"".join(lines))
         try:
             repository.output("update-index", "-q", "--refresh", index=index, tree=files)
         except GitError:
@@ -231,7 +232,7 @@ class Checkout:
         """Compares its files with its own index. Raises GitError."""
         return self.look(self.reader, f"{self.reader.path}/index", "look")
 
-    def staged(self) -> List[str]:
+    def staged(self) -> list[str]:
         """Git's lines for what in its index is not as it is in its commit. Raises GitError."""
         if self.head is None:
             return []
@@ -256,7 +257,7 @@ class Checkout:
         self.put(file, below, name)
 
 
-def _lines(path: str) -> Set[str]:
+def _lines(path: str) -> set[str]:
     """The commits that a file of git's names, a line each."""
     try:
         with open(path, encoding="ascii", errors="replace") as file:

@@ -16,11 +16,12 @@ ROOT/code/.gpubox/<folder>/ holds the lock, the half-made clone, what git works 
 from where to where (next, busy: work.py); FOLDER/.git/gpubox says what was put there. An existing checkout is only ever moved on when it
 is where this command left it and has no local changes.
 """
+
 from __future__ import annotations
 
 import os
 import re
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 from . import say
 from .checkout import Checkout
@@ -67,8 +68,7 @@ def _wanted() -> Wanted:
         raise Failure(
             2,
             "url: it has credentials in it, which would end up in logs and in .git/config",
-            "  write it without them, and let git ask a helper on "
-            f"{os.uname().nodename}:  git config --global credential.helper store",
+            f"  write it without them, and let git ask a helper on {os.uname().nodename}:  git config --global credential.helper store",
         )
     if not all(text(name) in ("", "0", "1") for name in ("UPDATE", "SHALLOW", "SUBMODULES", "LFS")):
         raise Failure(2, "update, shallow, submodules and lfs may be 0 or 1")
@@ -95,8 +95,8 @@ def _is_there(place: Place) -> bool:
     return exists(place.target) and not (is_folder(place.target) and not os.listdir(place.target))
 
 
-def _in_the_way(place: Place, why: str) -> NoReturn:
-    raise Failure(
+def _in_the_way(place: Place, why: str) -> Failure:
+    return Failure(
         3,
         f"{place.target} {why}; it is left as it is",
         f"  move it away and run again:  {move_away(place.target)}",
@@ -132,9 +132,9 @@ def _put_into_place(place: Place, made: str) -> None:
             try:
                 os.rmdir(place.name, dir_fd=parent)
             except OSError:
-                _in_the_way(place, "was filled in the meantime")
+                raise _in_the_way(place, "was filled in the meantime") from None
         if exists(place.name, parent):
-            _in_the_way(place, "was made in the meantime")
+            raise _in_the_way(place, "was made in the meantime")
         os.rename(made, place.name, dst_dir_fd=parent)
     finally:
         os.close(parent)
@@ -146,19 +146,19 @@ def _put_into_place(place: Place, made: str) -> None:
 def _existing(work: Work) -> Done:
     place = work.place
     if not os.path.isdir(place.target):
-        _in_the_way(place, "is not a folder")
+        raise _in_the_way(place, "is not a folder")
     if place.is_linked(place.target):
-        _in_the_way(place, "is a link, or behind one")
+        raise _in_the_way(place, "is a link, or behind one")
     checkout = work.checkout()
     if not os.path.exists(checkout.gitdir):
-        _in_the_way(place, "is not a git repository")
+        raise _in_the_way(place, "is not a git repository")
     if not os.path.isdir(checkout.gitdir):
-        _in_the_way(place, "has its git folder somewhere else, where gpubox does not follow")
+        raise _in_the_way(place, "has its git folder somewhere else, where gpubox does not follow")
     work.read(checkout)
     origin = checkout.settings.get("remote.origin.url", "")
     if plain_url(origin) != plain_url(work.wanted.url):
         known = "a url with credentials in it" if _has_credentials(origin) else origin or "no origin at all"
-        _in_the_way(place, f"comes from {known} instead of {work.wanted.url}")
+        raise _in_the_way(place, f"comes from {known} instead of {work.wanted.url}")
     if is_file(work.next):
         from .server import Server
         from .update import recover
@@ -185,18 +185,19 @@ def _foreign(work: Work, checkout: Checkout) -> Done:
     server = Server(work)
     checkout.make_twin(work.wanted.url)
     found = server.look_up(checkout.twin)
-    if found.commit is None or found.commit != checkout.head:
-        found = obtain(work, server, checkout, found)
-    if found.commit == checkout.head:
-        return Done("unchanged", checkout.head)
+    commit = found.commit
+    if commit is None or commit != checkout.head:
+        commit = obtain(work, server, checkout, found)
+    if commit == checkout.head:
+        return Done("unchanged", commit)
     work.begin()
     checkout.give()
     there = quoted(work.in_notebook())
-    instead = f"instead of {work.wanted.ref} ({found.commit})"
-    work.stop(
+    instead = f"instead of {work.wanted.ref} ({commit})"
+    raise work.stop(
         3,
         f"{checkout.tree} was not made by gpubox, and is at {checkout.head} {instead}; it is left as it is",
-        f"  bring it there yourself, in a terminal of the notebook:  git -C {there} checkout --detach {found.commit}",
+        f"  bring it there yourself, in a terminal of the notebook:  git -C {there} checkout --detach {commit}",
         f"  or move it away:  {move_away(checkout.tree)}",
     )
 
@@ -215,25 +216,24 @@ def _ours(work: Work, checkout: Checkout, ours: str) -> Done:
     server = Server(work)
     checkout.make_twin(wanted.url)
     found = server.look_up(checkout.twin)
-    if found.commit is None:
-        found = obtain(work, server, checkout, found)
-    if checkout.head == found.commit and not work.lacks_extras(checkout):
-        work.remember(checkout, wanted.ref, found.name, checkout.head, wanted.extras)
-        return Done("unchanged", checkout.head)
-    if checkout.head != ours and found.commit == ours:
+    commit = found.commit or obtain(work, server, checkout, found)
+    if checkout.head == commit and not work.lacks_extras(checkout):
+        work.remember(checkout, wanted.ref, found.name, commit, wanted.extras)
+        return Done("unchanged", commit)
+    if checkout.head != ours and commit == ours:
         say.say(moved)
         return Done("unchanged", str(checkout.head))
-    if checkout.head not in (ours, found.commit):
+    if checkout.head not in (ours, commit):
         there = quoted(work.in_notebook())
-        work.stop(
+        raise work.stop(
             3,
-            f"{checkout.tree} is at {checkout.head}, where you put it, and not at {ours}; it is not moved to {wanted.ref} ({found.commit})",
+            f"{checkout.tree} is at {checkout.head}, where you put it, and not at {ours}; it is not moved to {wanted.ref} ({commit})",
             f"  keep your commits by a name, in a terminal of the notebook:  git -C {there} branch mine",
-            f"  and go there yourself:  git -C {there} checkout --detach {found.commit}",
+            f"  and go there yourself:  git -C {there} checkout --detach {commit}",
         )
-    found = obtain(work, server, checkout, found)
-    move_on(work, server, checkout, found.name, found.commit)
-    return Done("updated", found.commit)
+    commit = obtain(work, server, checkout, found)
+    move_on(work, server, checkout, found.name, commit)
+    return Done("updated", commit)
 
 
 def _same_ref(work: Work, checkout: Checkout, ours: str, name: str, moved: str) -> Done:

@@ -1,4 +1,5 @@
 """What a checkout is to have beside its commit: its history, its submodules, the files that LFS holds."""
+
 from __future__ import annotations
 
 from .checkout import Checkout
@@ -16,7 +17,7 @@ def furnish(work: Work, server: Server, checkout: Checkout, commit: str) -> None
         try:
             server.deepen(checkout.twin, commit)
         except GitError:
-            server.cannot_fetch(wanted.url)
+            raise server.cannot_fetch(wanted.url) from None
         checkout.give()
     if wanted.submodules:
         from .submodules import Submodules

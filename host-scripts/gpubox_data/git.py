@@ -4,11 +4,12 @@ Git on our own terms, for what works on a person's checkouts.
 Whatever is below ROOT/code, .git included, can be written by code in a notebook at any moment. So no git of ours opens a checkout's .git
 as its repository, or its files as a work tree: see docs/adr/0005-git-on-the-host.md. The repositories here are our own.
 """
+
 from __future__ import annotations
 
 import os
 import subprocess
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+from collections.abc import Mapping, Sequence
 
 # fsmonitor would start a daemon; hooks are the person's, not for our moves; a pack is kept as it comes: unpacked, it would be there in
 # part after a kill, the commit first.
@@ -54,11 +55,11 @@ class Git:
     """
 
     def __init__(self, log: str) -> None:
-        self.said: List[str] = []
-        self.complaints: List[str] = []
+        self.said: list[str] = []
+        self.complaints: list[str] = []
         self._log = log
-        self._prefix: List[str] = []
-        self._passed: List[int] = []
+        self._prefix: list[str] = []
+        self._passed: list[int] = []
         terms = {**TERMS, **LFS_FILTER} if has_program("git-lfs") else TERMS
         self.terms = [part for key, value in terms.items() for part in ("-c", f"{key}={value}")]
         # Nobody is there to answer: a login is the business of the person's agent and credential helper. What LFS holds is fetched where
@@ -75,10 +76,10 @@ class Git:
         self._prefix = ["/bin/sh", "-c", HOLDING, "sh"]
         self._passed = [LOCK]
 
-    def output(self, *arguments: str, input: bytes = b"", more: Optional[Mapping[str, str]] = None) -> bytes:
+    def output(self, *arguments: str, stdin: bytes = b"", more: Mapping[str, str] | None = None) -> bytes:
         """What a git prints; `more` goes into its environment. Raises GitError."""
         with open(self._log, "wb") as log:
-            status, printed = self._run(arguments, log.fileno(), input, more or {})
+            status, printed = self._run(arguments, log.fileno(), stdin, more or {})
         with open(self._log, "rb") as log:
             self.said = log.read(LONGEST_LOG).decode("utf-8", "surrogateescape").splitlines()
         self.complaints.extend(self.said)
@@ -90,16 +91,16 @@ class Git:
         """Whether a git says yes; nobody is interested in its words."""
         return self._run(arguments, subprocess.DEVNULL, b"", {})[0] == 0
 
-    def _run(self, arguments: Sequence[str], log: int, input: bytes, more: Mapping[str, str]) -> Tuple[int, bytes]:
+    def _run(self, arguments: Sequence[str], log: int, stdin: bytes, more: Mapping[str, str]) -> tuple[int, bytes]:
         with subprocess.Popen(
             [*self._prefix, "git", *arguments],
-            stdin=subprocess.PIPE if input else subprocess.DEVNULL,
+            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
             env={**self.environment, **more},
             pass_fds=self._passed,
         ) as process:
-            printed, _ = process.communicate(input or None)
+            printed, _ = process.communicate(stdin or None)
         return process.returncode, printed
 
     # --- files that are no repository's -----------------------------------------------------------------------------
@@ -108,7 +109,7 @@ class Git:
         """Makes a repository of ours, without what the person has new ones made of."""
         self.output("-C", "/", "init", "--quiet", *(["--bare"] if bare else []), "--template=", path)
 
-    def settings(self, file: str) -> Dict[str, str]:
+    def settings(self, file: str) -> dict[str, str]:
         """What a configuration file has, as a text and no more. Raises GitError where it is none."""
         return settings_of(self.output("-C", "/", "config", "--no-includes", "--file", file, "--list", "-z"))
 
@@ -117,7 +118,7 @@ class Git:
             self.output("-C", "/", "config", "--file", file, "--replace-all", key, value)
 
 
-def settings_of(text: bytes) -> Dict[str, str]:
+def settings_of(text: bytes) -> dict[str, str]:
     """What git config --list -z prints; of several values of a key the last one counts."""
     settings = {}
     for line in text.split(b"\0"):
@@ -136,29 +137,29 @@ class Repository:
     def output(
         self,
         *arguments: str,
-        input: bytes = b"",
-        index: Optional[str] = None,
-        tree: Optional[str] = None,
-        more: Optional[Mapping[str, str]] = None,
+        stdin: bytes = b"",
+        index: str | None = None,
+        tree: str | None = None,
+        more: Mapping[str, str] | None = None,
     ) -> bytes:
         """What a git prints. Raises GitError."""
         at = [] if tree is None else [f"--work-tree={tree}", "-C", tree]
         environment = dict(more or {})
         if index is not None:
             environment["GIT_INDEX_FILE"] = index
-        return self.git.output(f"--git-dir={self.path}", *self.git.terms, *at, *arguments, input=input, more=environment)
+        return self.git.output(f"--git-dir={self.path}", *self.git.terms, *at, *arguments, stdin=stdin, more=environment)
 
     def succeeds(self, *arguments: str) -> bool:
         return self.git.succeeds(f"--git-dir={self.path}", *self.git.terms, *arguments)
 
-    def commit_of(self, name: str) -> Optional[str]:
+    def commit_of(self, name: str) -> str | None:
         """The commit that something is a name of."""
         try:
             return self.output("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").decode().strip()
         except GitError:
             return None
 
-    def head(self) -> Optional[str]:
+    def head(self) -> str | None:
         """The commit that it is at, whether that is there or not."""
         try:
             return self.output("rev-parse", "--verify", "--quiet", "HEAD").decode().strip()

@@ -1,8 +1,9 @@
 """What submodules a commit has, and what its .gitmodules says of them: the server's word, or the notebook's."""
+
 from __future__ import annotations
 
 import os
-from typing import List, NamedTuple, Optional, Tuple
+from typing import NamedTuple
 
 from . import tree
 from .git import GitError, Repository, settings_of
@@ -19,7 +20,7 @@ class Submodule(NamedTuple):
     update: str
 
 
-def submodules_of(repository: Repository, commit: str) -> List[Submodule]:
+def submodules_of(repository: Repository, commit: str) -> list[Submodule]:
     """Raises GitError where the commit cannot be read."""
     index = f"{repository.path}/listed"
     # An index takes no path that leads elsewhere.
@@ -47,7 +48,7 @@ def _is_path(key: str) -> bool:
     return key.startswith("submodule.") and key.endswith(".path") and len(key) > len("submodule..path")
 
 
-def absolute_url(base: str, url: str) -> Optional[str]:
+def absolute_url(base: str, url: str) -> str | None:
     """An address of .gitmodules, which may be beside that of its repository, `base`. None where git would take it for none."""
     above, separator = "", ""
     if url.startswith(("./", "../")):
@@ -63,9 +64,9 @@ def absolute_url(base: str, url: str) -> Optional[str]:
     return None if address == "" or address.startswith("-") or has_control_character(url) else address
 
 
-def _above(address: str) -> Optional[Tuple[str, str]]:
+def _above(address: str) -> tuple[str, str] | None:
     """The address one up, and what comes between it and what is below. None where there is nothing above."""
-    scheme, found, rest = address.partition("://")
+    _, found, rest = address.partition("://")
     if found:
         return (address.rpartition("/")[0], "/") if "/" in rest else None
     if "/" in address:

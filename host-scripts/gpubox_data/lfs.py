@@ -1,9 +1,9 @@
 """The files of a commit that Git LFS holds."""
+
 from __future__ import annotations
 
 import os
 import re
-from typing import List, Set
 
 from . import tree
 from .checkout import Checkout
@@ -26,7 +26,7 @@ def furnish_lfs(work: Work, server: Server, checkout: Checkout, commit: str) -> 
     try:
         server.online(twin, "lfs", "fetch", "origin", commit)
     except GitError:
-        server.cannot_fetch(f"the LFS files of {work.wanted.url}")
+        raise server.cannot_fetch(f"the LFS files of {work.wanted.url}") from None
     # So that the notebook's git sees the files unchanged; no hooks.
     work.configure(checkout, LFS_FILTER)
     try:
@@ -39,19 +39,19 @@ def furnish_lfs(work: Work, server: Server, checkout: Checkout, commit: str) -> 
         _place(checkout, commit)
         work.unlock_index()
     except tree.InTheWay as found:
-        work.in_the_way(checkout, commit, found.paths)
+        raise work.in_the_way(checkout, commit, found.paths) from None
     except GitError:
-        work.stuck(checkout, commit)
+        raise work.stuck(checkout, commit) from None
 
 
-def _objects(listing: bytes) -> List[str]:
+def _objects(listing: bytes) -> list[str]:
     """What LFS calls the files, which is the hash of their text."""
     names = {line.split(b" ")[0].decode("ascii", "replace") for line in listing.splitlines()}
     return sorted(each for each in names if re.fullmatch("[0-9a-f]{64}", each))
 
 
 def _place(checkout: Checkout, commit: str) -> None:
-    paths: Set[bytes] = set(checkout.twin.output("lfs", "ls-files", "--name-only", commit).split(b"\n"))
+    paths: set[bytes] = set(checkout.twin.output("lfs", "ls-files", "--name-only", commit).split(b"\n"))
     moves = tree.moves_again(checkout.twin.output("ls-tree", "-r", "-z", commit), paths)
     # Pointers are what they are by their very bytes: what is there needs no look.
     placing = place_files(checkout, commit, moves, tree.Look(), more={"GIT_LFS_SKIP_SMUDGE": "0"})
@@ -59,7 +59,7 @@ def _place(checkout: Checkout, commit: str) -> None:
     put_index(checkout)
 
 
-def _borrow(checkout: Checkout, objects: List[str], source: str, target: str) -> None:
+def _borrow(checkout: Checkout, objects: list[str], source: str, target: str) -> None:
     """Files of LFS, whose text nothing but their checkout depends on, under a second name."""
     base = checkout.place.base
     ours = f"{checkout.work}/lfs-file"

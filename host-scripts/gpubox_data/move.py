@@ -4,10 +4,11 @@ by a rename, and the checkout's own git is told of it.
 
 The index of the checkout is locked meanwhile (Work.lock_index).
 """
+
 from __future__ import annotations
 
 import os
-from typing import List, Mapping, Optional
+from collections.abc import Mapping
 
 from . import tree
 from .checkout import Checkout
@@ -17,7 +18,7 @@ from .places import discard
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 
 
-def move(checkout: Checkout, old: Optional[str], new: str, look: tree.Look, done: Optional[tree.Look] = None) -> List[str]:
+def move(checkout: Checkout, old: str | None, new: str, look: tree.Look, *, done: tree.Look | None = None) -> list[str]:
     """
     Moves a checkout whose reader has its index, and whose twin has both commits; `old` is None where it is at none. What was edited since
     the look stays: those paths are returned. With `done`, which compared it with the new commit, what is in the way stays as well.
@@ -26,7 +27,7 @@ def move(checkout: Checkout, old: Optional[str], new: str, look: tree.Look, done
     """
     checkout.give()
     changes = checkout.twin.output("diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", old or EMPTY_TREE, new)
-    placing = place_files(checkout, new, tree.moves_of(changes), look, done)
+    placing = place_files(checkout, new, tree.moves_of(changes), look, done=done)
     checkout.twin.output("read-tree", "--reset", new, index=_index(checkout), tree=_new(checkout))
     stamp(checkout, placing)
     _settle(checkout, old, new)
@@ -36,10 +37,11 @@ def move(checkout: Checkout, old: Optional[str], new: str, look: tree.Look, done
 def place_files(
     checkout: Checkout,
     commit: str,
-    moves: List[tree.Move],
+    moves: list[tree.Move],
     look: tree.Look,
-    done: Optional[tree.Look] = None,
-    more: Optional[Mapping[str, str]] = None,
+    *,
+    done: tree.Look | None = None,
+    more: Mapping[str, str] | None = None,
 ) -> tree.Placing:
     """Those of a commit; `more` goes into the environment of the git that makes them. Raises tree.InTheWay and GitError."""
     new = _new(checkout)
@@ -48,7 +50,7 @@ def place_files(
     os.mkdir(new)
     checkout.twin.output("read-tree", commit, index=index)
     arriving = b"".join(each.path + b"\0" for each in moves if each.is_file)
-    checkout.twin.output("checkout-index", "-z", "--stdin", index=index, tree=new, input=arriving, more=more)
+    checkout.twin.output("checkout-index", "-z", "--stdin", index=index, tree=new, stdin=arriving, more=more)
     with tree.work_tree(checkout.place.base, checkout.tree) as files:
         if done is None:
             tree.refuse_what_is_in_the_way(files, moves, new)
@@ -68,7 +70,7 @@ def put_index(checkout: Checkout) -> None:
     checkout.put(_index(checkout), "", "index")
 
 
-def _settle(checkout: Checkout, old: Optional[str], new: str) -> None:
+def _settle(checkout: Checkout, old: str | None, new: str) -> None:
     """The checkout's own git is to know of it."""
     put_index(checkout)
     checkout.put_text(f"{new}\n", "HEAD")

@@ -1,9 +1,10 @@
 """What only a checkout has, and its server has not: what keeps it from being removed."""
+
 from __future__ import annotations
 
 import os
 import re
-from typing import Iterator, List, Optional, Tuple
+from collections.abc import Iterator
 
 from . import tree
 from .checkout import Checkout
@@ -12,7 +13,7 @@ from .gitmodules import is_safe, submodules_of
 from .places import Place, discard, exists, is_folder
 
 
-def why_kept(place: Place) -> Optional[Tuple[str, List[str]]]:
+def why_kept(place: Place) -> tuple[str, list[str]] | None:
     """
     Why the checkout at place.target, which is gpubox's (.git/gpubox) and whose lock is held, cannot be removed without a loss.
 
@@ -25,7 +26,7 @@ def why_kept(place: Place) -> Optional[Tuple[str, List[str]]]:
     work = f"{place.state}/work"
     discard(work)
     try:
-        checkout = Checkout(place, git, work, place.target, f"{place.target}/.git")
+        checkout = Checkout(place, git, work, tree=place.target, gitdir=f"{place.target}/.git")
         try:
             checkout.read()
         except tree.Unreadable as why:
@@ -79,7 +80,7 @@ def _commits(checkout: Checkout, put_at: str) -> Iterator[str]:
         if not what.startswith(("checkout: ", "clone: ")):
             own.append(commit)
     names = "".join(f"{each}\n" for each in own) + "".join(f"^{each}\n" for each in fetched)
-    found = reader.output("log", "--stdin", "--ignore-missing", "--max-count", "10", "--format=commit %h %s", input=names.encode())
+    found = reader.output("log", "--stdin", "--ignore-missing", "--max-count", "10", "--format=commit %h %s", stdin=names.encode())
     yield from found.decode("utf-8", "replace").splitlines()
 
 

@@ -1,13 +1,14 @@
 """The server of a repository: from a ref to a commit, what is fetched from it, and what is said where it gives nothing."""
+
 from __future__ import annotations
 
 import os
 import re
-from typing import Dict, NamedTuple, NoReturn, Optional
+from typing import NamedTuple
 
 from .git import Git, GitError, Repository
 from .parameters import person
-from .say import Watch, quoted, say
+from .say import Failure, Watch, quoted, say
 from .work import Work
 
 # An address of the server's own making leads to no folder of this machine.
@@ -23,7 +24,7 @@ class Found(NamedTuple):
     """
 
     name: str
-    commit: Optional[str]
+    commit: str | None
 
 
 class Server:
@@ -89,7 +90,7 @@ class Server:
         try:
             lines = os.fsdecode(self.online(repository, "ls-remote", "origin", *names)).splitlines()
         except GitError:
-            self.cannot_fetch(self._url)
+            raise self.cannot_fetch(self._url) from None
         found = {name: commit for commit, _, name in (line.partition("\t") for line in lines)}
         for name in (names[0], names[2]):
             # Of an annotated tag the commit is in a line of its own.
@@ -97,7 +98,7 @@ class Server:
             if commit:
                 return Found(name, commit)
         if not re.fullmatch("[0-9a-fA-F]{7,39}", ref):
-            self._no_such_ref()
+            raise self._no_such_ref()
         return Found("", None)
 
     def obtain(self, repository: Repository, found: Found) -> str:
@@ -105,19 +106,19 @@ class Server:
         ref = self._work.wanted.ref
         if found.commit and repository.is_whole(found.commit):
             commit = repository.commit_of(found.commit)
-            return commit or self._work.stop(1, f"ref: {ref} of {self._url} is no commit")
-        try:
-            self._fetch_found(repository, found)
-        except GitError:
-            self.cannot_fetch(self._url)
-        commit = repository.commit_of("FETCH_HEAD" if found.name else found.commit or ref)
+        else:
+            try:
+                self._fetch_found(repository, found)
+            except GitError:
+                raise self.cannot_fetch(self._url) from None
+            commit = repository.commit_of("FETCH_HEAD" if found.name else found.commit or ref)
         if commit:
             return commit
         if found.name:
-            self._work.stop(1, f"ref: {found.name} of {self._url} is no commit")
+            raise self._work.stop(1, f"ref: {found.name} of {self._url} is no commit")
         if found.commit:
-            self._work.stop(1, f"ref: {self._url} has no commit {found.commit}")
-        self._no_such_ref()
+            raise self._work.stop(1, f"ref: {self._url} has no commit {found.commit}")
+        raise self._no_such_ref()
 
     def _fetch_found(self, repository: Repository, found: Found) -> None:
         if found.name:
@@ -129,14 +130,14 @@ class Server:
         else:
             self.fetch_all(repository)
 
-    def _no_such_ref(self) -> NoReturn:
+    def _no_such_ref(self) -> Failure:
         ref = self._work.wanted.ref
         has = f"  what it has:  git ls-remote {quoted(self._url)}"
-        self._work.stop(1, f"ref: {self._url} has no commit, tag or branch {ref}", has)
+        return self._work.stop(1, f"ref: {self._url} has no commit, tag or branch {ref}", has)
 
     # --- where it gives nothing -------------------------------------------------------------------------------------
 
-    def cannot_fetch(self, what: str) -> NoReturn:
+    def cannot_fetch(self, what: str) -> Failure:
         self._work.show_git()
         here = os.uname().nodename
         by_ssh = bool(os.environ.get("SSH_CONNECTION"))
@@ -145,27 +146,27 @@ class Server:
         say(f"cannot fetch {what}{where}")
         look = f"git ls-remote {quoted(self._url)}"
         if self._said(LOGIN):
-            self._work.stop(
+            return self._work.stop(
                 1,
                 "  it wants a login; type it once in your terminal, and git keeps it in memory for a day:",
                 f"    git config --global credential.helper 'cache --timeout=86400' && {look}",
             )
         if self._said(r"Permission denied \("):
-            self._no_key(here, by_ssh)
+            return self._no_key(here, by_ssh)
         if self._said("Host key verification failed"):
-            self._work.stop(1, f"  ssh does not know this server yet; look at its key and accept it:  {look}")
-        self._work.stop(1, f"  what the machine says to that:  {look}")
+            return self._work.stop(1, f"  ssh does not know this server yet; look at its key and accept it:  {look}")
+        return self._work.stop(1, f"  what the machine says to that:  {look}")
 
-    def _no_key(self, here: str, by_ssh: bool) -> NoReturn:
+    def _no_key(self, here: str, by_ssh: bool) -> Failure:
         if by_ssh:
-            self._work.stop(
+            return self._work.stop(
                 1,
                 f"  it takes none of the keys of {person()} on {here}. Put one there, or lend it those of your own agent:",
                 f"    `ForwardAgent yes` below the `Host` of {here} in your own ~/.ssh/config, and `ssh-add` on your own machine",
             )
         if os.environ.get("SSH_AUTH_SOCK"):
-            self._work.stop(1, "  it takes none of your keys; those that your ssh agent has:  ssh-add -l")
-        self._work.stop(
+            return self._work.stop(1, "  it takes none of your keys; those that your ssh agent has:  ssh-add -l")
+        return self._work.stop(
             1,
             "  it wants a key, and no ssh agent can be reached (SSH_AUTH_SOCK is not set):",
             '    eval "$(ssh-agent)" && ssh-add',
@@ -180,7 +181,7 @@ def _may_be_shallow(repository: Repository) -> bool:
     return repository.is_shallow() or repository.head() is None
 
 
-def _ssh(git: Git) -> Dict[str, str]:
+def _ssh(git: Git) -> dict[str, str]:
     """Has ssh ask nobody, and wait for no machine for long, where it is ssh that git uses."""
     if os.environ.get("GIT_SSH"):
         return {}

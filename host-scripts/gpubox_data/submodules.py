@@ -1,8 +1,8 @@
 """The submodules of a checkout, and theirs: fetched for the first time, and moved on."""
+
 from __future__ import annotations
 
 import os
-from typing import List, Optional
 
 from . import tree
 from .checkout import Checkout
@@ -15,12 +15,12 @@ from .server import Server
 from .work import Work, say_stays
 
 
-def submodules_in(work: Work, checkout: Checkout, repository: Repository, commit: str) -> List[Submodule]:
+def submodules_in(work: Work, checkout: Checkout, repository: Repository, commit: str) -> list[Submodule]:
     """Of a commit of a checkout, in a repository that stands for it."""
     try:
         return submodules_of(repository, commit)
     except GitError:
-        work.stop(3, f"git cannot read what submodules {checkout.tree} has")
+        raise work.stop(3, f"git cannot read what submodules {checkout.tree} has") from None
 
 
 class Submodules:
@@ -38,10 +38,10 @@ class Submodules:
                 continue
             what = f"cannot fetch the submodule {each.path} of {url}"
             if not is_safe(checkout.gitdir, each.name):
-                self._work.stop(1, f"{what}: .gitmodules has no name for it, or an unsafe one")
+                raise self._work.stop(1, f"{what}: .gitmodules has no name for it, or an unsafe one")
             address = absolute_url(url, each.url)
             if address is None:
-                self._work.stop(1, f"{what}: .gitmodules has no address for it that git would take")
+                raise self._work.stop(1, f"{what}: .gitmodules has no address for it that git would take")
             settings = {f"submodule.{each.name}.url": address, f"submodule.{each.name}.active": "true"}
             self._work.configure(checkout, settings)
             submodule = checkout.submodule(each.path, each.name)
@@ -56,10 +56,10 @@ class Submodules:
             if not repository.is_whole(commit):
                 self._server.fetch_commit(repository, commit, from_server=True)
             if not repository.has(commit):
-                self._work.stop(1, f"cannot fetch {self._what}: {address} has no commit {commit}")
+                raise self._work.stop(1, f"cannot fetch {self._what}: {address} has no commit {commit}")
             self._server.deepen(repository, commit, from_server=True)
         except GitError:
-            self._server.cannot_fetch(self._what)
+            raise self._server.cannot_fetch(self._what) from None
 
     def _further(self, submodule: Checkout, commit: str, address: str) -> None:
         """What is in it, once it is at its commit."""
@@ -84,7 +84,7 @@ class Submodules:
                 if exists(name, at):
                     os.rmdir(name, dir_fd=at)
         except OSError:
-            self._work.stop(3, f"{submodule.tree} is to be a submodule, and holds files; move them away and run again")
+            raise self._work.stop(3, f"{submodule.tree} is to be a submodule, and holds files; move them away and run again") from None
         tree.put(base, clone.tree, above, name)
 
     def _move_on(self, submodule: Checkout, commit: str, address: str) -> None:
@@ -107,17 +107,17 @@ class Submodules:
         self._work.unlock_index()
         self._further(submodule, commit, address)
 
-    def _move(self, submodule: Checkout, old: Optional[str], new: str) -> None:
+    def _move(self, submodule: Checkout, old: str | None, new: str) -> None:
         try:
             look = submodule.look_at_index()
         except GitError:
-            self._work.no_index(submodule)
+            raise self._work.no_index(submodule) from None
         try:
             say_stays(submodule, move(submodule, old, new, look))
         except tree.InTheWay as found:
-            self._work.in_the_way(submodule, new, found.paths)
+            raise self._work.in_the_way(submodule, new, found.paths) from None
         except GitError:
-            self._work.stuck(submodule, new)
+            raise self._work.stuck(submodule, new) from None
 
 
 def _link(submodule: Checkout, folder: str) -> None:

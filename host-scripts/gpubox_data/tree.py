@@ -6,13 +6,15 @@ by its descriptor; a file counts where its descriptor says that it is one. What 
 
 Paths in a work tree are bytes, as git gives them; folders of ours and ways to a folder below ROOT/code are texts.
 """
+
 from __future__ import annotations
 
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
+from typing import NamedTuple
 
 from .places import FILE, FOLDER, discard, remove
 from .say import Failure
@@ -26,8 +28,8 @@ OUR_LOCK = b"gpubox\n"
 # Nothing is there, or a part of the way is no folder (any more).
 GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
-Stat = Tuple[int, ...]
-Stats = Dict[bytes, Stat]
+Stat = tuple[int, ...]
+Stats = dict[bytes, Stat]
 
 
 class Unreadable(Exception):
@@ -41,7 +43,7 @@ class Locked(Exception):
 class InTheWay(Exception):
     """Files of the person's are where a move is to put others; nothing was moved."""
 
-    def __init__(self, paths: List[str]) -> None:
+    def __init__(self, paths: list[str]) -> None:
         super().__init__(*paths)
         self.paths = paths
 
@@ -75,7 +77,7 @@ def _open(base: str, path: str) -> int:
     return at
 
 
-def _below(base: str, path: str) -> List[str]:
+def _below(base: str, path: str) -> list[str]:
     if path == base:
         return []
     parts = path[len(base) + 1 :].split("/")
@@ -102,7 +104,7 @@ class Tree:
 
     def __init__(self, root: int) -> None:
         self._root = root
-        self._name: Optional[bytes] = None
+        self._name: bytes | None = None
         self._last = root
 
     def folder(self, name: bytes, make: bool = False) -> int:
@@ -122,11 +124,11 @@ class Tree:
             os.close(self._last)
         self._name, self._last = None, self._root
 
-    def parent(self, path: bytes, make: bool = False) -> Tuple[int, bytes]:
+    def parent(self, path: bytes, make: bool = False) -> tuple[int, bytes]:
         above, _, name = path.rpartition(b"/")
         return self.folder(above, make), name
 
-    def look(self, path: bytes) -> Optional[os.stat_result]:
+    def look(self, path: bytes) -> os.stat_result | None:
         """What a path is; None where there is nothing, or a part of it is no folder."""
         try:
             at, name = self.parent(path)
@@ -147,7 +149,7 @@ def work_tree(base: str, path: str) -> Iterator[Tree]:
             tree.forget()
 
 
-def open_file(at: int, name: bytes) -> Optional[Tuple[int, os.stat_result]]:
+def open_file(at: int, name: bytes) -> tuple[int, os.stat_result] | None:
     """A plain file, open for reading; None where that is something else. Raises OSError where there is nothing, or it is not to be read."""
     try:
         file = os.open(name, FILE, dir_fd=at)
@@ -190,7 +192,7 @@ def blob(size: int, content: Iterator[bytes]) -> str:
     return digest.hexdigest()
 
 
-def _content(at: int, name: bytes, found: os.stat_result) -> Optional[str]:
+def _content(at: int, name: bytes, found: os.stat_result) -> str | None:
     """What git would call a file or a link as it is, without any filter."""
     if stat.S_ISLNK(found.st_mode):
         target = os.readlink(name, dir_fd=at)
@@ -206,7 +208,7 @@ def _content(at: int, name: bytes, found: os.stat_result) -> Optional[str]:
         os.close(file)
 
 
-def _is_still(before: Optional[Stat], found: os.stat_result) -> bool:
+def _is_still(before: Stat | None, found: os.stat_result) -> bool:
     """Whether a file is the one that it was; a second name changes its first time."""
     return before is not None and before[1:] == signature(found)[1:]
 
@@ -295,7 +297,7 @@ def snapshot(base: str, gitdir: str, reader: str) -> None:
 
 
 def _fill(at: int, reader: bytes) -> None:
-    strange: List[str] = []
+    strange: list[str] = []
     try:
         for name in TAKEN:
             _take(at, name, reader, name, strange)
@@ -317,7 +319,7 @@ def _fill(at: int, reader: bytes) -> None:
             raise Unreadable("it borrows objects of another repository (.git/objects/info/alternates)")
 
 
-def _take(at: int, name: bytes, to: bytes, path: bytes, strange: List[str]) -> None:
+def _take(at: int, name: bytes, to: bytes, path: bytes, strange: list[str]) -> None:
     """Copies a file, or a folder with all in it; notes what is neither."""
     try:
         found = os.stat(name, dir_fd=at, follow_symlinks=False)
@@ -344,7 +346,7 @@ def _take(at: int, name: bytes, to: bytes, path: bytes, strange: List[str]) -> N
         os.close(file)
 
 
-def _share(at: int, path: bytes, to: bytes, strange: List[str]) -> None:
+def _share(at: int, path: bytes, to: bytes, strange: list[str]) -> None:
     """Gives all files of a folder a second name. What is in them git finds out by their hashes, where that matters."""
     made = os.path.join(to, path)
     os.makedirs(made, exist_ok=True)
@@ -389,7 +391,7 @@ def second_name(at: int, name: bytes, to: bytes) -> bool:
 
 def take_file(base: str, folder: str, name: str, to: str) -> bool:
     """Whether a file below ROOT/code now has a copy of ours; False where it is none, or is not there."""
-    strange: List[str] = []
+    strange: list[str] = []
     remove(to)
     with opened(base, folder) as at:
         _take(at, os.fsencode(name), b"", os.fsencode(to), strange)
@@ -433,7 +435,7 @@ def _lock(at: int) -> None:
 
 
 def _take_index(at: int, reader: str) -> None:
-    strange: List[str] = []
+    strange: list[str] = []
     remove(f"{reader}/index")
     _take(at, b"index", os.fsencode(reader), b"index", strange)
     if strange:
@@ -462,12 +464,12 @@ class Entry(NamedTuple):
     path: bytes
 
 
-def listed(text: bytes) -> List[bytes]:
+def listed(text: bytes) -> list[bytes]:
     """What git prints with -z."""
     return [each for each in text.split(b"\0") if each]
 
 
-def entries_of(text: bytes) -> List[Entry]:
+def entries_of(text: bytes) -> list[Entry]:
     entries = []
     for line in listed(text):
         about, _, path = line.partition(b"\t")
@@ -485,13 +487,13 @@ class Look:
     """
 
     def __init__(self) -> None:
-        self.entries: List[Entry] = []
-        self.lines: List[str] = []
+        self.entries: list[Entry] = []
+        self.lines: list[str] = []
         self.same: Stats = {}
         self.other: Stats = {}
-        self._modified: Set[bytes] = set()
+        self._modified: set[bytes] = set()
 
-    def note_modified(self, paths: List[bytes]) -> None:
+    def note_modified(self, paths: list[bytes]) -> None:
         """Those of the others that git calls modified."""
         self._modified.update(paths)
         self.lines.extend(f" M {shown(path)}" for path in paths)
@@ -501,7 +503,7 @@ class Look:
         return {**self.same, **{path: each for path, each in self.other.items() if path not in self._modified}}
 
 
-def compare(files: Tree, entries: List[Entry], second_names: str) -> Look:
+def compare(files: Tree, entries: list[Entry], second_names: str) -> Look:
     """Compares a work tree with the entries of an index; `second_names` is an empty folder of ours."""
     look = Look()
     look.entries = entries
@@ -556,12 +558,12 @@ class Move:
         self.is_module = mode == "160000"
 
 
-def moves_of(text: bytes) -> List[Move]:
+def moves_of(text: bytes) -> list[Move]:
     lines = listed(text)
     return [Move(about, path) for about, path in zip(lines[::2], lines[1::2])]
 
 
-def moves_again(text: bytes, paths: Set[bytes]) -> List[Move]:
+def moves_again(text: bytes, paths: set[bytes]) -> list[Move]:
     """Those by which files of a commit (git ls-tree -r -z) are put anew."""
     moves = []
     for line in listed(text):
@@ -580,15 +582,15 @@ class Placing:
     stays: the paths that were left alone. stats: the signatures of what is in its place.
     """
 
-    def __init__(self, files: Tree, new: str, look: Look, done: Optional[Look]) -> None:
-        self.stays: List[str] = []
+    def __init__(self, files: Tree, new: str, look: Look, done: Look | None) -> None:
+        self.stays: list[str] = []
         self.stats = dict(look.same)
         self._files = files
         self._new = os.fsencode(new)
         self._known = look.unchanged()
         self._there = done.unchanged() if done else {}
 
-    def run(self, moves: List[Move]) -> None:
+    def run(self, moves: list[Move]) -> None:
         for move in moves:
             self.stats.pop(move.path, None)
         # What goes makes room for what comes.
@@ -666,7 +668,7 @@ def _is_same(at: int, name: bytes, found: os.stat_result, made: bytes) -> bool:
         os.close(folder)
 
 
-def refuse_what_is_in_the_way(files: Tree, moves: List[Move], new: str) -> None:
+def refuse_what_is_in_the_way(files: Tree, moves: list[Move], new: str) -> None:
     """Of the files that git has made in the folder `new`. Raises InTheWay."""
     going = {move.path for move in moves if move.was_there or move.was_module}
     found = sorted({each for move in moves if move.is_file for each in _in_the_way(files, move, os.fsencode(new), going)})
@@ -674,7 +676,7 @@ def refuse_what_is_in_the_way(files: Tree, moves: List[Move], new: str) -> None:
         raise InTheWay([shown(each) for each in found])
 
 
-def _in_the_way(files: Tree, move: Move, new: bytes, going: Set[bytes]) -> Iterator[bytes]:
+def _in_the_way(files: Tree, move: Move, new: bytes, going: set[bytes]) -> Iterator[bytes]:
     above = os.path.dirname(move.path)
     while above:
         found = files.look(above)
@@ -750,14 +752,14 @@ def stamped(index: bytes, stats: Stats) -> bytes:
 # --- what git does not know of ----------------------------------------------------------------------------------------
 
 
-def untracked(at: int, entries: List[Entry]) -> List[str]:
+def untracked(at: int, entries: list[Entry]) -> list[str]:
     """A line in git's short format for each file of a work tree that is in none of the entries of its index."""
     tracked = {entry.path for entry in entries if entry.mode != "160000"}
     modules = {entry.path for entry in entries if entry.mode == "160000"}
     return list(_untracked(at, b"", tracked, modules))
 
 
-def _untracked(at: int, path: bytes, tracked: Set[bytes], modules: Set[bytes]) -> Iterator[str]:
+def _untracked(at: int, path: bytes, tracked: set[bytes], modules: set[bytes]) -> Iterator[str]:
     for each in sorted(os.listdir(at)):
         name = os.fsencode(each)
         here = os.path.join(path, name)
@@ -777,7 +779,7 @@ def _untracked(at: int, path: bytes, tracked: Set[bytes], modules: Set[bytes]) -
             os.close(inside)
 
 
-def names_in(base: str, folder: str) -> List[str]:
+def names_in(base: str, folder: str) -> list[str]:
     """What is in a folder below ROOT/code, in order; nothing where that is a link, or is not there."""
     try:
         with opened(base, folder) as at:

@@ -1,8 +1,9 @@
 """A checkout that is there: moved on to another commit, and brought to an end where a run was killed at that."""
+
 from __future__ import annotations
 
 import os
-from typing import Iterator, List, Optional, Tuple
+from collections.abc import Iterator
 
 from . import tree
 from .checkout import Checkout, Mark
@@ -17,17 +18,17 @@ from .submodules import submodules_in
 from .work import Work, say_stays, show_some
 
 
-def seed_head(work: Work, checkout: Checkout, commit: Optional[str]) -> None:
+def seed_head(work: Work, checkout: Checkout, commit: str | None) -> None:
     """Has in the twin what the checkout has of the commit that it is at, which is needed to leave it, and of another."""
     checkout.seed(checkout.head, commit)
     if not checkout.head or not checkout.twin.has(checkout.head):
-        work.stuck(checkout, commit or work.wanted.ref)
+        raise work.stuck(checkout, commit or work.wanted.ref)
 
 
-def obtain(work: Work, server: Server, checkout: Checkout, found: Found) -> Found:
-    """Has in the twin all that is needed to go from the commit that the checkout is at to another."""
+def obtain(work: Work, server: Server, checkout: Checkout, found: Found) -> str:
+    """Has in the twin all that is needed to go from the commit that the checkout is at to another, which is returned."""
     seed_head(work, checkout, found.commit)
-    return Found(found.name, server.obtain(checkout.twin, found))
+    return server.obtain(checkout.twin, found)
 
 
 def move_on(work: Work, server: Server, checkout: Checkout, name: str, commit: str) -> None:
@@ -45,10 +46,10 @@ def move_on(work: Work, server: Server, checkout: Checkout, name: str, commit: s
             stays = move(checkout, checkout.head, commit, look)
         except tree.InTheWay as found:
             remove(work.next)
-            work.in_the_way(checkout, commit, found.paths)
+            raise work.in_the_way(checkout, commit, found.paths) from None
         except GitError:
             remove(work.next)
-            work.stuck(checkout, commit)
+            raise work.stuck(checkout, commit) from None
         say_stays(checkout, stays)
     work.unlock_index()
     furnish(work, server, checkout, commit)
@@ -80,15 +81,15 @@ def _look_without_changes(work: Work, checkout: Checkout, commit: str) -> tree.L
     if wanted.submodules:
         say(f"    git -C {there} diff --submodule=log")
         say(f"    git -C {there} submodule foreach --recursive git stash")
-    work.stop(3, f"    git -C {there} stash", f"  they come back with:  git -C {there} stash pop")
+    raise work.stop(3, f"    git -C {there} stash", f"  they come back with:  git -C {there} stash pop")
 
 
-def _changes(work: Work, checkout: Checkout) -> Tuple[tree.Look, List[str]]:
+def _changes(work: Work, checkout: Checkout) -> tuple[tree.Look, list[str]]:
     try:
         look = checkout.look_at_index()
         return look, [*checkout.staged(), *look.lines]
     except GitError:
-        work.no_index(checkout)
+        raise work.no_index(checkout) from None
 
 
 def _submodule_changes(work: Work, checkout: Checkout, commit: str, lacking: bool) -> Iterator[str]:
@@ -99,7 +100,7 @@ def _submodule_changes(work: Work, checkout: Checkout, commit: str, lacking: boo
     for each, submodule in _submodules_there(work, checkout, checkout.reader, commit):
         git = f"{submodule.tree}/.git"
         if os.path.islink(git):
-            work.stop(3, f"{git} is a link, where git makes none; remove it and run again")
+            raise work.stop(3, f"{git} is a link, where git makes none; remove it and run again")
         if not submodule.is_populated():
             continue
         work.read(submodule)
@@ -111,7 +112,7 @@ def _submodule_changes(work: Work, checkout: Checkout, commit: str, lacking: boo
             yield from _submodule_changes(work, submodule, submodule.head, lacking)
 
 
-def _submodules_there(work: Work, checkout: Checkout, repository: Repository, commit: str) -> Iterator[Tuple[Submodule, Checkout]]:
+def _submodules_there(work: Work, checkout: Checkout, repository: Repository, commit: str) -> Iterator[tuple[Submodule, Checkout]]:
     """Those of a commit that the checkout has a repository of."""
     for each in submodules_in(work, checkout, repository, commit):
         if is_safe(checkout.gitdir, each.name):
@@ -139,7 +140,7 @@ def recover(work: Work, server: Server, checkout: Checkout) -> None:
                 try:
                     server.fetch(checkout.twin, commit)
                 except GitError:
-                    server.cannot_fetch(work.wanted.url)
+                    raise server.cannot_fetch(work.wanted.url) from None
         _finish(work, checkout, old, new)
         _finish_submodules(work, checkout, checkout.twin, new)
     work.remember(checkout, following.field("ref"), following.field("name"), new, [])
@@ -151,17 +152,20 @@ def recover(work: Work, server: Server, checkout: Checkout) -> None:
 def _finish(work: Work, checkout: Checkout, old: str, new: str) -> None:
     """A run that was killed leaves files of the old commit and of the new one. What is neither is the person's, and stays."""
     work.lock_index(checkout)
-    looks = []
     try:
-        for commit, name in ((old, "look"), (new, "done")):
-            index = f"{checkout.folder}/index.{name}"
-            checkout.twin.output("read-tree", commit, index=index)
-            looks.append(checkout.look(checkout.twin, index, name))
-        stays = move(checkout, old, new, *looks)
+        look, done = (_look_as_at(checkout, commit, name) for commit, name in ((old, "look"), (new, "done")))
+        stays = move(checkout, old, new, look, done=done)
     except GitError:
-        work.stuck(checkout, new)
+        raise work.stuck(checkout, new) from None
     work.unlock_index()
     say_stays(checkout, stays)
+
+
+def _look_as_at(checkout: Checkout, commit: str, name: str) -> tree.Look:
+    """Compares its files with a commit, in a folder of ours of this name."""
+    index = f"{checkout.folder}/index.{name}"
+    checkout.twin.output("read-tree", commit, index=index)
+    return checkout.look(checkout.twin, index, name)
 
 
 def _finish_submodules(work: Work, checkout: Checkout, repository: Repository, commit: str) -> None:
@@ -177,7 +181,7 @@ def _finish_submodules(work: Work, checkout: Checkout, repository: Repository, c
             submodule.seed(head, each.commit)
             for commit_needed in (head, each.commit):
                 if not submodule.twin.has(commit_needed):
-                    work.stuck(submodule, commit_needed)
+                    raise work.stuck(submodule, commit_needed)
             _finish(work, submodule, head, each.commit)
             _finish_submodules(work, submodule, submodule.reader, each.commit)
 

@@ -1,8 +1,10 @@
 """A run: what is wanted, what of the checkout is held meanwhile, and how the run ends before its time."""
+
 from __future__ import annotations
 
 import os
-from typing import List, Mapping, NamedTuple, NoReturn, Optional
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from . import tree
 from .checkout import Checkout
@@ -23,7 +25,7 @@ class Wanted(NamedTuple):
     lfs: bool
 
     @property
-    def extras(self) -> List[str]:
+    def extras(self) -> list[str]:
         """What the checkout is to have beside the commit itself."""
         every = (("history", not self.shallow), ("submodules", self.submodules), ("lfs", self.lfs))
         return [name for name, wanted in every if wanted]
@@ -42,13 +44,13 @@ class Work:
         self.folder = f"{place.state}/work"
         self.next = f"{place.state}/next"
         self.busy = f"{place.state}/busy"
-        self._locked: Optional[Checkout] = None
+        self._locked: Checkout | None = None
         self._clear()
         os.mkdir(self.folder)
 
     def checkout(self) -> Checkout:
         """The one at the target."""
-        return Checkout(self.place, self.git, self.folder, self.place.target, f"{self.place.target}/.git")
+        return Checkout(self.place, self.git, self.folder, tree=self.place.target, gitdir=f"{self.place.target}/.git")
 
     def new_clone(self, checkout: Checkout, url: str) -> Checkout:
         """The same repository, from this address, with nothing in it yet: where no notebook reaches."""
@@ -65,7 +67,7 @@ class Work:
             clone.twin.output("checkout", "--quiet", "--detach", commit, tree=clone.tree)
         except GitError:
             self.show_git()
-            self.stop(1, f"cannot check out {commit} of {url} in {clone.tree}")
+            raise self.stop(1, f"cannot check out {commit} of {url} in {clone.tree}") from None
 
     def _clear(self) -> None:
         """What runs have left that were killed. A git that outlived one may still write into its clone: the next run clears what stays."""
@@ -80,7 +82,7 @@ class Work:
         self.unlock_index()
         discard(self.folder)
 
-    def remember(self, checkout: Checkout, ref: str, name: str, commit: str, extras: List[str]) -> None:
+    def remember(self, checkout: Checkout, ref: str, name: str, commit: str, extras: list[str]) -> None:
         """Notes in a checkout what was put there."""
         furnished = "".join(f" {each}" for each in extras)
         fields = f"url={self.wanted.url}\nref={ref}\nname={name}\ncommit={commit}\nwith={furnished}\n"
@@ -104,7 +106,7 @@ class Work:
             tree.lock_index(self.place.base, checkout.gitdir, checkout.reader.path)
         except tree.Locked as locked:
             where = f"{checkout.gitdir}/index.lock"
-            self.stop(3, f"{checkout.tree} is left as it is: {locked}", f"  where it was stopped:  rm {quoted(where)}")
+            raise self.stop(3, f"{checkout.tree} is left as it is: {locked}", f"  where it was stopped:  rm {quoted(where)}") from None
         self._locked = checkout
 
     def unlock_index(self) -> None:
@@ -118,12 +120,12 @@ class Work:
             checkout.read()
         except tree.Unreadable as why:
             mine = quoted(checkout.tree)
-            self.stop(
+            raise self.stop(
                 3,
                 f"git cannot read {checkout.tree}: {why}",
                 f"  if it belongs to someone else:  sudo chown -R {os.getuid()}:{os.getgid()} {mine}",
                 f"  otherwise move it away:  {move_away(self.place.target)}",
-            )
+            ) from None
 
     def configure(self, checkout: Checkout, settings: Mapping[str, str]) -> None:
         """Writes into the checkout's own configuration, for the git in the notebook. Where we do it, that is a text."""
@@ -133,45 +135,44 @@ class Work:
         except OSError:
             taken = False
         if not taken:
-            self.stop(3, f"{checkout.gitdir}/config is no file, where git makes one")
+            raise self.stop(3, f"{checkout.gitdir}/config is no file, where git makes one")
         try:
             self.git.set(copy, settings)
         except GitError:
-            self.stop(3, f"git cannot write to {checkout.gitdir}/config")
+            raise self.stop(3, f"git cannot write to {checkout.gitdir}/config") from None
         checkout.put(copy, "", "config")
 
     # --- ends -------------------------------------------------------------------------------------------------------
 
-    def stop(self, status: int, *lines: str) -> NoReturn:
-        """Ends the run where all that it began is whole."""
+    def stop(self, status: int, *lines: str) -> Failure:
+        """What ends the run, to be raised, where all that it began is whole."""
         self.end()
-        raise Failure(status, *lines)
+        return Failure(status, *lines)
 
     def show_git(self) -> None:
         """What the last git said."""
         show_lines(f"git: {line}" for line in self.git.said)
 
-    def no_index(self, checkout: Checkout) -> NoReturn:
+    def no_index(self, checkout: Checkout) -> Failure:
         there = quoted(self.in_notebook(checkout.path))
-        self.stop(
+        return self.stop(
             3,
             f"git cannot read the index of {checkout.tree}",
-            "  have it made anew, in a terminal of the notebook:  "
-            f'cd {there} && rm "$(git rev-parse --git-path index)" && git reset',
+            f'  have it made anew, in a terminal of the notebook:  cd {there} && rm "$(git rev-parse --git-path index)" && git reset',
         )
 
-    def stuck(self, checkout: Checkout, commit: str) -> NoReturn:
+    def stuck(self, checkout: Checkout, commit: str) -> Failure:
         """A git has failed to bring a checkout to a commit."""
         self.show_git()
-        self.stop(
+        return self.stop(
             3,
             f"{checkout.tree} stays where it is, as git does not go to {commit} (above)",
             f"  once it is mended run again, or have it anew:  {move_away(self.place.target)}",
         )
 
-    def in_the_way(self, checkout: Checkout, commit: str, paths: List[str]) -> NoReturn:
+    def in_the_way(self, checkout: Checkout, commit: str, paths: list[str]) -> Failure:
         show_some(paths)
-        self.stop(
+        return self.stop(
             3,
             f"these files in {checkout.tree} are in the way of commit {commit}, and are not overwritten",
             "  move them away, in a terminal of the notebook or here, and run again",
@@ -182,11 +183,11 @@ class Work:
         return f"/code/{self.place.folder}" + (f"/{path}" if path else "")
 
 
-def show_some(lines: List[str]) -> None:
+def show_some(lines: list[str]) -> None:
     show_lines(lines[:10])
 
 
-def say_stays(checkout: Checkout, paths: List[str]) -> None:
+def say_stays(checkout: Checkout, paths: list[str]) -> None:
     """What a move has left alone, as it was edited meanwhile."""
     if paths:
         show_some(paths)

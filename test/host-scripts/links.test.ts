@@ -97,11 +97,11 @@ const SCRIPTS = {
   "dataset.sh": (folder = "pets", more = {}) =>
     run("dataset.sh", { URLS: `file://${archive}`, SHA256: hash, FOLDER: folder, ...more }),
   "s3-sync.sh": (folder = "pets") => run("s3-sync.sh", { URL: S3, FOLDER: folder }),
-  "code.sh": (folder = "pets") => run("code.sh", { URL: `file://${upstream}`, REF: "main", FOLDER: folder }),
+  "gpubox_data/code.py": (folder = "pets") => run("gpubox_data/code.py", { URL: `file://${upstream}`, REF: "main", FOLDER: folder }),
   "retire.sh": (folder = "pets") => run("retire.sh", { KIND: "data", FOLDER: folder, PURGE: "1" }),
 };
 type Script = keyof typeof SCRIPTS;
-const kindOf = (script: Script) => (script === "code.sh" ? "code" : "data");
+const kindOf = (script: Script) => (script === "gpubox_data/code.py" ? "code" : "data");
 
 const expectMineUntouched = () => expect(filesBelow(mine)).toEqual({ thesis: "mine" });
 const partOfS3 = `s3-${execFileSync("sh", ["-c", `printf %s ${S3} | cksum`], { encoding: "utf8" }).split(" ")[0]}`;
@@ -126,8 +126,8 @@ describe.skipIf(skip)("a link in .gpubox is refused, and nothing is written thro
     ["dataset.sh", ".gpubox/%slot-1"],
     ["s3-sync.sh", `.gpubox/pets/${partOfS3}`],
     ["s3-sync.sh", `.gpubox/pets/${partOfS3}/train`],
-    ["code.sh", ".gpubox/pets/git.log"],
-    ["code.sh", ".gpubox/pets/new-tree"],
+    ["gpubox_data/code.py", ".gpubox/pets/git.log"],
+    ["gpubox_data/code.py", ".gpubox/pets/new-tree"],
     ["retire.sh", ".gpubox/pets/kept"],
     ["retire.sh", ".gpubox/pets/removed"],
   ])("%s: %s", async (script, name) => {
@@ -267,7 +267,7 @@ describe.skipIf(skip)("a link in the way to a folder", () => {
   it.each<Script>([
     "dataset.sh",
     "s3-sync.sh",
-    "code.sh",
+    "gpubox_data/code.py",
   ])("is refused before anything is fetched: %s", async (script) => {
     link(mine, kindOf(script), "far");
     const { code, stderr } = await SCRIPTS[script]("far/deep/pets");

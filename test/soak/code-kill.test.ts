@@ -11,7 +11,7 @@ const TOTAL = 8;
 
 const host = codeHost();
 
-describe.skipIf(lacks(missingPrograms("git git-lfs"), "code.sh"))("code.sh, killed at any moment", () => {
+describe.skipIf(lacks(missingPrograms("git git-lfs"), "gpubox_data/code.py"))("code.sh, killed at any moment", () => {
   let lessons: ReturnType<typeof lessonsKills>;
   let course: ReturnType<typeof courseKills>;
   beforeAll(() => {
