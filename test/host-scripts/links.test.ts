@@ -100,12 +100,13 @@ const SCRIPTS = {
   "dataset.sh": (folder = "pets", more = {}) =>
     run("dataset.sh", { URLS: `file://${archive}`, SHA256: hash, FOLDER: folder, ...more }),
   "gpubox_data/s3.py": (folder = "pets") => run("gpubox_data/s3.py", { URL: S3, FOLDER: folder }),
-  "code.sh": (folder = "pets") => run("code.sh", { URL: `file://${upstream}`, REF: "main", FOLDER: folder }),
+  "gpubox_data/code.py": (folder = "pets") =>
+    run("gpubox_data/code.py", { URL: `file://${upstream}`, REF: "main", FOLDER: folder }),
   "gpubox_data/retire.py": (folder = "pets") =>
     run("gpubox_data/retire.py", { KIND: "data", FOLDER: folder, PURGE: "1" }),
 };
 type Script = keyof typeof SCRIPTS;
-const kindOf = (script: Script) => (script === "code.sh" ? "code" : "data");
+const kindOf = (script: Script) => (script === "gpubox_data/code.py" ? "code" : "data");
 
 const expectMineUntouched = () => expect(filesBelow(mine)).toEqual({ thesis: "mine" });
 const partOfS3 = `s3-${crc32(S3)}`;
@@ -130,8 +131,8 @@ describe.skipIf(skip)("a link in .gpubox is refused, and nothing is written thro
     ["dataset.sh", ".gpubox/%slot-1"],
     ["gpubox_data/s3.py", `.gpubox/pets/${partOfS3}`],
     ["gpubox_data/s3.py", `.gpubox/pets/${partOfS3}/train`],
-    ["code.sh", ".gpubox/pets/git.log"],
-    ["code.sh", ".gpubox/pets/new-tree"],
+    ["gpubox_data/code.py", ".gpubox/pets/git.log"],
+    ["gpubox_data/code.py", ".gpubox/pets/new-tree"],
     ["gpubox_data/retire.py", ".gpubox/pets/removed"],
   ])("%s: %s", async (script, name) => {
     if (script === "gpubox_data/retire.py") {
@@ -273,7 +274,7 @@ describe.skipIf(skip)("a link in the way to a folder", () => {
   it.each<Script>([
     "dataset.sh",
     "gpubox_data/s3.py",
-    "code.sh",
+    "gpubox_data/code.py",
   ])("is refused before anything is fetched: %s", async (script) => {
     link(mine, kindOf(script), "far");
     const { code, stderr } = await SCRIPTS[script]("far/deep/pets");

@@ -70,7 +70,7 @@ const purge = (kind: Kind, folder: string, options?: ScriptOptions) =>
 const at = (...parts: string[]) => join(root, ...parts);
 
 async function putCode(folder = "course", ref = "v1", more: Record<string, string> = {}): Promise<void> {
-  const run = await runScript("code.sh", {
+  const run = await runScript("gpubox_data/code.py", {
     ROOT: root,
     URL: `file://${upstream}`,
     REF: ref,
