@@ -6,6 +6,7 @@ name there, at any time. So a folder is opened one name at a time, never through
 does not see the two .gpubox (components/workspace/container.ts), but a notebook of an earlier version did, and so does any other container
 that has these folders.
 """
+
 from __future__ import annotations
 
 import errno
@@ -13,7 +14,7 @@ import fcntl
 import os
 import stat
 import time
-from typing import Iterable, Iterator, List, Optional, Tuple
+from collections.abc import Iterable, Iterator
 
 from .parameters import move_away, person
 from .say import Failure, quoted, say
@@ -46,7 +47,7 @@ class Place:
 
     # --- the folder that the target is in ---------------------------------------------------------------------------
 
-    def open_parent(self, make: bool) -> Optional[int]:
+    def open_parent(self, make: bool) -> int | None:
         """
         A descriptor of the folder that the target is in; None where that is not there, and is not to be made.
 
@@ -67,7 +68,7 @@ class Place:
         return at
 
     @staticmethod
-    def _enter(at: int, part: str, way: str, make: bool) -> Optional[int]:
+    def _enter(at: int, part: str, way: str, make: bool) -> int | None:
         try:
             os.stat(part, dir_fd=at, follow_symlinks=False)
         except FileNotFoundError:
@@ -117,7 +118,7 @@ class Place:
         os.pwrite(lock, b"%d\n" % os.getpid(), 0)
         return lock
 
-    def intruder(self) -> Optional[str]:
+    def intruder(self) -> str | None:
         """The first thing in the place of the state folder that gpubox cannot have made."""
         owner = _owner(self.base)
         for path in (self.states, self.state):
@@ -150,7 +151,7 @@ def try_lock(lock: int) -> bool:
         return False
 
 
-def _owner(path: str) -> Optional[int]:
+def _owner(path: str) -> int | None:
     try:
         return os.stat(path).st_uid
     except OSError:
@@ -166,7 +167,7 @@ def _listed(folder: str) -> Iterator[str]:
         yield f"{folder}/{name}"
 
 
-def is_strange(path: str, owner: Optional[int]) -> bool:
+def is_strange(path: str, owner: int | None) -> bool:
     """
     Whether something is there that gpubox cannot have made, as what is written to it lands elsewhere: anything but a file or a folder, or
     another user's. Whoever the folder around it belongs to could replace all of it anyway.
@@ -220,7 +221,7 @@ def own_folder(path: str, mode: int) -> None:
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
-def open_file(name: str, at: Optional[int] = None) -> Optional[Tuple[int, os.stat_result]]:
+def open_file(name: str, at: int | None = None) -> tuple[int, os.stat_result] | None:
     """A plain file, open for reading; None where that is something else, or nothing."""
     try:
         file = os.open(name, FILE, dir_fd=at)
@@ -235,7 +236,7 @@ def open_file(name: str, at: Optional[int] = None) -> Optional[Tuple[int, os.sta
     return None
 
 
-def read_mark(name: str, at: Optional[int] = None, largest: int = LARGEST_MARK) -> Optional[str]:
+def read_mark(name: str, at: int | None = None, largest: int = LARGEST_MARK) -> str | None:
     """
     A small file of ours, as far as it still is one: a link, a pipe or a file without an end may be in its place, a pipe also from one
     moment to the next. None where it is no file.
@@ -249,7 +250,7 @@ def read_mark(name: str, at: Optional[int] = None, largest: int = LARGEST_MARK) 
         os.close(opened[0])
 
 
-def exists(name: str, at: Optional[int] = None) -> bool:
+def exists(name: str, at: int | None = None) -> bool:
     """Whether anything is there, a link that leads nowhere included."""
     try:
         os.stat(name, dir_fd=at, follow_symlinks=False)
@@ -258,7 +259,7 @@ def exists(name: str, at: Optional[int] = None) -> bool:
         return False
 
 
-def is_folder(name: str, at: Optional[int] = None) -> bool:
+def is_folder(name: str, at: int | None = None) -> bool:
     """Whether a folder is there, and no link to one."""
     try:
         return stat.S_ISDIR(os.stat(name, dir_fd=at, follow_symlinks=False).st_mode)
@@ -266,7 +267,7 @@ def is_folder(name: str, at: Optional[int] = None) -> bool:
         return False
 
 
-def is_file(name: str, at: Optional[int] = None) -> bool:
+def is_file(name: str, at: int | None = None) -> bool:
     """Whether a plain file is there, and no link to one."""
     try:
         return stat.S_ISREG(os.stat(name, dir_fd=at, follow_symlinks=False).st_mode)
@@ -290,13 +291,13 @@ def discard(path: str) -> None:
     """
     import shutil
 
+    if not exists(path):
+        return
+    if not is_folder(path):
+        os.unlink(path)
+        return
     try:
         shutil.rmtree(path)
-        return
-    except FileNotFoundError:
-        return
-    except NotADirectoryError:
-        os.unlink(path)
         return
     except OSError:
         pass
@@ -307,7 +308,7 @@ def discard(path: str) -> None:
 
 def _folders_below(path: str) -> Iterable[str]:
     """The folder and all in it, each before what is in it is asked for."""
-    waiting: List[str] = [path]
+    waiting: list[str] = [path]
     while waiting:
         folder = waiting.pop()
         yield folder
@@ -338,7 +339,7 @@ def free_bytes(path: str) -> int:
     return found.f_bavail * found.f_frsize
 
 
-def free_inodes(path: str) -> Optional[int]:
+def free_inodes(path: str) -> int | None:
     """How many more files and folders the disk takes; None where it has no limit."""
     found = os.statvfs(path)
     return found.f_favail if found.f_files > 0 else None

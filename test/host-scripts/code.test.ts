@@ -59,7 +59,7 @@ const HOSTS = [
 ];
 
 describe.each(HOSTS)("code.sh by $shell on a host with $tools", ({ tools, shell }) => {
-  const skip = lacks(missingPrograms(`${tools} ${shell[0]}`), "code.sh");
+  const skip = lacks(missingPrograms(`${tools} ${shell[0]}`), "gpubox_data/code.py");
   const options: ScriptOptions = { path: join(scratch, tools), shell };
   beforeAll(() => void pathWith(join(scratch, tools), tools));
 
