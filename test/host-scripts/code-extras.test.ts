@@ -281,7 +281,7 @@ describe.skipIf(skip)("code.sh and LFS", () => {
   });
 
   it("says what to install where git-lfs is missing", async () => {
-    const options = { path: pathWith(join(scratch, "no lfs"), "git flock python3") };
+    const options = { path: pathWith(join(scratch, "no lfs"), "git python3") };
     const run = await checkOut("v1", { LFS }, options);
     expect(run).toMatchObject({ code: 1, stdout: "" });
     expect(run.stderr).toContain("sudo apt-get install git-lfs");
