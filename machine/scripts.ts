@@ -16,10 +16,6 @@ export type HostScript =
   | "install-idle-stop.sh"
   | "inspect.sh"
   | "prepare.sh"
-  | "code.sh"
-  | "s3-sync.sh"
-  | "retire.sh"
-  | "list-own.sh"
   | "teardown.sh"
   | "remove-volume.sh"
   | "own-home.sh"
@@ -79,10 +75,10 @@ export function lastLine(text: string): string {
   return text.trimEnd().split("\n").at(-1) ?? "";
 }
 
-/** Parameters of `code.sh`. */
+/** Parameters of `code.py`. */
 export type CodeParameters = Record<string, string> & { FOLDER: string };
 
-/** Parameters of `code.sh`; what is not set is left out, so that a new option changes no stack that does not use it. */
+/** Parameters of `code.py`; what is not set is left out, so that a new option changes no stack that does not use it. */
 export function codeParameters({ url, ref, folder, shallow, submodules, lfs }: CodeConfig): CodeParameters {
   return {
     URL: url,

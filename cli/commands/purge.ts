@@ -105,7 +105,12 @@ export async function putEntries(
   root: string,
   connection?: SshConnection,
 ): Promise<PutEntry[]> {
-  const { code, lines } = await runHostScript(context, "list-own.sh", { ROOT: root }, { connection });
+  const { code, lines } = await runHostScript(
+    context,
+    "gpubox_data/list_own.py",
+    { ROOT: root },
+    { connection },
+  );
   if (code !== 0) throw new UserError("the files that gpubox put there could not be listed");
   const entries = new Map<string, PutEntry>();
   for (const line of lines) {
@@ -146,7 +151,7 @@ export async function purgeEntries(
   let status = 0;
   for (const { kind, folder } of entries) {
     const environment = { ROOT: root, KIND: kind, FOLDER: folder, PURGE: "1" };
-    const { code } = await runHostScript(context, "retire.sh", environment, { connection });
+    const { code } = await runHostScript(context, "gpubox_data/retire.py", environment, { connection });
     if (code !== 0) status = 1;
   }
   return status;

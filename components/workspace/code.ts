@@ -21,7 +21,7 @@ export class CodeRepository extends pulumi.ComponentResource {
     const checkout = host.run(
       `${name}-checkout`,
       {
-        script: "code.sh",
+        script: "gpubox_data/code.py",
         environment: { ROOT: host.root, ...codeParameters(repository) },
       },
       { parent: this },

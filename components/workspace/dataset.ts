@@ -23,7 +23,7 @@ export class Dataset extends pulumi.ComponentResource {
     const download = host.run(
       `${name}-download`,
       isS3(url)
-        ? { script: "s3-sync.sh", environment: { ROOT: host.root, URL: url, FOLDER: dataset.folder } }
+        ? { script: "gpubox_data/s3.py", environment: { ROOT: host.root, URL: url, FOLDER: dataset.folder } }
         : {
             script: "gpubox_data/dataset.py",
             environment: { ROOT: host.root, ...datasetParameters(dataset, connections) },

@@ -25,7 +25,7 @@ export function removeEntry(
   opts: pulumi.ComponentResourceOptions,
 ): void {
   const environment = { ROOT: host.root, KIND: kind, FOLDER: folder, PURGE: purge ? "1" : "" };
-  host.run(`${name}-retire`, { script: "retire.sh", on: "delete", environment }, opts);
+  host.run(`${name}-retire`, { script: "gpubox_data/retire.py", on: "delete", environment }, opts);
 }
 
 /**

@@ -68,6 +68,6 @@ def unpack(
         from .unpack_zip import unpack_zip
 
         return unpack_zip(source, staging, workers, progress, say_size)
-    from .tars import unpack_tar
+    from .unpack_tar import unpack_tar
 
     return unpack_tar(source, staging, progress)

@@ -38,12 +38,12 @@ if TYPE_CHECKING:
     from typing import List, NoReturn, Optional, Tuple
 
 from . import say as speech
+from .ours import MARKER
 from .parameters import absolute_root, checked_folder, flag, has_control_character, move_away, number, text
 from .places import Place, discard, exists, is_file, is_folder, read_mark, remove
 from .say import Failure, quoted, result, say
 from .seen import is_hex, recall, shown_url
 
-MARK = ".gpubox.json"
 # What a run that was stopped leaves; of these "unpacked.files" is removed last, and tells that there was one.
 LEFT_OVER = "unpacked.files"
 
@@ -78,9 +78,9 @@ class Set:
             raise Failure(2, "speed time: it takes at least one second")
         self.keep_archive = flag("KEEP_ARCHIVE", "keep archive")
         self.given_name = text("NAME")
-        if self.given_name in (".", "..", MARK) or "/" in self.given_name:
+        if self.given_name in (".", "..", MARKER) or "/" in self.given_name:
             raise Failure(2, f"name: '{self.given_name}' is not the name of a file")
-        if not self.given_name and shown_url(self.urls[0]).rpartition("/")[2] in ("", ".", "..", MARK):
+        if not self.given_name and shown_url(self.urls[0]).rpartition("/")[2] in ("", ".", "..", MARKER):
             raise Failure(
                 2,
                 f"url: {shown_url(self.urls[0])} does not end in the name of a file",
@@ -134,7 +134,7 @@ class Set:
 
     def in_the_way(self, path: str, why: str) -> NoReturn:
         lines = [f"{path} {why}; it is left as it is"]
-        mark = f"{path}/{MARK}"
+        mark = f"{path}/{MARKER}"
         # Not where the person would write through a link, or wait at a pipe.
         if self.sha256 and (is_file(mark) or not exists(mark)):
             adopt = f"printf '{{\"sha256\": \"%s\"}}' {self.sha256} >{quoted(mark)}"
@@ -150,10 +150,10 @@ def occupant(path: str) -> str:
     """FREE, THEIRS, or the hash of the file that was unpacked there."""
     if not exists(path):
         return FREE
-    mark = read_mark(f"{path}/{MARK}")
+    mark = read_mark(f"{path}/{MARKER}")
     if mark is not None:
         return _hash_of_mark(mark) or THEIRS
-    if exists(f"{path}/{MARK}") or not is_folder(path):
+    if exists(f"{path}/{MARKER}") or not is_folder(path):
         return THEIRS
     with os.scandir(path) as found:
         return FREE if next(found, None) is None else THEIRS

@@ -414,7 +414,7 @@ class Download(Source):
         """Whether an answer that brings more than was claimed is read further, with the next claim."""
         patience = time.monotonic() + _PARTS_PATIENCE
         with self._lock:
-            while self._stopped is None and self.size is not None and at < self.size:
+            while self._stopped is None and self.size is not None and at < min(self.size, response.end or self.size):
                 taken = [claim for other, claim in self._claims.items() if other != number]
                 gap = first_gap(self._arrived.all() + taken, at, self.size)
                 if gap is not None and gap[0] == at:
@@ -479,8 +479,8 @@ class Download(Source):
                 self._gives_parts = True
             if not self._is_answered:
                 self._take_answer(answer)
-            if number == 0 and self.size is not None:
-                self._claims[0] = (response.start, max(self._claims[0][1], self._end_of_claim(response.start)))
+            if number == 0 and self.size is not None and self._claims[0][1] < 0:
+                self._claims[0] = (response.start, self._end_of_claim(response.start))
             self._look_whether_whole()
             self._lock.notify_all()
 

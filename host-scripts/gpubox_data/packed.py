@@ -21,12 +21,11 @@ def say_what_is_kept(folder: str, name: str) -> None:
         return
     with os.fdopen(opened[0], "rb") as file:
         beginning = file.read(_BEGINNING)
-    if not format_of_bytes(beginning):
-        return
     import tempfile
 
     with tempfile.NamedTemporaryFile() as copy:
         copy.write(beginning)
         copy.flush()
-        for line in kept_note(name, format_of(copy.name), lambda: holds_tar(copy.name), folder):
+        found = format_of(copy.name)
+        for line in kept_note(name, found, lambda: holds_tar(copy.name), folder) if found else ():
             say(line)

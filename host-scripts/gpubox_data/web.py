@@ -108,11 +108,13 @@ def refuse_unspoken(proxy: str, origin: str) -> None:
 class Response:
     """An answer whose body is still to be read."""
 
-    def __init__(self, status: int, headers: Message, start: int) -> None:
+    def __init__(self, status: int, headers: Message) -> None:
         self.status = status
-        # Where in the file the body begins.
-        self.start = start
         self.answer = _answer(status, headers)
+        # Where in the file the body begins, and before which byte it ends; None where the server does not say.
+        self.start, self.end = _range(status, headers)
+        if self.end is None:
+            self.end = self.answer.size
 
     @property
     def is_at_end(self) -> bool:
@@ -145,14 +147,14 @@ def _answer(status: int, headers: Message) -> Answer:
     )
 
 
-def _range_start(status: int, headers: Message) -> int:
-    found = re.match(r"bytes\s+(\d+)-", headers.get("Content-Range", ""))
-    return int(found.group(1)) if status == 206 and found else 0
+def _range(status: int, headers: Message) -> Tuple[int, Optional[int]]:
+    found = re.match(r"bytes\s+(\d+)-(\d+)", headers.get("Content-Range", "")) if status == 206 else None
+    return (int(found.group(1)), int(found.group(2)) + 1) if found else (0, None)
 
 
 class _DirectResponse(Response):
     def __init__(self, connection: http.client.HTTPConnection, way: str, response: http.client.HTTPResponse) -> None:
-        super().__init__(response.status, response.headers, _range_start(response.status, response.headers))
+        super().__init__(response.status, response.headers)
         self._connection = connection
         self._way = way
         self._response = response
@@ -192,7 +194,7 @@ def _shut_down(sock: Optional[socket.socket]) -> None:
 
 class _CurlResponse(Response):
     def __init__(self, process: subprocess.Popen[bytes], status: int, headers: Message, timeout: float) -> None:
-        super().__init__(status, headers, _range_start(status, headers))
+        super().__init__(status, headers)
         self._process = process
         self._timeout = timeout
 

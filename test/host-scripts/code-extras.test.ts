@@ -201,20 +201,20 @@ describe.skipIf(skip)("code.sh and submodules", () => {
     expect([head(), head("part"), read("part", "part.txt")]).toEqual([commits.first, before, "mine"]);
   });
 
-  it("is removed by retire.sh, unless the person has work in one", async () => {
+  it("is removed by retire.py, unless the person has work in one", async () => {
     await beginAtV1({ SUBMODULES });
     git(at("part"), "checkout", "--quiet", "-b", "mine");
     writeFileSync(at("part", "part.txt"), "mine");
     git(at("part"), "commit", "--quiet", "-am", "my own work");
     git(at("part"), "checkout", "--quiet", "--detach", "HEAD~1");
     const wanted = { ...host.environment(wantedOf("v1")), KIND: "code", PURGE: "1" };
-    const kept = await runScript("retire.sh", wanted);
+    const kept = await runScript("gpubox_data/retire.py", wanted);
     expect(kept).toMatchObject({ code: 0 });
     expect(kept.stderr).toContain("my own work");
     expect(existsSync(at("part", "part.txt"))).toBe(true);
     git(at("part"), "branch", "--quiet", "-D", "mine");
     removeFolder(at(".git", "modules", "part", "logs"));
-    expect((await runScript("retire.sh", wanted)).stderr).toContain("removed");
+    expect((await runScript("gpubox_data/retire.py", wanted)).stderr).toContain("removed");
     expect(existsSync(at())).toBe(false);
   });
 
@@ -281,7 +281,7 @@ describe.skipIf(skip)("code.sh and LFS", () => {
   });
 
   it("says what to install where git-lfs is missing", async () => {
-    const options = { path: pathWith(join(scratch, "no lfs"), "git flock python3") };
+    const options = { path: pathWith(join(scratch, "no lfs"), "git python3") };
     const run = await checkOut("v1", { LFS }, options);
     expect(run).toMatchObject({ code: 1, stdout: "" });
     expect(run.stderr).toContain("sudo apt-get install git-lfs");

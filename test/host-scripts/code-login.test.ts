@@ -48,7 +48,7 @@ beforeEach(() => {
 });
 
 const checkOut = (url: string, env: Record<string, string> = {}) =>
-  runScript("code.sh", {
+  runScript("gpubox_data/code.py", {
     ROOT: root,
     URL: url,
     REF: "main",

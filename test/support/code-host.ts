@@ -50,7 +50,7 @@ export function codeHost() {
       ...wanted,
     }),
     start: (wanted: Record<string, string>, options?: ScriptOptions): RunningScript =>
-      startScript("code.sh", host.environment(wanted), options),
+      startScript("gpubox_data/code.py", host.environment(wanted), options),
     checkOut: (wanted: Record<string, string>, options?: ScriptOptions): Promise<ScriptResult> =>
       host.start(wanted, options).result,
     /** Takes another, empty root. */

@@ -453,7 +453,7 @@ describe("code and data", () => {
       ["data-pets-retire", { ROOT: "/home/ada/docker_mount", KIND: "data", FOLDER: "pets", PURGE: "1" }],
     ]);
     for (const { inputs } of onDelete) {
-      expect(inputs.delete).toMatch(/retire\.sh|remove-volume\.sh/);
+      expect(inputs.delete).toMatch(/retire\.py|remove-volume\.sh/);
       // Whatever replaces a resource deletes it, and would take the files along.
       expect(inputs.triggers).toBeUndefined();
       expect(inputs.create).toBeUndefined();

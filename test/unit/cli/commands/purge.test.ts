@@ -97,7 +97,7 @@ describe("npm run update", () => {
   it("moves a branch on, and goes on after an entry that cannot be moved", async () => {
     const upstream = makeUpstream();
     for (const folder of ["a", "b"])
-      await runHostScript(context(), "code.sh", entry(folder), { stderr: "ignore" });
+      await runHostScript(context(), "gpubox_data/code.py", entry(folder), { stderr: "ignore" });
     const edited = join(root, "code", "a");
     git(edited, "commit", "--quiet", "--allow-empty", "-m", "mine");
     const mine = git(edited, "rev-parse", "HEAD");
@@ -142,7 +142,7 @@ describe("npm run purge", () => {
 
   it("lists what gpubox put there, and half-made things, and nothing of the person's", async () => {
     makeUpstream();
-    await runHostScript(context(), "code.sh", entry("courses/one"), { stderr: "ignore" });
+    await runHostScript(context(), "gpubox_data/code.py", entry("courses/one"), { stderr: "ignore" });
     await putData("pets");
     mkdirSync(join(root, "data", "mine"));
     mkdirSync(join(root, "data", ".gpubox", "cut short"), { recursive: true });
