@@ -93,6 +93,9 @@ describe.skipIf(skip)("code.sh and history", () => {
     const dumb = { URL: host.server.url("/dumb/course.git") };
     expect(await checkOut("v1", dumb)).toMatchObject({ code: 0 });
     expect([head(), history()]).toEqual([commits.first, 2]);
+    expect(await checkOut(commits.second, dumb)).toMatchObject({ code: 0 });
+    expect([head(), history()]).toEqual([commits.second, 3]);
+    expect(status()).toBe("");
   });
 
   it("mends a fetch that was killed between the commit and the note that its history is not there", async () => {
