@@ -56,7 +56,12 @@ export async function updateEntries(
 ): Promise<number> {
   let status = 0;
   for (const entry of entries) {
-    const { code } = await runHostScript(context, "gpubox_data/code.py", { ...entry, UPDATE: "1" }, { connection });
+    const { code } = await runHostScript(
+      context,
+      "gpubox_data/code.py",
+      { ...entry, UPDATE: "1" },
+      { connection },
+    );
     if (code === 0) continue;
     say(`code/${entry.FOLDER}: not updated`);
     status = code;
