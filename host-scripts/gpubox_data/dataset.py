@@ -28,14 +28,10 @@ half-unpacked archive, and in "seen" the recorded hash.
 
 This module finds out what is to be done, by what is there; fetch.py does it.
 """
+
 from __future__ import annotations
 
 import os
-
-# The typing module takes longer to load than a run that has nothing to do.
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import List, NoReturn, Optional, Tuple
 
 from . import say as speech
 from .ours import MARKER
@@ -43,6 +39,11 @@ from .parameters import absolute_root, checked_folder, flag, has_control_charact
 from .places import Place, discard, exists, is_file, is_folder, read_mark, remove
 from .say import Failure, quoted, result, say
 from .seen import is_hex, recall, shown_url
+
+# Loading these takes as long as all that a run does which has nothing to do.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 # What a run that was stopped leaves; of these "unpacked.files" is removed last, and tells that there was one.
 LEFT_OVER = "unpacked.files"
@@ -110,7 +111,7 @@ class Set:
         """The folder of another version."""
         return f"{self.place.target}-{self.sha256[:8]}"
 
-    def there_already(self) -> Optional[str]:
+    def there_already(self) -> str | None:
         """Where the file with this hash is unpacked already."""
         if not self.sha256:
             return None
@@ -137,7 +138,7 @@ class Set:
         mark = f"{path}/{MARKER}"
         # Not where the person would write through a link, or wait at a pipe.
         if self.sha256 and (is_file(mark) or not exists(mark)):
-            adopt = f"printf '{{\"sha256\": \"%s\"}}' {self.sha256} >{quoted(mark)}"
+            adopt = f'printf \'{{"sha256": "%s"}}\' {self.sha256} >{quoted(mark)}'
             lines.append(f"  if it is this data set already:  {adopt}")
         lines.append(f"  otherwise move it away and run again:  {move_away(path)}")
         raise Failure(3, *lines, "  or give this entry of data: another folder")
@@ -166,7 +167,7 @@ def _hash_of_mark(mark: str) -> str:
     return sha256 if is_hex(sha256, 64) else ""
 
 
-def _urls() -> List[str]:
+def _urls() -> list[str]:
     urls = [each.strip() for each in text("URLS").split("\n") if each.strip()]
     if not urls:
         raise Failure(2, "url: it is empty")
@@ -209,8 +210,8 @@ def run() -> None:
     result(there)
 
 
-def _with_the_lock(wanted: Set) -> Tuple[str, str]:
-    """"created" or "unchanged", and where it is."""
+def _with_the_lock(wanted: Set) -> tuple[str, str]:
+    """ "created" or "unchanged", and where it is."""
     wanted.place.lock()
     # A server's answer has urls with all there is in them.
     os.chmod(wanted.place.state, 0o700)
@@ -237,10 +238,7 @@ def clean_up(state: str) -> None:
 
 
 def _say_again(folder: str) -> None:
-    """
-    Says again what is to be known of the file in a folder, where it is the only one and is packed. By a copy of how it begins: what is there
-    by now may be anything, without an end perhaps.
-    """
+    """Says again what is to be known of the file in a folder, where it is the only one and is packed."""
     with os.scandir(folder) as found:
         names = [each.name for each in found if not each.name.startswith(".")][:2]
     if len(names) != 1 or not is_file(f"{folder}/{names[0]}"):

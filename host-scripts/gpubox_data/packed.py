@@ -1,4 +1,5 @@
 """Says again, of a data set that is there, what its only file is."""
+
 from __future__ import annotations
 
 import os

@@ -1,4 +1,5 @@
 """The last step of a data set: from the state folder into its place."""
+
 from __future__ import annotations
 
 import json
@@ -6,8 +7,8 @@ import os
 from typing import TYPE_CHECKING
 
 from .dataset import LEFT_OVER
-from .ours import MARKER
 from .kept import copy_file, keep_archive
+from .ours import MARKER
 from .places import flush, remove, take_place
 from .say import Watch
 from .seen import shown_url
@@ -57,4 +58,3 @@ def _mark(tree: str, fetched: Fetching, sha256: str) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with open(os.open(f"{tree}/{MARKER}", flags, 0o644), "w", encoding="utf-8", errors="surrogateescape") as file:
         file.write(json.dumps(said, ensure_ascii=False) + "\n")
-

@@ -15,13 +15,13 @@ import os
 import stat
 import time
 
+from .parameters import move_away, person
+from .say import Failure, quoted, say
+
 # Loading these takes as long as all that a run does which has nothing to do.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-from .parameters import move_away, person
-from .say import Failure, quoted, say
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Without waiting: a pipe in the place of a file would never be opened.

@@ -15,15 +15,16 @@ from __future__ import annotations
 
 import os
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import NoReturn
-
 from . import say
 from .ours import MARKER
 from .parameters import absolute_root, checked_folder, move_away, text
 from .places import Place, exists, flush, is_folder, read_mark, refuse_intruder, remove, take_place
 from .say import Failure
+
+# Loading these takes as long as all that a run does which has nothing to do.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 _ALLOWED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._/:=+@-")
 # Of what aws says, how much is shown, in bytes.

@@ -116,7 +116,9 @@ describe("a script on the host", () => {
         "data pets: created: /home/ada/data/pets",
       ]),
     );
-    expect(live).toContain("data pets: fetching: 120.0 MB of 340.0 MB, 14.0 MB/s, 16 s left, 400 of 1200 files unpacked, 6.0 s");
+    expect(live).toContain(
+      "data pets: fetching: 120.0 MB of 340.0 MB, 14.0 MB/s, 16 s left, 400 of 1200 files unpacked, 6.0 s",
+    );
     expect(kept).toEqual([
       "data pets: no more after 120.0 MB (connection reset); trying again",
       "data pets: created: /home/ada/data/pets (9.0 s)",
