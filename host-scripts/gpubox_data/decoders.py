@@ -107,17 +107,10 @@ def _xz() -> Decoder:
     return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MOST_MEMORY)
 
 
-def _deflate64() -> Decoder:
-    from .deflate64 import Deflate64
-
-    return Deflate64()
-
-
-STORED, DEFLATED, ZSTD = 0, 8, 93
+STORED, DEFLATED, DEFLATE64, ZSTD = 0, 8, 9, 93
 # What of a zip can be unpacked besides what is stored, by its number: of the size of what is decompressed.
 _ZIP_METHODS: Dict[int, Callable[[int], Decoder]] = {
     DEFLATED: lambda size: _Zlib(-15),
-    9: lambda size: _deflate64(),
     12: lambda size: _bzip2(),
     14: _ZipLzma,
     ZSTD: lambda size: _zstd(),
@@ -133,13 +126,17 @@ def method_name(method: int) -> str:
 
 
 def is_known(method: int) -> bool:
-    return method == STORED or method in _ZIP_METHODS
+    return method in (STORED, DEFLATE64) or method in _ZIP_METHODS
 
 
 def zip_pieces(method: int, blocks: Iterable[bytes], size: int) -> Iterator[bytes]:
     """What an entry of a zip holds. Raises Undecodable."""
     if method == STORED:
         return iter(blocks)
+    if method == DEFLATE64:
+        from .deflate64 import inflate64
+
+        return inflate64(blocks)
     return _decoded(lambda: _ZIP_METHODS[method](size), blocks, ())
 
 

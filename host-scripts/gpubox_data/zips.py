@@ -30,7 +30,7 @@ _HEADER = 30
 _LONGEST_NAMES = 2 * 65535
 _BLOCK = 1 << 18
 # Of hashes that are sorted at a time.
-_SORTED = 1 << 20
+_SORTED = 1 << 18
 
 _UNIX, _WINDOWS = 3, 0
 _ENCRYPTED, _UTF8 = 1, 0x800

@@ -150,7 +150,7 @@ describe("code on a host with git and python3", () => {
   });
 });
 
-describe("code.sh and its refs", () => {
+describe("code and its refs", () => {
   it.each([
     ["an annotated tag", "v1", () => commits.first],
     ["a branch", "release", () => commits.second],
@@ -202,7 +202,7 @@ describe("code.sh and its refs", () => {
   });
 });
 
-describe("code.sh and a url that does not work", () => {
+describe("code and a url that does not work", () => {
   it.each([
     ["a repository that is not there", () => host.server.url("/git/nowhere.git")],
     ["a page that is no repository", () => host.server.url("/nothing")],
@@ -218,7 +218,7 @@ describe("code.sh and a url that does not work", () => {
   });
 });
 
-describe("code.sh and its parameters", () => {
+describe("code and its parameters", () => {
   it.each([
     [{ ROOT: "relative" }, "root: 'relative'"],
     [{ URL: "" }, "url: ''"],
@@ -270,7 +270,7 @@ describe("code.sh and its parameters", () => {
   });
 });
 
-describe("code.sh and the person's files", () => {
+describe("code and the person's files", () => {
   it("keeps edits while the config stays the same", async () => {
     await checkOut({ ref: "v1" });
     editLesson("mine");
@@ -369,7 +369,7 @@ describe("code.sh and the person's files", () => {
   });
 });
 
-describe("code.sh, killed at each of its moments", () => {
+describe("code, killed at each of its moments", () => {
   // Random moments are in the campaign: test/soak/code-kill.test.ts.
   const state = () => at(".gpubox", "course");
   const inClone = (...path: string[]) =>
