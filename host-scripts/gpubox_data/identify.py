@@ -80,7 +80,9 @@ def _text_of(header: str) -> str:
 
 def _parameters(header: str) -> list[tuple[str, str]]:
     found = re.findall(r'([^=;]*?)\s*=\s*(?:"((?:[^"\\]|\\.|\\)*)"[^;]*|([^;]*))(?:;|$)', header.partition(";")[2])
-    return [(key.strip().lower(), re.sub(r'\\(["\\])', r"\1", inside) if inside else bare.strip()) for key, inside, bare in found]
+    return [
+        (key.strip().lower(), re.sub(r'\\(["\\])', r"\1", inside) if inside else bare.strip().lstrip('"')) for key, inside, bare in found
+    ]
 
 
 def _extended(value: str) -> str:

@@ -1,3 +1,8 @@
+import { execFileSync } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { createServer, type Server } from "node:https";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { zip } from "../support/archives.ts";
@@ -202,5 +207,68 @@ describe("dataset and proxies", () => {
     expect(run.stderr).not.toContain("canary");
     expect(host.server.requests).toEqual([]);
     expect(socks.targets).toEqual([]);
+  });
+});
+
+describe("dataset and https", () => {
+  let server: Server;
+  let port = 0;
+  let proxy: LoopbackProxy;
+  const certificate = join(scratch, "certificate.pem");
+  beforeAll(async () => {
+    const key = join(scratch, "key.pem");
+    const made = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"];
+    const names = ["-addext", "subjectAltName=DNS:localhost"];
+    execFileSync("openssl", ["req", ...made, ...names, "-keyout", key, "-out", certificate], {
+      stdio: "ignore",
+    });
+    server = createServer(
+      { key: readFileSync(key), cert: readFileSync(certificate) },
+      (request, response) => {
+        const [, from, to] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "") ?? [];
+        const start = Number(from ?? 0);
+        const end = to ? Number(to) + 1 : large.length;
+        const range =
+          from === undefined ? {} : { "Content-Range": `bytes ${start}-${end - 1}/${large.length}` };
+        response.writeHead(from === undefined ? 200 : 206, { "Content-Length": end - start, ...range });
+        response.end(large.subarray(start, end));
+      },
+    );
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    port = (server.address() as AddressInfo).port;
+    proxy = await startHttpProxy();
+  });
+  afterAll(async () => {
+    server.close();
+    server.closeAllConnections();
+    await proxy.close();
+  });
+  const fetchFrom = (name: string, more: Record<string, string>) =>
+    host.fetch({ urls: `https://${name}:${port}/set.zip`, bytes: large, more });
+
+  it("takes nothing from a server whose certificate nobody vouches for, or is of another name", async () => {
+    const unknown = await fetchFrom("localhost", {});
+    expect(unknown).toMatchObject({ code: 1, stdout: "" });
+    expect(unknown.stderr).toContain("its certificate is not to be trusted: self-signed certificate");
+    const other = await fetchFrom("127.0.0.1", { SSL_CERT_FILE: certificate });
+    expect(other).toMatchObject({ code: 1, stdout: "" });
+    expect(other.stderr).toContain("its certificate is not to be trusted");
+    expectNothingInPlace();
+  });
+
+  it.each([
+    "SSL_CERT_FILE",
+    "CURL_CA_BUNDLE",
+  ])("takes the certificates that %s names, over several connections", async (variable) => {
+    expect((await fetchFrom("localhost", { [variable]: certificate })).stderr).toContain("created");
+    expect(dataIn("set")["a.bin"]).toBe(LARGE);
+  });
+
+  it("goes through a proxy, with the server's certificate checked behind it", async () => {
+    const more = { https_proxy: `http://${proxy.address}`, SSL_CERT_FILE: certificate };
+    expect((await fetchFrom("localhost", more)).stderr).toContain("created");
+    expect(new Set(proxy.targets)).toEqual(new Set([`localhost:${port}`]));
+    expect(dataIn("set")["a.bin"]).toBe(LARGE);
   });
 });
