@@ -94,7 +94,7 @@ def checked_path(path: bytes, is_folder: bool) -> bytes:
     """The plain path of an entry. Raises Unusable where it may not be unpacked there."""
     if has_control(path):
         raise control(path)
-    if path[:1] == b"/" or b".." in path and b".." in path.split(b"/"):
+    if path[:1] == b"/" or b".." in path.split(b"/"):
         raise refused(path, "leads out of the folder")
     if b"//" in path or b"/." in path or path[:1] == b"." or path[-1:] in (b"/", b""):
         path, given = plain(path), path
@@ -109,7 +109,7 @@ def has_control(name: bytes) -> bool:
 
 def control(path: bytes) -> Unusable:
     """Of a name that makes no line, or would do something to a terminal: shown with escapes."""
-    return Unusable(f"is refused: {ascii(shown_path(path))} has control characters in its name, or leads where one has")
+    return Unusable(f"is refused: {shown_path(path)!a} has control characters in its name, or leads where one has")
 
 
 def encrypted(path: bytes) -> Unusable:

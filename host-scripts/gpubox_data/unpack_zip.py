@@ -67,10 +67,11 @@ def _told(fault: Fault, staging: str) -> Exception:
 
 def _names_of(entry: Entry, data: memoryview, at: int) -> int:
     """How many bytes of names are in the header of an entry, which is at this place of the data."""
-    if not 0 <= at <= len(data) - _HEADER.size or data[at : at + 4] != b"PK\3\4":
-        raise Fault(entry.path, 0, "its header is not where the directory says")
-    _, name, extra = _HEADER.unpack_from(data, at)
-    return int(name) + int(extra)
+    if 0 <= at <= len(data) - _HEADER.size:
+        signature, name, extra = _HEADER.unpack_from(data, at)
+        if signature == b"PK\3\4":
+            return int(name) + int(extra)
+    raise Fault(entry.path, 0, "its header is not where the directory says")
 
 
 def _bytes_of(entry: Entry, data: memoryview, at: int) -> memoryview:

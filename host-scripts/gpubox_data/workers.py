@@ -154,6 +154,7 @@ class _Worker:
     def __init__(self, others: List[_Worker]) -> None:
         asked, self.ask = os.pipe()
         answers, answer = os.pipe()
+        self.answers = _Pipe(answers)
         self.jobs = 0
         self._status: Optional[int] = None
         parent = os.getpid()
@@ -171,7 +172,6 @@ class _Worker:
                 os._exit(1)
         os.close(asked)
         os.close(answer)
-        self.answers = _Pipe(answers)
 
     def wait(self) -> int:
         """Waits for its end, and gives its status."""

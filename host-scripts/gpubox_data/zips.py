@@ -194,7 +194,7 @@ class Directory:
                 raise Unusable("is not a zip archive that can be read: its end is missing")
             found = self._end_at(tail, at, first)
             if found is not None:
-                start, end, shift, count = found
+                start, end, _, count = found
                 if not source.want(start, end):
                     source.wait_for_all()
                 if count == 0 or source.read(start, start + 4) == _SIGNATURE:
