@@ -299,8 +299,9 @@ def snapshot(base: str, gitdir: str, reader: str) -> None:
 def _fill(at: int, reader: bytes) -> None:
     strange: list[str] = []
     try:
-        for name in (*TAKEN, b"config"):
-            _take(at, name, os.path.join(reader, b"theirs" if name == b"config" else name), name, strange)
+        for name in TAKEN:
+            _take(at, name, os.path.join(reader, name), name, strange)
+        _take(at, b"config", os.path.join(reader, b"theirs"), b"config", strange)
         try:
             objects = os.open(b"objects", FOLDER, dir_fd=at)
         except OSError as error:
