@@ -74,6 +74,13 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
 
+def say_kept(path: str, why: str, lines: Iterable[str] = ()) -> None:
+    """That a folder is not removed, after what of it there is to see."""
+    show_lines(lines)
+    say(f"kept: {path} {why}")
+    say(f"  to remove it all the same:  rm -rf {quoted(path)}")
+
+
 def shown_path(path: object) -> str:
     """A path for a message, whatever its bytes."""
     return path.decode("utf-8", "surrogateescape") if isinstance(path, bytes) else str(path)

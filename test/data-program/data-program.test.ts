@@ -15,7 +15,11 @@ const RUN = fileURLToPath(new URL("run.py", import.meta.url));
 /** The lines that Python prints. */
 function python(...args: string[]): string[] {
   const file = findProgram("python3") ?? "python3";
-  const printed = execFileSync(file, ["-B", RUN, ...args], { encoding: "utf8", timeout: 120_000 });
+  const printed = execFileSync(file, ["-B", RUN, ...args], {
+    encoding: "utf8",
+    timeout: 120_000,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   return printed.split("\n").filter(Boolean);
 }
 

@@ -204,20 +204,20 @@ describe.skipIf(skip)("code.sh and submodules", () => {
     expect([head(), head("part"), read("part", "part.txt")]).toEqual([commits.first, before, "mine"]);
   });
 
-  it("is removed by retire.sh, unless the person has work in one", async () => {
+  it("is removed by retire.py, unless the person has work in one", async () => {
     await beginAtV1({ SUBMODULES });
     git(at("part"), "checkout", "--quiet", "-b", "mine");
     writeFileSync(at("part", "part.txt"), "mine");
     git(at("part"), "commit", "--quiet", "-am", "my own work");
     git(at("part"), "checkout", "--quiet", "--detach", "HEAD~1");
     const wanted = { ...host.environment(wantedOf("v1")), KIND: "code", PURGE: "1" };
-    const kept = await runScript("retire.sh", wanted);
+    const kept = await runScript("gpubox_data/retire.py", wanted);
     expect(kept).toMatchObject({ code: 0 });
     expect(kept.stderr).toContain("my own work");
     expect(existsSync(at("part", "part.txt"))).toBe(true);
     git(at("part"), "branch", "--quiet", "-D", "mine");
     removeFolder(at(".git", "modules", "part", "logs"));
-    expect((await runScript("retire.sh", wanted)).stderr).toContain("removed");
+    expect((await runScript("gpubox_data/retire.py", wanted)).stderr).toContain("removed");
     expect(existsSync(at())).toBe(false);
   });
 
