@@ -1,11 +1,13 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { DatasetConfig } from "../../config/schema.ts";
 import type { DockerHost } from "../host/host.ts";
-import { removeEntry } from "./removal.ts";
+import { imageParameter, removeEntry } from "./removal.ts";
 
 /** What a `Dataset` is made from. */
 export interface DatasetArgs {
   host: DockerHost;
+  /** Name of the image whose Python is taken; undefined where the host has its own. */
+  image: pulumi.Input<string> | undefined;
   dataset: DatasetConfig;
   /** How many connections all data sets of the stack may hold at a time. */
   connections: number;
@@ -18,19 +20,26 @@ export class Dataset extends pulumi.ComponentResource {
 
   constructor(name: string, args: DatasetArgs, opts?: pulumi.ComponentResourceOptions) {
     super("gpubox:workspace:Dataset", name, {}, opts);
-    const { host, dataset, connections } = args;
+    const { host, image, dataset, connections } = args;
     const [url = ""] = dataset.url;
     const download = host.run(
       `${name}-download`,
       isS3(url)
-        ? { script: "gpubox_data/s3.py", environment: { ROOT: host.root, URL: url, FOLDER: dataset.folder } }
+        ? {
+            script: "gpubox_data/s3.py",
+            environment: { ROOT: host.root, URL: url, FOLDER: dataset.folder },
+          }
         : {
             script: "gpubox_data/dataset.py",
-            environment: { ROOT: host.root, ...datasetParameters(dataset, connections) },
+            environment: {
+              ROOT: host.root,
+              ...imageParameter(image),
+              ...datasetParameters(dataset, connections),
+            },
           },
       { parent: this },
     );
-    removeEntry(name, { host, kind: "data", ...dataset }, { parent: this });
+    removeEntry(name, { host, image, kind: "data", ...dataset }, { parent: this });
     this.folder = download.result;
     this.registerOutputs({ folder: this.folder });
   }
