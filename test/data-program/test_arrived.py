@@ -24,7 +24,7 @@ class ArrivedTest(Scratch):
         numbers = random.Random(17)
         for _ in range(200):
             arrived = Arrived(self.path)
-            there = set()
+            there: set[int] = set()
             for _ in range(numbers.randrange(1, 30)):
                 start = numbers.randrange(100)
                 end = start + numbers.randrange(1, 20)
