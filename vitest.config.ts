@@ -38,6 +38,7 @@ export default defineConfig({
           ...fast,
         },
       },
+      { test: { name: "data-program", include: ["test/data-program/*.test.ts"], ...fast } },
       { test: { name: "contract", include: ["test/contract/**/*.test.ts"], ...fast } },
       { test: { name: "e2e", include: ["test/e2e/**/*.test.ts"], ...onMachine } },
       // Campaigns: `npm run test:soak`.

@@ -10,10 +10,14 @@ import { capture, type Env } from "../cli/system/run.ts";
 import { formatSeconds, say } from "../cli/ui/say.ts";
 import { UserError } from "../errors.ts";
 import { writeDocs } from "./docs.ts";
+import { pythonPackages } from "./python-packages.ts";
 import { writeSchema } from "./schema.ts";
 
 /** Folders with nothing of ours in them. */
 const NOT_OURS = new Set(["node_modules", ".git", ".gpubox"]);
+
+/** Folders with the data program's Python. */
+const PYTHON = [join("host-scripts", "gpubox_data"), join("test", "data-program")];
 
 interface Verdict {
   ok: boolean;
@@ -35,11 +39,23 @@ async function checkAll(context: Context, args: Args, development: Program): Pro
     biome: tool("biome", "check", "."),
     types: tool("tsc", "--noEmit"),
     shellcheck: await shellcheck(context),
+    ...pythonChecks(context),
     schema: () => verdict(() => writeSchema(context, true)),
     docs: () => verdict(async () => writeDocs(context, development, true)),
   };
   if (!args.options["no-tests"]) {
-    checks.tests = tool("vitest", "run", "--project", "unit", "--project", "contract", "--reporter", "dot");
+    checks.tests = tool(
+      "vitest",
+      "run",
+      "--project",
+      "unit",
+      "--project",
+      "contract",
+      "--project",
+      "data-program",
+      "--reporter",
+      "dot",
+    );
   }
   const verdicts = Object.entries(checks).map(async ([name, action]) => {
     const started = performance.now();
@@ -84,6 +100,33 @@ async function shellcheck(context: Context): Promise<Check> {
   const missing = "shellcheck is not installed: run `sudo apt-get install shellcheck` (or your system's own)";
   if (!env.CI) say(`${missing}; shell scripts are not checked`);
   return async () => ({ ok: !env.CI, output: missing });
+}
+
+/** The data program's Python, by what `pyproject.toml` says of it. The tools come from PyPI: asked for in CI, left out where they cannot be had. */
+function pythonChecks(context: Context): Record<string, Check> {
+  const { env, root } = context;
+  const list = readFileSync(join(root, "scripts", "python-checks.txt"), "utf8");
+  const installed = pythonPackages("python-checks", list, context);
+  // Each check that wants it is told.
+  installed.catch(() => {});
+  const tool =
+    (file: (folder: string) => string, ...args: string[]): Check =>
+    async () => {
+      try {
+        const folder = await installed;
+        return await run({ ...context, env: { ...env, PYTHONPATH: folder } }, file(folder), args)();
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        if (!env.CI) say(`${error.message}; Python is not checked`);
+        return { ok: !env.CI, output: error.message };
+      }
+    };
+  const ruff = (folder: string) => join(folder, "bin", "ruff");
+  return {
+    ruff: tool(ruff, "check", "--quiet", ...PYTHON),
+    "ruff format": tool(ruff, "format", "--check", "--quiet", ...PYTHON),
+    mypy: tool(() => "python3", "-m", "mypy", "--no-error-summary"),
+  };
 }
 
 /** Every file below a folder that is a shell script by its ending or its first line. */

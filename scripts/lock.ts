@@ -1,13 +1,12 @@
 /** `npm run lock`: renews the project's locks of Python packages. */
-import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Args, Misuse } from "../cli/args.ts";
-import { type Context, ensureFolder } from "../cli/context.ts";
-import { findProgram } from "../cli/system/path.ts";
+import type { Context } from "../cli/context.ts";
 import { capture } from "../cli/system/run.ts";
-import { say, step } from "../cli/ui/say.ts";
+import { step } from "../cli/ui/say.ts";
 import { UserError } from "../errors.ts";
+import { pythonPackages } from "./python-packages.ts";
 
 /** A lock: `NAME.txt`, made of what `NAME.in` asks for. */
 interface Lock {
@@ -21,6 +20,7 @@ const LOCKS: Record<string, Lock> = {
   "requirements-uv": { folder: "docker" },
   "requirements-lab": { folder: "docker" },
   requirements: { folder: "docker", after: "requirements-lab" },
+  "python-checks": { folder: "scripts" },
   moto: { folder: join("test", "support") },
 };
 
@@ -88,34 +88,7 @@ export function changes(before: string, after: string): string[] {
 
 /** The uv that the image is built with, from PyPI; it stays in the cache. */
 async function findUv(context: Context): Promise<string> {
-  const list = join(context.root, "docker", "requirements-uv.txt");
-  const wanted = createHash("sha256").update(readFileSync(list)).digest("hex").slice(0, 12);
-  const folder = join(context.cache, `uv-${wanted}`);
-  const uv = join(folder, "bin", "uv");
-  if (existsSync(uv)) return uv;
-  const python = findProgram("python3", context.env.PATH);
-  if (python === undefined)
-    throw new UserError(
-      "locks take python3 with pip: on Debian and Ubuntu, `sudo apt-get install python3-pip`",
-    );
-  ensureFolder(context.cache, "what can be made again");
-  const fresh = mkdtempSync(`${folder}.`);
-  try {
-    await step("uv: installing it from PyPI", async () => {
-      const install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"];
-      const { env } = context;
-      const { code, stderr } = await capture(python, [...install, "--target", fresh, "-r", list], { env });
-      if (code === 0) return;
-      const hint = /No module named pip/.test(stderr)
-        ? ": on Debian and Ubuntu, `sudo apt-get install python3-pip`"
-        : "";
-      throw new UserError(`uv cannot be installed${hint}\n${stderr.trim()}`);
-    });
-    // Whole, or not there: a run that was killed leaves nothing that is taken for it.
-    renameSync(fresh, folder);
-  } finally {
-    rmSync(fresh, { recursive: true, force: true });
-  }
-  say(`uv: in ${folder}`);
-  return uv;
+  const list = readFileSync(join(context.root, "docker", "requirements-uv.txt"), "utf8");
+  const folder = await step("uv: from PyPI", () => pythonPackages("uv", list, context));
+  return join(folder, "bin", "uv");
 }

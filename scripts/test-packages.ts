@@ -38,6 +38,7 @@ const PROGRAMS = {
   curl: "curl",
   git: "git",
   "git-lfs": "git-lfs",
+  openssl: "openssl",
   perl: "perl",
   python3: "python3",
   unzip: "unzip",

@@ -3,6 +3,7 @@ Unpacks an archive beside where it will be, while it is still arriving.
 
 `Workers` are to be made after the lock has been taken, which they then hold as long as they live, and before the first thread starts.
 """
+
 from __future__ import annotations
 
 from typing import Callable

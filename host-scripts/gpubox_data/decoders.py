@@ -3,10 +3,12 @@ How archives are compressed, each with one interface: that of the standard libra
 
 What is decompressed comes in pieces of a bounded size, whatever the compressed bytes ask for.
 """
+
 from __future__ import annotations
 
 import zlib
-from typing import Callable, Dict, Iterable, Iterator, Protocol, Tuple
+from collections.abc import Iterable, Iterator
+from typing import Callable, Protocol
 
 # Of what is decompressed at a time, in bytes.
 PIECE = 1 << 18
@@ -109,7 +111,7 @@ def _xz() -> Decoder:
 
 STORED, DEFLATED, DEFLATE64, ZSTD = 0, 8, 9, 93
 # What of a zip can be unpacked besides what is stored, by its number: of the size of what is decompressed.
-_ZIP_METHODS: Dict[int, Callable[[int], Decoder]] = {
+_ZIP_METHODS: dict[int, Callable[[int], Decoder]] = {
     DEFLATED: lambda size: _Zlib(-15),
     12: lambda size: _bzip2(),
     14: _ZipLzma,
@@ -143,7 +145,7 @@ def zip_pieces(method: int, blocks: Iterable[bytes], size: int) -> Iterator[byte
 # How a frame of zstd begins: one that holds something, and those that are to be skipped.
 _ZSTD = (b"\x28\xb5\x2f\xfd", *(bytes([0x50 + n]) + b"\x2a\x4d\x18" for n in range(16)))
 # The formats that a tar can be compressed in: how a part of each begins.
-_FORMATS: Dict[str, Tuple[Callable[[], Decoder], Tuple[bytes, ...]]] = {
+_FORMATS: dict[str, tuple[Callable[[], Decoder], tuple[bytes, ...]]] = {
     "gzip": (lambda: _Zlib(31), (b"\x1f\x8b\x08",)),
     "bzip2": (_bzip2, (b"BZh",)),
     "xz": (_xz, (b"\xfd7zXZ\0",)),
@@ -159,15 +161,15 @@ def format_of(start: bytes) -> str:
     return ""
 
 
-def pieces(format: str, blocks: Iterable[bytes]) -> Iterator[bytes]:
+def pieces(packing: str, blocks: Iterable[bytes]) -> Iterator[bytes]:
     """What is compressed in a format, in one part or several; as it is where the format is none of these. Raises Undecodable."""
-    if format not in _FORMATS:
+    if packing not in _FORMATS:
         return iter(blocks)
-    make, magic = _FORMATS[format]
+    make, magic = _FORMATS[packing]
     return _decoded(make, blocks, magic)
 
 
-def _decoded(make: Callable[[], Decoder], blocks: Iterable[bytes], magic: Tuple[bytes, ...]) -> Iterator[bytes]:
+def _decoded(make: Callable[[], Decoder], blocks: Iterable[bytes], magic: tuple[bytes, ...]) -> Iterator[bytes]:
     """
     magic: how a further part may begin; what follows a part, and does not begin so, is no part. Zeros between them are padding. Without
     any there is one part.
@@ -210,7 +212,7 @@ def _decompress(decoder: Decoder, data: bytes) -> bytes:
         raise
 
 
-def _further_part(data: bytes, rest: Iterator[bytes], magic: Tuple[bytes, ...]) -> bytes:
+def _further_part(data: bytes, rest: Iterator[bytes], magic: tuple[bytes, ...]) -> bytes:
     """Where another part begins: all that was read of it. Nothing where none does."""
     if not magic:
         return b""

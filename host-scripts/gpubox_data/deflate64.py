@@ -2,9 +2,10 @@
 Inflates Deflate64, by which Windows packs large files in a zip, and which the standard library does not know: Deflate with a window of
 64 KiB, two more codes for distances, and a code for lengths of up to 64 KiB.
 """
+
 from __future__ import annotations
 
-from typing import Iterable, Iterator, List, Tuple
+from collections.abc import Iterable, Iterator
 
 from .decoders import PIECE, Undecodable
 
@@ -28,7 +29,7 @@ _DISTANCES = [(1, 0), (2, 0), *((1 + (2 + n % 2 << n // 2 - 1), n // 2 - 1) for 
 _ORDER = (16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15)
 
 # Of each run of as many bits as the longest code has: the symbol whose code it begins with, and in the lowest four bits that one's length.
-Table = List[int]
+Table = list[int]
 
 
 def inflate64(blocks: Iterable[bytes]) -> Iterator[bytes]:
@@ -171,7 +172,7 @@ def _let_go(out: bytearray) -> Iterator[bytes]:
 # --- tables -----------------------------------------------------------------------------------------------------------
 
 
-def _table(lengths: List[int]) -> Table:
+def _table(lengths: list[int]) -> Table:
     """Of symbols whose codes have these lengths: the shorter ones come first, and of the same length the lower symbols."""
     longest = max(lengths, default=0) or 1
     table = [_NO_SYMBOL << 4 | 1] * (1 << longest)
@@ -188,17 +189,17 @@ def _table(lengths: List[int]) -> Table:
     return table
 
 
-def _fixed_tables() -> Tuple[Table, Table]:
+def _fixed_tables() -> tuple[Table, Table]:
     return _table([8] * 144 + [9] * 112 + [7] * 24 + [8] * 8), _table([5] * 32)
 
 
-def _dynamic_tables(bits: _Bits) -> Tuple[Table, Table]:
+def _dynamic_tables(bits: _Bits) -> tuple[Table, Table]:
     symbols, distances = 257 + bits.take(5), 1 + bits.take(5)
     lengths = [0] * 19
     for place in _ORDER[: 4 + bits.take(4)]:
         lengths[place] = bits.take(3)
     table = _table(lengths)
-    found: List[int] = []
+    found: list[int] = []
     while len(found) < symbols + distances:
         symbol = bits.symbol(table)
         if symbol < 16:

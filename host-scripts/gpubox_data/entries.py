@@ -4,11 +4,12 @@ The rules of what may be unpacked, the same for every kind of archive, and why o
 Paths are bytes, as disks have them: what they are in the locale is nobody's concern. A link may only climb at the start of its target,
 and no path may lead through a link, so that counting folders says where it ends.
 """
+
 from __future__ import annotations
 
 import errno
 import os
-from typing import Container, Iterator, List
+from collections.abc import Container, Iterator
 
 from .say import megabytes, shown_path
 
@@ -45,14 +46,14 @@ class NoRoom(Exception):
         self.free = free
         self.more = more
 
-    def lines(self, place: str, origin: str) -> List[str]:
+    def lines(self, place: str, origin: str) -> list[str]:
         return [f"{self.what} in {place}, and {megabytes(self.free)} are free ({origin})", *self.more]
 
 
 class NoInodes(NoRoom):
     """The disk takes no further files, whatever their size. what: how many it would take."""
 
-    def lines(self, place: str, origin: str) -> List[str]:
+    def lines(self, place: str, origin: str) -> list[str]:
         return [f"unpacking {origin} makes {self.what} files and folders, and {place} has room for {self.free}"]
 
 
@@ -86,7 +87,7 @@ def plain(path: bytes) -> bytes:
     return b"/".join(_parts(path))
 
 
-def _parts(path: bytes) -> List[bytes]:
+def _parts(path: bytes) -> list[bytes]:
     return [part for part in path.split(b"/") if part not in (b"", b".")]
 
 

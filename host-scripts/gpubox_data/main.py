@@ -2,6 +2,7 @@
 
 Exit: 0 done, 1 failed, 2 bad parameter, 3 the person's files are in the way.
 """
+
 from __future__ import annotations
 
 import errno

@@ -1,4 +1,5 @@
 """The parameters of a command, out of the environment. Whatever is wrong with one ends it with status 2, before anything is done."""
+
 from __future__ import annotations
 
 import os

@@ -6,6 +6,7 @@ name there, at any time. So a folder is opened one name at a time, never through
 does not see the two .gpubox (components/workspace/container.ts), but a notebook of an earlier version did, and so does any other container
 that has these folders.
 """
+
 from __future__ import annotations
 
 import errno
@@ -13,10 +14,14 @@ import fcntl
 import os
 import stat
 import time
-from typing import Iterable, Iterator, List, Optional, Tuple
 
 from .parameters import move_away, person
 from .say import Failure, quoted, say
+
+# Loading these takes as long as all that a run does which has nothing to do.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Without waiting: a pipe in the place of a file would never be opened.
@@ -46,7 +51,7 @@ class Place:
 
     # --- the folder that the target is in ---------------------------------------------------------------------------
 
-    def open_parent(self, make: bool) -> Optional[int]:
+    def open_parent(self, make: bool) -> int | None:
         """
         A descriptor of the folder that the target is in; None where that is not there, and is not to be made.
 
@@ -67,7 +72,7 @@ class Place:
         return at
 
     @staticmethod
-    def _enter(at: int, part: str, way: str, make: bool) -> Optional[int]:
+    def _enter(at: int, part: str, way: str, make: bool) -> int | None:
         try:
             os.stat(part, dir_fd=at, follow_symlinks=False)
         except FileNotFoundError:
@@ -117,7 +122,7 @@ class Place:
         os.pwrite(lock, b"%d\n" % os.getpid(), 0)
         return lock
 
-    def intruder(self) -> Optional[str]:
+    def intruder(self) -> str | None:
         """The first thing in the place of the state folder that gpubox cannot have made."""
         owner = _owner(self.base)
         for path in (self.states, self.state):
@@ -150,7 +155,7 @@ def try_lock(lock: int) -> bool:
         return False
 
 
-def _owner(path: str) -> Optional[int]:
+def _owner(path: str) -> int | None:
     try:
         return os.stat(path).st_uid
     except OSError:
@@ -166,7 +171,7 @@ def _listed(folder: str) -> Iterator[str]:
         yield f"{folder}/{name}"
 
 
-def is_strange(path: str, owner: Optional[int]) -> bool:
+def is_strange(path: str, owner: int | None) -> bool:
     """
     Whether something is there that gpubox cannot have made, as what is written to it lands elsewhere: anything but a file or a folder, or
     another user's. Whoever the folder around it belongs to could replace all of it anyway.
@@ -220,7 +225,7 @@ def own_folder(path: str, mode: int) -> None:
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
-def open_file(name: str, at: Optional[int] = None) -> Optional[Tuple[int, os.stat_result]]:
+def open_file(name: str, at: int | None = None) -> tuple[int, os.stat_result] | None:
     """A plain file, open for reading; None where that is something else, or nothing."""
     try:
         file = os.open(name, FILE, dir_fd=at)
@@ -235,7 +240,7 @@ def open_file(name: str, at: Optional[int] = None) -> Optional[Tuple[int, os.sta
     return None
 
 
-def read_mark(name: str, at: Optional[int] = None) -> Optional[str]:
+def read_mark(name: str, at: int | None = None, largest: int = LARGEST_MARK) -> str | None:
     """
     A small file of ours, as far as it still is one: a link, a pipe or a file without an end may be in its place, a pipe also from one
     moment to the next. None where it is no file.
@@ -244,12 +249,12 @@ def read_mark(name: str, at: Optional[int] = None) -> Optional[str]:
     if opened is None:
         return None
     try:
-        return os.read(opened[0], LARGEST_MARK).replace(b"\0", b"").decode("utf-8", "surrogateescape")
+        return os.read(opened[0], largest).replace(b"\0", b"").decode("utf-8", "surrogateescape")
     finally:
         os.close(opened[0])
 
 
-def exists(name: str, at: Optional[int] = None) -> bool:
+def exists(name: str, at: int | None = None) -> bool:
     """Whether anything is there, a link that leads nowhere included."""
     try:
         os.stat(name, dir_fd=at, follow_symlinks=False)
@@ -258,7 +263,7 @@ def exists(name: str, at: Optional[int] = None) -> bool:
         return False
 
 
-def is_folder(name: str, at: Optional[int] = None) -> bool:
+def is_folder(name: str, at: int | None = None) -> bool:
     """Whether a folder is there, and no link to one."""
     try:
         return stat.S_ISDIR(os.stat(name, dir_fd=at, follow_symlinks=False).st_mode)
@@ -266,7 +271,7 @@ def is_folder(name: str, at: Optional[int] = None) -> bool:
         return False
 
 
-def is_file(name: str, at: Optional[int] = None) -> bool:
+def is_file(name: str, at: int | None = None) -> bool:
     """Whether a plain file is there, and no link to one."""
     try:
         return stat.S_ISREG(os.stat(name, dir_fd=at, follow_symlinks=False).st_mode)
@@ -290,13 +295,13 @@ def discard(path: str) -> None:
     """
     import shutil
 
+    if not exists(path):
+        return
+    if not is_folder(path):
+        os.unlink(path)
+        return
     try:
         shutil.rmtree(path)
-        return
-    except FileNotFoundError:
-        return
-    except NotADirectoryError:
-        os.unlink(path)
         return
     except OSError:
         pass
@@ -307,12 +312,34 @@ def discard(path: str) -> None:
 
 def _folders_below(path: str) -> Iterable[str]:
     """The folder and all in it, each before what is in it is asked for."""
-    waiting: List[str] = [path]
+    waiting: list[str] = [path]
     while waiting:
         folder = waiting.pop()
         yield folder
         with os.scandir(folder) as found:
             waiting.extend(each.path for each in found if each.is_dir(follow_symlinks=False))
+
+
+def take_place(folder: str, parent: int, name: str) -> str | None:
+    """
+    Renames a folder to a name in another one, where nothing is there, or an empty folder. Gives why not, where it cannot: it follows the
+    name of what is in the way.
+    """
+    if is_folder(name, parent):
+        try:
+            os.rmdir(name, dir_fd=parent)
+        except OSError:
+            return "was filled in the meantime"
+    if exists(name, parent):
+        return "was made in the meantime"
+    try:
+        os.rename(folder, name, dst_dir_fd=parent)
+    except OSError:
+        if exists(name, parent):
+            return "was made in the meantime"
+        raise
+    os.fsync(parent)
+    return None
 
 
 def flush(path: str) -> None:
@@ -338,7 +365,7 @@ def free_bytes(path: str) -> int:
     return found.f_bavail * found.f_frsize
 
 
-def free_inodes(path: str) -> Optional[int]:
+def free_inodes(path: str) -> int | None:
     """How many more files and folders the disk takes; None where it has no limit."""
     found = os.statvfs(path)
     return found.f_favail if found.f_files > 0 else None

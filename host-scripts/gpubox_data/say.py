@@ -1,9 +1,13 @@
 """What is said: lines on standard error, each of which begins with what it is about."""
+
 from __future__ import annotations
 
 import os
-import threading
-from typing import Any, Callable, Iterable, Optional
+
+# Loading these takes as long as all that a run does which has nothing to do.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 # What every line begins with, such as "data pets"; each command sets its own.
 topic = ""
@@ -28,19 +32,17 @@ def legible(text: str) -> str:
     """
     made = "".join(each if not _is_control(ord(each)) else " " if each == "\t" else "?" for each in text)
     encoded = made.encode("utf-8", "surrogateescape")
-    if len(encoded) > _LONGEST:
-        return encoded[:_LONGEST].decode("utf-8", "ignore") + "..."
-    return made
+    end = _LONGEST
+    if len(encoded) <= end:
+        return made
+    # Not within a character.
+    while end > _LONGEST - 3 and 0x80 <= encoded[end] < 0xC0:
+        end -= 1
+    return encoded[:end].decode("utf-8", "surrogateescape") + "..."
 
 
 def _is_control(code: int) -> bool:
-    return (
-        code < 32
-        or 127 <= code <= 159
-        or code in (0x200E, 0x200F)
-        or 0x2028 <= code <= 0x202E
-        or 0x2066 <= code <= 0x2069
-    )
+    return code < 32 or 127 <= code <= 159 or code in (0x200E, 0x200F) or 0x2028 <= code <= 0x202E or 0x2066 <= code <= 0x2069
 
 
 def say(text: str) -> None:
@@ -76,7 +78,14 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
 
-def shown_path(path: Any) -> str:
+def say_kept(path: str, why: str, lines: Iterable[str] = ()) -> None:
+    """That a folder is not removed, after what of it there is to see."""
+    show_lines(lines)
+    say(f"kept: {path} {why}")
+    say(f"  to remove it all the same:  rm -rf {quoted(path)}")
+
+
+def shown_path(path: object) -> str:
     """A path for a message, whatever its bytes."""
     return path.decode("utf-8", "surrogateescape") if isinstance(path, bytes) else str(path)
 
@@ -107,13 +116,16 @@ class Watch:
 
     INTERVAL = 5
 
-    def __init__(self, what: str, report: Optional[Callable[[], str]] = None) -> None:
+    def __init__(self, what: str, report: Callable[[], str] | None = None) -> None:
         self._what = what
         self._report = report
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Watch:
+        # Loaded here: a run that has nothing to do watches nothing.
+        import threading
+
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
         return self
 

@@ -1,8 +1,8 @@
 """A file that is there, or still arriving: what unpacks it and what hashes it read it from the front as it comes."""
+
 from __future__ import annotations
 
 import os
-from typing import Optional
 
 
 class Interrupted(Exception):
@@ -19,7 +19,7 @@ class Source:
     def __init__(self, path: str) -> None:
         self.path = path
         self.file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self.size: Optional[int] = os.fstat(self.file).st_size
+        self.size: int | None = os.fstat(self.file).st_size
 
     def wait(self, end: int) -> int:
         """

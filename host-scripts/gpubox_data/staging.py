@@ -1,8 +1,10 @@
 """The folder that an archive is unpacked in, and what of it becomes the data set."""
+
 from __future__ import annotations
 
 import os
-from typing import Dict, Iterator, NamedTuple, Tuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from .entries import check_link, control, has_control
 from .places import FOLDER, discard
@@ -19,7 +21,7 @@ class Folders:
     """
 
     def __init__(self, top: str) -> None:
-        self._open: Dict[bytes, int] = {b"": os.open(top, FOLDER)}
+        self._open: dict[bytes, int] = {b"": os.open(top, FOLDER)}
 
     def at(self, path: bytes, make: bool = True) -> int:
         """The descriptor of a folder, which is good until the next one is asked for. Raises OSError where it can be none."""
@@ -96,13 +98,10 @@ def single_folder(staging: str) -> str:
 
 def _is_litter(name: str) -> bool:
     """Whether macOS or Windows leaves a file or folder of this name beside others."""
-    return (
-        name in ("__MACOSX", ".DS_Store", "Thumbs.db", "thumbs.db", "Desktop.ini", "desktop.ini")
-        or name.startswith("._")
-    )
+    return name in ("__MACOSX", ".DS_Store", "Thumbs.db", "thumbs.db", "Desktop.ini", "desktop.ini") or name.startswith("._")
 
 
-def _files_below(folder: bytes) -> Iterator[Tuple[bytes, bool]]:
+def _files_below(folder: bytes) -> Iterator[tuple[bytes, bool]]:
     """All that is no folder, by its path from there, and whether it is a link."""
     waiting = [b""]
     while waiting:

@@ -3,10 +3,12 @@ Reads a tar from its front, a member at a time: ustar and what was before it, GN
 
 Python's own reader keeps every member in memory, and takes an archive that ends in a header for whole.
 """
+
 from __future__ import annotations
 
 import struct
-from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from . import decoders
 from .decoders import Undecodable
@@ -41,8 +43,8 @@ class Member(NamedTuple):
     stored: int
     size: int
     executable: bool
-    modified: Optional[float]
-    parts: Optional[List[Tuple[int, int]]]
+    modified: float | None
+    parts: list[tuple[int, int]] | None
 
 
 class Stream:
@@ -122,8 +124,8 @@ def members(stream: Stream) -> Iterator[Member]:
     """
     Each member; what is stored of it is to be taken from the stream before the next one is asked for. Raises Damaged.
     """
-    everywhere: Dict[bytes, bytes] = {}
-    here: Dict[bytes, bytes] = {}
+    everywhere: dict[bytes, bytes] = {}
+    here: dict[bytes, bytes] = {}
     while not stream.at_end():
         header = stream.read(BLOCK)
         if header == _NO_BLOCK:
@@ -180,10 +182,10 @@ def _extension(stream: Stream, size: int) -> bytes:
     return stream.read(_padded(size))[:size]
 
 
-def _pax(text: bytes) -> Dict[bytes, bytes]:
+def _pax(text: bytes) -> dict[bytes, bytes]:
     """Records of a length, a key and a value. What tells of the parts of a sparse file comes several times, in order."""
-    found: Dict[bytes, bytes] = {}
-    parts: List[bytes] = []
+    found: dict[bytes, bytes] = {}
+    parts: list[bytes] = []
     at = 0
     while at < len(text) and text[at] != 0:
         digits, blank, _ = text[at : at + 20].partition(b" ")
@@ -205,7 +207,7 @@ def _pax(text: bytes) -> Dict[bytes, bytes]:
 _KINDS = {b"0": "-", b"\0": "-", b"7": "-", b"S": "-", b"1": "h", b"2": "l", b"5": "d"}
 
 
-def _member(stream: Stream, header: bytes, more: Dict[bytes, bytes]) -> Member:
+def _member(stream: Stream, header: bytes, more: dict[bytes, bytes]) -> Member:
     """more: what comes before its header."""
     kind = _KINDS.get(header[156:157], "?")
     path = more.get(b"GNU.sparse.name") or more.get(b"path") or _path(header)
@@ -244,7 +246,7 @@ def _decimal(text: bytes) -> int:
     return int(text)
 
 
-def _modified(header: bytes, more: Dict[bytes, bytes]) -> Optional[float]:
+def _modified(header: bytes, more: dict[bytes, bytes]) -> float | None:
     try:
         return float(more[b"mtime"]) if b"mtime" in more else _number(header[136:148])
     except (ValueError, Damaged):
@@ -254,7 +256,7 @@ def _modified(header: bytes, more: Dict[bytes, bytes]) -> Optional[float]:
 # --- sparse files -----------------------------------------------------------------------------------------------------
 
 
-def _gnu_sparse(stream: Stream, header: bytes) -> Tuple[int, List[Tuple[int, int]]]:
+def _gnu_sparse(stream: Stream, header: bytes) -> tuple[int, list[tuple[int, int]]]:
     """The size, and the parts: four in the header, and more in blocks that follow it."""
     parts = _gnu_parts(header[386:482])
     more = header[482]
@@ -267,15 +269,12 @@ def _gnu_sparse(stream: Stream, header: bytes) -> Tuple[int, List[Tuple[int, int
     return _number(header[483:495]), parts
 
 
-def _gnu_parts(fields: bytes) -> List[Tuple[int, int]]:
-    found = []
-    for at in range(0, len(fields), 24):
-        if fields[at + 12 : at + 24].strip(b"\0"):
-            found.append((_number(fields[at : at + 12]), _number(fields[at + 12 : at + 24])))
-    return found
+def _gnu_parts(fields: bytes) -> list[tuple[int, int]]:
+    parts = (fields[at : at + 24] for at in range(0, len(fields), 24))
+    return [(_number(part[:12]), _number(part[12:])) for part in parts if part[12:].strip(b"\0")]
 
 
-def _pax_sparse(stream: Stream, more: Dict[bytes, bytes], stored: int) -> Tuple[int, List[Tuple[int, int]], int]:
+def _pax_sparse(stream: Stream, more: dict[bytes, bytes], stored: int) -> tuple[int, list[tuple[int, int]], int]:
     """The size, the parts, and how many bytes are stored then: in version 1.0 the parts are told before those."""
     size = _decimal(more.get(b"GNU.sparse.realsize") or more.get(b"GNU.sparse.size") or b"")
     if more.get(b"GNU.sparse.major") == b"1":
@@ -286,9 +285,9 @@ def _pax_sparse(stream: Stream, more: Dict[bytes, bytes], stored: int) -> Tuple[
     return size, list(zip(numbers[::2], numbers[1::2])), stored
 
 
-def _numbers(stream: Stream) -> Tuple[List[int], int]:
+def _numbers(stream: Stream) -> tuple[list[int], int]:
     """Numbers in lines, the first of which says how many parts there are; and how many bytes they take, in whole blocks."""
-    lines: List[bytes] = []
+    lines: list[bytes] = []
     rest = b""
     used = 0
     while not lines or len(lines) <= 2 * _decimal(lines[0]):
@@ -300,7 +299,7 @@ def _numbers(stream: Stream) -> Tuple[List[int], int]:
     return [_decimal(line) for line in lines[1 : 1 + 2 * _decimal(lines[0])]], used
 
 
-def _check_parts(size: int, parts: Optional[List[Tuple[int, int]]], stored: int) -> None:
+def _check_parts(size: int, parts: list[tuple[int, int]] | None, stored: int) -> None:
     """Raises Damaged where the parts of a sparse file are not what is stored, in order and within its size."""
     if parts is None:
         return

@@ -4,12 +4,14 @@ written.
 
 What is read and decompressed is written by a thread meanwhile: either takes about as long.
 """
+
 from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
 from queue import Queue
-from typing import Any, Callable, Dict, Iterator, List, Optional, Set, Tuple
+from typing import Any, Callable
 
 from . import entries
 from .decoders import Undecodable
@@ -136,19 +138,19 @@ class _Writer:
     """
 
     def __init__(self, staging: str, progress: Progress) -> None:
-        self.links: Set[bytes] = set()
+        self.links: set[bytes] = set()
         self._disk = _Disk(staging, progress)
-        self._batch: List[_Job] = []
+        self._batch: list[_Job] = []
         self._size = 0
-        self._batches: Queue[List[_Job]] = Queue(2)
-        self._error: Optional[BaseException] = None
+        self._batches: Queue[list[_Job]] = Queue(2)
+        self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> _Writer:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: object, error: Optional[BaseException], _: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
         # Nothing more is done after an error.
         self._error = self._error or error
         self._end()
@@ -193,7 +195,7 @@ class _Writer:
     def end_at(self, size: int) -> None:
         self._do(self._disk.end_at, size)
 
-    def close_file(self, modified: Optional[float]) -> None:
+    def close_file(self, modified: float | None) -> None:
         self._do(self._disk.close_file, modified)
 
     def _do(self, function: Callable[..., None], *arguments: Any) -> None:
@@ -223,7 +225,7 @@ class _Writer:
                 self._error = error
 
 
-_Job = Tuple[Callable[..., None], Tuple[Any, ...]]
+_Job = tuple[Callable[..., None], tuple[Any, ...]]
 
 
 class _Disk:
@@ -234,7 +236,7 @@ class _Disk:
         self._progress = progress
         self._folders = Folders(staging)
         # Where each link leads; of entries with one path the last counts.
-        self._links: Dict[bytes, bytes] = {}
+        self._links: dict[bytes, bytes] = {}
         self._files = 0
         self._path = b""
         self._file = -1
@@ -280,7 +282,7 @@ class _Disk:
         except OSError as error:
             raise self._fault(error, self._path) from error
 
-    def close_file(self, modified: Optional[float]) -> None:
+    def close_file(self, modified: float | None) -> None:
         _set_time(self._file, modified)
         file, self._file = self._file, -1
         os.close(file)
@@ -343,7 +345,7 @@ class _Disk:
         return entries.fault(error, path, self._staging)
 
 
-def _set_time(file: int, modified: Optional[float]) -> None:
+def _set_time(file: int, modified: float | None) -> None:
     if modified is not None:
         try:
             os.utime(file, (modified, modified))

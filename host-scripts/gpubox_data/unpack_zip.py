@@ -4,12 +4,14 @@ Unpacks a zip while it arrives: its entries in the order of their bytes, each as
 The directory is checked as a whole before anything is written (zips.py), and every entry's bytes are once more. Links are made when all
 else is written.
 """
+
 from __future__ import annotations
 
 import os
 import struct
 import zlib
-from typing import Callable, Dict, Iterator, List, Tuple
+from collections.abc import Iterator
+from typing import Callable
 
 from . import decoders, entries
 from .decoders import DEFLATED, STORED, Undecodable
@@ -119,10 +121,10 @@ def _check(entry: Entry, size: int, checksum: int) -> None:
 # --- in the parent ----------------------------------------------------------------------------------------------------
 
 
-def _hand_out(source: Source, directory: Directory, workers: Workers) -> Dict[bytes, bytes]:
+def _hand_out(source: Source, directory: Directory, workers: Workers) -> dict[bytes, bytes]:
     """Gives the workers all that is no link; returns where each link leads."""
-    links: Dict[bytes, bytes] = {}
-    batch: List[bytes] = []
+    links: dict[bytes, bytes] = {}
+    batch: list[bytes] = []
     first = last = 0
 
     def send() -> None:
@@ -178,7 +180,7 @@ def _target(source: Source, entry: Entry, start: int, end: int) -> bytes:
     return target
 
 
-def _make_links(staging: str, links: Dict[bytes, bytes], progress: Progress) -> None:
+def _make_links(staging: str, links: dict[bytes, bytes], progress: Progress) -> None:
     folders = Folders(staging)
     try:
         for path, target in links.items():
@@ -204,7 +206,7 @@ class Writer:
         self._shift = 0
         self._folders: Folders
 
-    def work(self, message: Message) -> Tuple[int, int]:
+    def work(self, message: Message) -> tuple[int, int]:
         what, *rest = message
         if what == "batch":
             return self._write_batch(*rest)
@@ -220,7 +222,7 @@ class Writer:
             self._folders = Folders(staging)
         return 0, 0
 
-    def _write_batch(self, start: int, end: int, records: bytes) -> Tuple[int, int]:
+    def _write_batch(self, start: int, end: int, records: bytes) -> tuple[int, int]:
         """Small entries, whose bytes are between these places of the archive."""
         data = memoryview(os.pread(self._archive, end - start, start))
         first = start - self._shift
@@ -240,7 +242,7 @@ class Writer:
                 size += entry.size
         return files, size
 
-    def _write_large(self, start: int, end: int, record: bytes) -> Tuple[int, int]:
+    def _write_large(self, start: int, end: int, record: bytes) -> tuple[int, int]:
         """An entry between these places of the archive, not all of which may be there yet."""
         entry = entry_of(record)
         file = self._create(entry)

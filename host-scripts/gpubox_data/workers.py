@@ -4,6 +4,7 @@ Processes that write files, started before the first thread, as what a thread ho
 They are asked, and answer, by pipes. What is asked may wait in the pipe of its worker; answers are short. A worker whose parent is gone
 reads the end of its pipe, and ends.
 """
+
 from __future__ import annotations
 
 import gc
@@ -12,7 +13,7 @@ import os
 import select
 import signal
 from collections import deque
-from typing import Any, Deque, List, Optional, Tuple
+from typing import Any
 
 from .say import Failure
 
@@ -22,7 +23,7 @@ _MOST = 16
 _WAITING = 2
 _BLOCK = 1 << 16
 # What it is about, and what belongs to it.
-Message = Tuple[Any, ...]
+Message = tuple[Any, ...]
 
 
 class Progress:
@@ -68,13 +69,13 @@ class _Pipe:
         """Whether there is something to read, or the end."""
         return bool(self._poll.poll(0))
 
-    def read(self) -> Optional[List[Message]]:
+    def read(self) -> list[Message] | None:
         """Waits for something, and gives the messages that are whole with it. None at the end."""
         block = os.read(self.file, _BLOCK)
         if not block:
             return None
         data = self._bytes + block
-        found: List[Message] = []
+        found: list[Message] = []
         at = 0
         while len(data) - at >= 4:
             end = at + 4 + int.from_bytes(data[at : at + 4], "little")
@@ -102,7 +103,7 @@ class Desk:
     def __init__(self, asked: int, answers: int) -> None:
         self._asked = _Pipe(asked)
         self._answers = answers
-        self._waiting: Deque[Message] = deque()
+        self._waiting: deque[Message] = deque()
 
     def next(self) -> Message:
         """The next message, once there is one. Ends the process with its parent. Raises Abandoned."""
@@ -151,12 +152,12 @@ def _serve(desk: Desk) -> None:
 class _Worker:
     """A worker, as its parent sees it. jobs: that it has not answered yet."""
 
-    def __init__(self, others: List[_Worker]) -> None:
+    def __init__(self, others: list[_Worker]) -> None:
         asked, self.ask = os.pipe()
         answers, answer = os.pipe()
         self.answers = _Pipe(answers)
         self.jobs = 0
-        self._status: Optional[int] = None
+        self._status: int | None = None
         parent = os.getpid()
         self.process = os.fork()
         if self.process == 0:
@@ -193,13 +194,13 @@ class Workers:
     A lock that it has by then is theirs as well.
     """
 
-    def __init__(self, count: Optional[int] = None) -> None:
+    def __init__(self, count: int | None = None) -> None:
         # What a worker takes is there once, and not once for each.
         from . import unpack_zip  # noqa: F401
 
         gc.freeze()
         self.progress = Progress()
-        self._workers: List[_Worker] = []
+        self._workers: list[_Worker] = []
         self._poll = select.poll()
         for _ in range(count or min(_cores(), _MOST)):
             worker = _Worker(self._workers)

@@ -1,13 +1,15 @@
 """The directory of a zip: what is in it, and whether that may be unpacked. No object is kept for an entry: there may be millions."""
+
 from __future__ import annotations
 
 import stat
 import struct
 import zlib
 from array import array
+from collections.abc import Iterator
 from itertools import chain, islice
 from operator import le
-from typing import Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
+from typing import NamedTuple
 
 from . import decoders, entries
 from .entries import Unusable
@@ -77,12 +79,12 @@ def _kind(mode: int, flags: int, path: bytes) -> str:
     if flags & _ENCRYPTED:
         return "e"
     form = mode & 0o170000
-    if form == 0 or form == stat.S_IFREG:
+    if form in (0, stat.S_IFREG):
         return "d" if path[-1:] == b"/" else "-"
     return "d" if form == stat.S_IFDIR else "l" if form == stat.S_IFLNK else "?"
 
 
-def _fields(extra: bytes) -> Iterator[Tuple[int, bytes]]:
+def _fields(extra: bytes) -> Iterator[tuple[int, bytes]]:
     at = 0
     while at + 4 <= len(extra):
         tag, length = struct.unpack_from("<HH", extra, at)
@@ -90,17 +92,18 @@ def _fields(extra: bytes) -> Iterator[Tuple[int, bytes]]:
         at += 4 + length
 
 
-def _large(extra: bytes, *values: int) -> List[int]:
+def _large(extra: bytes, *values: int) -> list[int]:
     """The size, the packed size and the offset, where a zip64 has those that do not fit in the record."""
     for tag, field in _fields(extra):
         if tag == 1:
             at = 0
-            found = []
+            found: list[int] = []
             for value in values:
                 if value == 0xFFFFFFFF:
-                    (value,) = struct.unpack_from("<Q", field, at)
+                    found += struct.unpack_from("<Q", field, at)
                     at += 8
-                found.append(value)
+                else:
+                    found.append(value)
             return found
     return list(values)
 
@@ -162,15 +165,15 @@ class Directory:
         self.files = 0
         self.size = 0
         self.entries = 0
-        self.links: Set[bytes] = set()
+        self.links: set[bytes] = set()
         # Two of each entry, in the order of the directory: where its header begins, and where its bytes end at the earliest.
         self._offsets = array("Q")
         self._ends = array("Q")
         # Where in the directory the entries are, and in which order their bytes come, where that is another one.
         self._places = array("Q")
-        self._order: Optional[array[int]] = None
+        self._order: array[int] | None = None
         # Those of which a later one has the path.
-        self._replaced: Set[int] = set()
+        self._replaced: set[int] = set()
         self._start, self._end, self.shift, count = self._find()
         self._check()
         if self.entries & 0xFFFF != count & 0xFFFF:
@@ -179,7 +182,7 @@ class Directory:
 
     # --- where it is ---
 
-    def _find(self) -> Tuple[int, int, int, int]:
+    def _find(self) -> tuple[int, int, int, int]:
         """Where the directory begins and ends, what is before the zip, and how many entries there are said to be."""
         source = self._source
         size = source.size
@@ -200,7 +203,7 @@ class Directory:
                 if count == 0 or source.read(start, start + 4) == _SIGNATURE:
                     return found
 
-    def _end_at(self, tail: bytes, at: int, first: int) -> Optional[Tuple[int, int, int, int]]:
+    def _end_at(self, tail: bytes, at: int, first: int) -> tuple[int, int, int, int] | None:
         """What the record at this place of the tail says, where it is one."""
         if len(tail) - at < _END.size:
             return None
@@ -214,7 +217,7 @@ class Directory:
             return None
         return end - length, end, end - length - offset, count
 
-    def _end64(self, end: int) -> Optional[Tuple[int, int, int, int]]:
+    def _end64(self, end: int) -> tuple[int, int, int, int] | None:
         """Of a zip64, whose record is right before this place: where that begins, and what it says."""
         source = self._source
         place = end - _LOCATOR.size
@@ -254,7 +257,7 @@ class Directory:
 
     def _check(self) -> None:
         hashes = array("q")
-        methods: Set[int] = set()
+        methods: set[int] = set()
         place = 0
         for record in self._records():
             entry = self._checked(record)
@@ -293,11 +296,11 @@ class Directory:
             raise entries.special(entry.path)
         return entry
 
-    def _find_replaced(self, hashes: Set[int]) -> None:
+    def _find_replaced(self, hashes: set[int]) -> None:
         """Of entries with one path the last counts. hashes: of the paths that may be such."""
         if not hashes:
             return
-        last: Dict[bytes, Tuple[int, bool]] = {}
+        last: dict[bytes, tuple[int, bool]] = {}
         for number, record in enumerate(self._records()):
             entry = entry_of(record)
             path = entries.plain(entry.path)
@@ -321,7 +324,7 @@ class Directory:
         if not all(map(le, ends, islice(offsets, 1, None))):
             raise Unusable("is refused: entries in it overlap, as those of a zip bomb do")
 
-    def in_order(self) -> Iterator[Tuple[bytes, int, int]]:
+    def in_order(self) -> Iterator[tuple[bytes, int, int]]:
         """
         What is to be unpacked, in the order of its bytes: the record, where in the file the header begins, and before which place the bytes
         end, which the header alone says exactly.
@@ -340,9 +343,9 @@ class Directory:
         return self._source.read(start, end)
 
 
-def _twice(hashes: array[int]) -> Set[int]:
+def _twice(hashes: array[int]) -> set[int]:
     """Those that are there more than once. A part of them is looked at at a time: sorting makes objects of them."""
-    found: Set[int] = set()
+    found: set[int] = set()
     parts = len(hashes) // _SORTED + 1
     for part in range(parts):
         ordered = sorted(each for each in hashes if each % parts == part)
@@ -350,7 +353,7 @@ def _twice(hashes: array[int]) -> Set[int]:
     return found
 
 
-def _check_methods(methods: Set[int]) -> None:
+def _check_methods(methods: set[int]) -> None:
     """Raises Unusable where one of them is known to nobody here."""
     for method in sorted(methods):
         if not decoders.is_known(method):

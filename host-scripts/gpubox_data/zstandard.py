@@ -1,8 +1,10 @@
 """Decompresses zstd: by the standard library from Python 3.14 on, else by the library that most machines have."""
+
 from __future__ import annotations
 
 import ctypes
-from typing import TYPE_CHECKING, Any, Optional
+import functools
+from typing import TYPE_CHECKING, Any
 
 from .entries import Unusable
 
@@ -39,7 +41,7 @@ class _Zstd:
         if not self._stream:
             raise MemoryError
         self._left = b""
-        self._out: Optional[ctypes.Array[ctypes.c_char]] = None
+        self._out: ctypes.Array[ctypes.c_char] | None = None
         self.eof = False
         self.needs_input = True
 
@@ -70,12 +72,8 @@ class _Zstd:
         return ctypes.string_at(self._out, out.used)
 
 
-_library: Optional[Any] = None
-
-
 def decoder() -> Decoder:
     """A decoder of one frame. Raises Unusable where this machine has none."""
-    global _library
     try:
         from compression import zstd  # type: ignore[import-not-found,unused-ignore]
 
@@ -83,12 +81,11 @@ def decoder() -> Decoder:
         return found
     except ImportError:
         pass
-    if _library is None:
-        _library = _load()
-    return _Zstd(_library)
+    return _Zstd(_library())
 
 
-def _load() -> Any:
+@functools.cache
+def _library() -> Any:
     for name in _LIBRARIES:
         try:
             return _declared(ctypes.CDLL(name))

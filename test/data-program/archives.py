@@ -1,4 +1,5 @@
 """Archives as bytes, well-formed or crafted, and sources that bring them bit by bit."""
+
 from __future__ import annotations
 
 import os
@@ -8,7 +9,7 @@ import struct
 import tempfile
 import unittest
 import zlib
-from typing import Any, Dict, List, NamedTuple, Optional, Union
+from typing import Any, NamedTuple, Union
 
 from gpubox_data import archive
 from gpubox_data.source import Interrupted, Source
@@ -26,12 +27,12 @@ class Entry(NamedTuple):
     system: int = 3
     flags: int = 0
     extra: bytes = b""
-    packed: Optional[bytes] = None
-    size: Optional[int] = None
-    packed_size: Optional[int] = None
-    checksum: Optional[int] = None
-    offset: Optional[int] = None
-    local_path: Optional[bytes] = None
+    packed: bytes | None = None
+    size: int | None = None
+    packed_size: int | None = None
+    checksum: int | None = None
+    offset: int | None = None
+    local_path: bytes | None = None
     local_extra: bytes = b""
     zip64: bool = False
 
@@ -46,7 +47,7 @@ def deflated(data: bytes) -> bytes:
 
 
 def zip_of(
-    *entries: Entry, before: bytes = b"", comment: bytes = b"", zip64: bool = False, count: Optional[int] = None, reverse: bool = False
+    *entries: Entry, before: bytes = b"", comment: bytes = b"", zip64: bool = False, count: int | None = None, reverse: bool = False
 ) -> bytes:
     """before: bytes of something else. reverse: the directory is in another order than the bytes."""
     bodies = []
@@ -83,7 +84,9 @@ def zip_of(
     return before + b"".join(bodies) + directory + end + comment
 
 
-def tar_header(path: bytes, form: bytes = b"0", size: int = 0, target: bytes = b"", mode: int = 0o644, rest: bytes = b"ustar\x0000") -> bytes:
+def tar_header(
+    path: bytes, form: bytes = b"0", *, size: int = 0, target: bytes = b"", mode: int = 0o644, rest: bytes = b"ustar\x0000"
+) -> bytes:
     """rest: from the magic on."""
     head = path.ljust(100, b"\0") + b"%07o\0" % mode + b"0030071\0" * 2 + b"%011o\0" % size + b"15023420600\0"
     made = head + b" " * 8 + form + target.ljust(100, b"\0") + rest.ljust(255, b"\0")
@@ -91,7 +94,7 @@ def tar_header(path: bytes, form: bytes = b"0", size: int = 0, target: bytes = b
 
 
 def member(path: bytes, content: bytes = b"", form: bytes = b"0", **more: Any) -> bytes:
-    return tar_header(path, form, len(content), **more) + content + bytes(-len(content) % 512)
+    return tar_header(path, form, size=len(content), **more) + content + bytes(-len(content) % 512)
 
 
 def tar_of(*members: bytes) -> bytes:
@@ -102,16 +105,18 @@ class Trickle(Source):
     """
     A file of which nothing is there but what was waited for.
 
-    told: whether its size is known from the beginning. wants: whether parts of it can be had before others. until: where it breaks off, for what waits.
+    told: whether its size is known from the beginning. wants: whether parts of it can be had before others.
+
+    until: where it breaks off, for what waits.
     """
 
-    def __init__(self, path: str, told: bool = True, wants: bool = True, until: Optional[int] = None) -> None:
+    def __init__(self, path: str, told: bool = True, wants: bool = True, until: int | None = None) -> None:
         with open(path, "rb") as file:
             self._all = file.read()
         self._there = 0
         self._wants = wants
         self._until = until
-        self.asked: List[int] = []
+        self.asked: list[int] = []
         os.truncate(path, 0)
         super().__init__(path)
         self.size = len(self._all) if told else None
@@ -140,7 +145,7 @@ class Trickle(Source):
         return self._wants
 
 
-Found = Dict[str, Union[bytes, str]]
+Found = dict[str, Union[bytes, str]]
 
 
 def found_below(folder: str) -> Found:
@@ -164,7 +169,7 @@ class UnpackingCase(unittest.TestCase):
         self.staging = f"{self.folder}/staging"
         self.file = f"{self.folder}/archive"
         self.progress = archive.Progress()
-        self.sizes: List[Any] = []
+        self.sizes: list[Any] = []
         self.workers = archive.Workers(2)
         self.addCleanup(self.workers.close)
 
@@ -173,7 +178,7 @@ class UnpackingCase(unittest.TestCase):
             file.write(data)
         return self.file
 
-    def unpack(self, kind: str, data: bytes, source: Optional[Source] = None) -> Found:
+    def unpack(self, kind: str, data: bytes, source: Source | None = None) -> Found:
         """What is in the folder then."""
         if source is None:
             source = Source(self.write(data))
@@ -186,7 +191,7 @@ class UnpackingCase(unittest.TestCase):
         self.assertEqual(os.listdir(self.folder).count("evil"), 0)
         return found
 
-    def assert_unusable(self, kind: str, data: bytes, why: str, source: Optional[Source] = None) -> archive.Unusable:
+    def assert_unusable(self, kind: str, data: bytes, why: str, source: Source | None = None) -> archive.Unusable:
         """why: a part of what is said, the details included."""
         with self.assertRaises(archive.Unusable) as caught:
             self.unpack(kind, data, source)

@@ -1,4 +1,5 @@
 """How archives are compressed: what the standard library does not know, and what all of them have in common."""
+
 from __future__ import annotations
 
 import bz2
@@ -12,7 +13,7 @@ import tempfile
 import tracemalloc
 import unittest
 import zlib
-from typing import Iterator, List
+from collections.abc import Iterator
 from unittest import mock
 
 from archives import INPUTS, Entry, UnpackingCase, zip_of
@@ -52,11 +53,12 @@ class Bits:
     def literal(self, byte: int) -> None:
         self.code(0x30 + byte, 8) if byte < 144 else self.code(0x190 + byte - 144, 9)
 
-    def copy(self, symbol: int, more: int, more_bits: int, distance: int, distance_more: int, distance_bits: int) -> None:
+    def copy(self, symbol: int, more: int, distance: int, distance_more: int) -> None:
+        """A length and a distance: the codes, and what is added to the least that each stands for."""
         self.code(symbol - 256, 7) if symbol < 280 else self.code(0xC0 + symbol - 280, 8)
-        self.plain(more, more_bits)
+        self.plain(more, 16 if symbol == 285 else 0)
         self.code(distance, 5)
-        self.plain(distance_more, distance_bits)
+        self.plain(distance_more, max(0, distance // 2 - 1))
 
     def bytes(self) -> bytes:
         bits = self.bits + "0000000"
@@ -87,15 +89,15 @@ class Deflate64(unittest.TestCase):
             expected.append(numbers.randrange(256))
             bits.literal(expected[-1])
         # 65,538 bytes from 1,000 back, which is distance code 19 (769 to 1,024).
-        bits.copy(285, 65_535, 16, 19, 1000 - 769, 8)
+        bits.copy(285, 65_535, 19, 1000 - 769)
         expected += (expected[-1000:] * 66)[:65_538]
         # 258 and 3 bytes, from 40,000 (code 30, from 32,769 on) and 65,536 back (code 31, from 49,153 on).
         for length, distance, code, least in ((258, 40_000, 30, 32_769), (3, 65_536, 31, 49_153)):
-            bits.copy(285, length - 3, 16, code, distance - least, 14)
+            bits.copy(285, length - 3, code, distance - least)
             start = len(expected) - distance
             expected += expected[start : start + length]
         # From itself.
-        bits.copy(257, 0, 0, 0, 0, 0)
+        bits.copy(257, 0, 0, 0)
         expected += expected[-1:] * 3
         self.assertEqual(b"".join(inflate64([bits.bytes()])), expected)
         if shutil.which("unzip"):
@@ -109,18 +111,27 @@ class Deflate64(unittest.TestCase):
         good = raw(text(2000))
         before = Bits()
         before.literal(1)
-        before.copy(257, 0, 0, 1, 0, 0)
+        before.copy(257, 0, 1, 0)
         oversubscribed = b"\x05" + b"\xff" * 50
-        for bad in (b"", good[:-50], good[:3], b"\x07", b"\x01\x05\x00\x00\x00", before.bytes(), oversubscribed, b"\x03\xff" + b"\xff" * 100):
+        for bad in (
+            b"",
+            good[:-50],
+            good[:3],
+            b"\x07",
+            b"\x01\x05\x00\x00\x00",
+            before.bytes(),
+            oversubscribed,
+            b"\x03\xff" + b"\xff" * 100,
+        ):
             with self.assertRaises(Undecodable):
                 list(inflate64([bad]))
         numbers = random.Random(3)
         for _ in range(300):
-            bad = bytearray(good)
+            changed = bytearray(good)
             for _ in range(3):
-                bad[numbers.randrange(len(bad))] = numbers.randrange(256)
+                changed[numbers.randrange(len(changed))] = numbers.randrange(256)
             try:
-                b"".join(inflate64([bytes(bad)]))
+                b"".join(inflate64([bytes(changed)]))
             except Undecodable:
                 pass
 
@@ -128,7 +139,7 @@ class Deflate64(unittest.TestCase):
         bits = Bits()
         bits.literal(0)
         for _ in range(2000):
-            bits.copy(285, 65_535, 16, 0, 0, 0)
+            bits.copy(285, 65_535, 0, 0)
         tracemalloc.start()
         self.addCleanup(tracemalloc.stop)
         size = sum(map(len, inflate64([bits.bytes()])))
@@ -199,7 +210,7 @@ class Zstandard(UnpackingCase):
 
     def test_where_there_is_no_library(self) -> None:
         nowhere = ("libnowhere.so.1",)
-        names: List[str] = []
+        names: list[str] = []
         with mock.patch.multiple(zstandard, _LIBRARIES=nowhere, _library=None), mock.patch.dict("sys.modules", {"compression": None}):
             said = self.assert_unusable("zip", zip_of(Entry(b"a", b"x", 93)), "needs libzstd to be unpacked")
             names += said.details

@@ -1,9 +1,9 @@
 """What of a staging folder becomes the data set."""
+
 from __future__ import annotations
 
 import os
 import unittest
-from typing import Dict
 
 from archives import UnpackingCase, found_below
 from gpubox_data import archive
@@ -11,7 +11,7 @@ from gpubox_data.staging import Folders
 
 
 class TreeOf(UnpackingCase):
-    def fill(self, *paths: str, links: Dict[str, str] = {}) -> None:  # noqa: B006
+    def fill(self, *paths: str, links: dict[str, str] = {}) -> None:  # noqa: B006
         for path in paths:
             os.makedirs(os.path.dirname(f"{self.staging}/{path}"), exist_ok=True)
             if not path.endswith("/"):

@@ -1,4 +1,5 @@
 """What is unpacked of a tar, and what is refused."""
+
 from __future__ import annotations
 
 import bz2
@@ -10,13 +11,12 @@ import shutil
 import stat
 import subprocess
 import tarfile
-import time
 import unittest
-from typing import Any, List
+from typing import Any
 from unittest import mock
 
 from archives import INPUTS, Trickle, UnpackingCase, member, tar_header, tar_of
-from gpubox_data import archive, entries, tars, unpack_tar
+from gpubox_data import archive, unpack_tar
 from gpubox_data.source import Interrupted
 
 PICTURES = [member(b"set/train/1.jpg", b"a cat" * 200), member(b"set/valid/2.jpg", b"a dog")]
@@ -114,7 +114,7 @@ class Unpacking(UnpackingCase):
                 info.type, info.linkname = tarfile.SYMTYPE, names[-1]
                 tar.addfile(info)
             found = self.unpack("tar", made.getvalue())
-            self.assertEqual(found, {**{name: b"c" * 700 for name in names}, "link": f"-> {names[-1]}"})
+            self.assertEqual(found, {**dict.fromkeys(names, b"c" * 700), "link": f"-> {names[-1]}"})
             self.assertEqual(os.stat(f"{self.staging}/{names[0]}").st_mtime, 1.5 if form == tarfile.PAX_FORMAT else 1)
 
     def test_from_macos(self) -> None:
@@ -187,7 +187,7 @@ class Sparse(UnpackingCase):
     HOLES = b"\0" * 5000 + b"a" * 512 + b"\0" * 3000 + b"b" * 100 + b"\0" * 77
 
     def test_by_tar_itself(self) -> None:
-        if shutil.which("tar") is None or b"GNU tar" not in subprocess.run(["tar", "--version"], capture_output=True).stdout:
+        if shutil.which("tar") is None or b"GNU tar" not in subprocess.run(["tar", "--version"], capture_output=True, check=True).stdout:
             self.skipTest("no GNU tar")
         content = bytearray(3_000_000)
         with open(f"{self.folder}/holes", "wb") as file:
@@ -196,7 +196,12 @@ class Sparse(UnpackingCase):
                 file.seek(n * 40_000)
                 file.write(b"%05d" % n)
             file.truncate(3_000_000)
-        for form in (["--format=gnu"], ["--format=pax", "--sparse-version=0.0"], ["--format=pax", "--sparse-version=0.1"], ["--format=pax"]):
+        for form in (
+            ["--format=gnu"],
+            ["--format=pax", "--sparse-version=0.0"],
+            ["--format=pax", "--sparse-version=0.1"],
+            ["--format=pax"],
+        ):
             data = subprocess.run(["tar", "-cSC", self.folder, *form, "holes"], capture_output=True, check=True).stdout
             self.assertLess(len(data), 1_000_000)
             self.assertEqual(self.unpack("tar", data), {"holes": bytes(content)})
@@ -219,12 +224,18 @@ class Refused(UnpackingCase):
     def test_paths(self) -> None:
         for path in (b"../evil", b"/evil", b"a/../../evil", b"a/..", b"..", b"."):
             for form in (b"0", b"2", b"1"):
-                self.assert_unusable("tar", tar_of(PICTURES[0], tar_header(path, form, target=b"set")), f"is refused: {path.decode()} leads out of the folder")
+                self.assert_unusable(
+                    "tar",
+                    tar_of(PICTURES[0], tar_header(path, form, target=b"set")),
+                    f"is refused: {path.decode()} leads out of the folder",
+                )
         self.assert_unusable("tar", tar_of(pax(b"path=../evil"), member(b"a")), "../evil leads out of the folder")
         self.assert_unusable("tar", tar_of(member(b"x", b"../evil\0", b"L"), member(b"a")), "../evil leads out of the folder")
 
     def test_control_characters(self) -> None:
-        said = self.assert_unusable("tar", tar_of(member(b"a\nb")), "is refused: 'a\\nb' has control characters in its name, or leads where one has")
+        said = self.assert_unusable(
+            "tar", tar_of(member(b"a\nb")), "is refused: 'a\\nb' has control characters in its name, or leads where one has"
+        )
         self.assertTrue(str(said).isprintable())
         self.assert_unusable("tar", tar_of(pax(b"path=a\0b"), member(b"a")), "has control characters")
         for form in (b"1", b"2"):
@@ -232,9 +243,13 @@ class Refused(UnpackingCase):
 
     def test_links(self) -> None:
         for path, target in ((b"out", b"/etc"), (b"deep/out", b"../../etc"), (b"a/b/out", b"in/../../../.."), (b"out", b"..")):
-            self.assert_unusable("tar", tar_of(PICTURES[0], link(path, target)), f"is a link that leads out of the folder, to {target.decode()}")
+            self.assert_unusable(
+                "tar", tar_of(PICTURES[0], link(path, target)), f"is a link that leads out of the folder, to {target.decode()}"
+            )
         for target in (b"../../../../etc/passwd", b"/etc/passwd"):
-            self.assert_unusable("tar", tar_of(hard_link(b"hard", target)), f"hard is a link that leads out of the folder, to {target.decode()}")
+            self.assert_unusable(
+                "tar", tar_of(hard_link(b"hard", target)), f"hard is a link that leads out of the folder, to {target.decode()}"
+            )
 
     def test_names_of_links(self) -> None:
         data = tar_of(link(b"a/b/c/s", b"../../.."), hard_link(b"q", b"./a//b/c/s"), member(b"q/evil", b"x"))
@@ -287,11 +302,17 @@ class Room(UnpackingCase):
         self.assertIn("there may be more in it", caught.exception.lines("/data", "x")[1])
         with mock.patch.object(unpack_tar, "free_inodes", lambda path: 10), self.assertRaises(archive.NoRoom) as caught:
             self.unpack("tar", bomb)
-        self.assertEqual(caught.exception.lines("/data", "x"), ["unpacking x makes 11 or more files and folders, and /data has room for 10"])
+        self.assertEqual(
+            caught.exception.lines("/data", "x"), ["unpacking x makes 11 or more files and folders, and /data has room for 10"]
+        )
 
     def test_others_fill_the_disk(self) -> None:
         free = iter([10**9, 10**9, 10**6])
-        with mock.patch.object(unpack_tar, "_LOOK", 10_000), mock.patch.object(unpack_tar, "free_bytes", lambda path: next(free)), self.assertRaises(archive.NoRoom):
+        with (
+            mock.patch.object(unpack_tar, "_LOOK", 10_000),
+            mock.patch.object(unpack_tar, "free_bytes", lambda path: next(free)),
+            self.assertRaises(archive.NoRoom),
+        ):
             self.unpack("tar", tar_of(*(member(b"%d" % n, bytes(6000)) for n in range(50))))
 
     def test_a_full_disk(self) -> None:
@@ -300,7 +321,10 @@ class Room(UnpackingCase):
 
         with mock.patch.object(unpack_tar, "write_all", full), self.assertRaises(archive.NoRoom) as caught:
             self.unpack("tar", tar_of(*PICTURES))
-        self.assertRegex(caught.exception.lines("/data", "x")[0], "^writing set/train/1.jpg ended with 'No space left on device' in /data, and .* are free")
+        self.assertRegex(
+            caught.exception.lines("/data", "x")[0],
+            "^writing set/train/1.jpg ended with 'No space left on device' in /data, and .* are free",
+        )
 
         def broken(*_: Any) -> None:
             raise OSError(5, "Input/output error")
@@ -391,7 +415,7 @@ class HoldsTar(UnpackingCase):
 
     def test_formats(self) -> None:
         data = tar_of(*PICTURES)
-        formats: List[Any] = [
+        formats: list[Any] = [
             (data, "tar"),
             (gzip.compress(data), "gzip"),
             (bz2.compress(data), "bzip2"),

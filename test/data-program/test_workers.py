@@ -1,14 +1,15 @@
 """Processes that write files: how they end, and what becomes of what they were asked."""
+
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 import time
 import unittest
-from typing import List
 
 from archives import Entry, Trickle, UnpackingCase, zip_of
 from gpubox_data import archive, workers
@@ -23,12 +24,12 @@ def is_there(process: int) -> bool:
         return False
 
 
-def processes_of(group: archive.Workers) -> List[int]:
+def processes_of(group: archive.Workers) -> list[int]:
     return [worker.process for worker in group._workers]
 
 
 class Ends(UnpackingCase):
-    ENTRIES = [Entry(b"%d" % n, b"%d" % n * 1000) for n in range(3000)]
+    ENTRIES = tuple(Entry(b"%d" % n, b"%d" % n * 1000) for n in range(3000))
 
     def test_a_worker_that_is_killed(self) -> None:
         data = zip_of(*self.ENTRIES, Entry(b"large", os.urandom(9_000_000)))
@@ -71,6 +72,7 @@ class Ends(UnpackingCase):
             self.assertEqual(len(self.unpack("zip", zip_of(*self.ENTRIES[:300]))), 300)
 
     def test_no_descriptor_is_left(self) -> None:
+        self.unpack("zip", zip_of(Entry(b"a", b"x")))
         before = os.listdir("/proc/self/fd")
         inside = [os.listdir(f"/proc/{each}/fd") for each in processes_of(self.workers)]
         for _ in range(3):
@@ -115,8 +117,9 @@ class ParentEnds(UnpackingCase):
         assert run.stdout is not None
         processes = list(map(int, run.stdout.readline().split()))
         self.assertEqual(len(processes), 2)
-        while run.stdout.readline() != "waiting\n":
-            pass
+        for line in run.stdout:
+            if line == "waiting\n":
+                break
         os.kill(run.pid, number)
         run.wait(10)
         # They held its output open as long as they were there.
@@ -131,6 +134,7 @@ class ParentEnds(UnpackingCase):
     def test_while_they_wait(self) -> None:
         for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):
             self.end_by(number, 0, zip_of(Entry(b"a", b"x")))
+            shutil.rmtree(self.staging)
 
     def test_while_they_write(self) -> None:
         data = zip_of(*(Entry(b"%d" % n, b"x" * 5000) for n in range(2000)))

@@ -85,7 +85,7 @@ const wantedOf = (kind: Kind, ref: string) => ({
 });
 const checkOut = (kind: Kind, ref: string) => host.checkOut(wantedOf(kind, ref));
 const purge = (kind: Kind) =>
-  runScript("retire.sh", { ...host.environment(wantedOf(kind, "v1")), KIND: "code", PURGE: "1" });
+  runScript("gpubox_data/retire.py", { ...host.environment(wantedOf(kind, "v1")), KIND: "code", PURGE: "1" });
 const text = (kind: Kind) => readFileSync(at(KINDS[kind].file), "utf8");
 /** What the person's own git makes of it, once it looks into the files. */
 const status = (kind: Kind) => {
@@ -94,7 +94,7 @@ const status = (kind: Kind) => {
   return gitAs(home)(at(), "status", "--porcelain");
 };
 
-describe.skipIf(skip).each(kinds)("code.sh and %s", (kind) => {
+describe.skipIf(skip).each(kinds)("code and %s", (kind) => {
   const { file, texts } = KINDS[kind];
 
   it("moves on a checkout that nobody touched, also where those files change", async () => {
@@ -143,7 +143,7 @@ describe.skipIf(skip).each(kinds)("code.sh and %s", (kind) => {
     expect(existsSync(at("new"))).toBe(false);
   });
 
-  it("is removed by retire.sh", async () => {
+  it("is removed by retire.py", async () => {
     expect(await checkOut(kind, "v1")).toMatchObject({ code: 0 });
     expect(status(kind)).toBe(` M ${file}`);
     expect((await purge(kind)).stderr).toContain("removed: ");

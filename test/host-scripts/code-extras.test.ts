@@ -19,7 +19,7 @@ vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
 
 const host = codeHost();
 const { scratch, home, repositories, git } = host;
-const skip = lacks(missingPrograms("git git-lfs"), "code.sh with submodules and LFS");
+const skip = lacks(missingPrograms("git git-lfs"), "code with submodules and LFS");
 
 let commits: ReturnType<typeof makeCourse>;
 beforeAll(() => {
@@ -63,7 +63,7 @@ async function expectUnchangedWithoutNetwork(ref: string, extras?: Record<string
   expect(host.server.requests).toEqual([]);
 }
 
-describe.skipIf(skip)("code.sh and history", () => {
+describe.skipIf(skip)("code and history", () => {
   it("fetches one commit alone, and goes on to any other", async () => {
     setBranch(commits.second);
     for (const ref of ["v1", commits.second, commits.first, "moving"]) {
@@ -93,6 +93,9 @@ describe.skipIf(skip)("code.sh and history", () => {
     const dumb = { URL: host.server.url("/dumb/course.git") };
     expect(await checkOut("v1", dumb)).toMatchObject({ code: 0 });
     expect([head(), history()]).toEqual([commits.first, 2]);
+    expect(await checkOut(commits.second, dumb)).toMatchObject({ code: 0 });
+    expect([head(), history()]).toEqual([commits.second, 3]);
+    expect(status()).toBe("");
   });
 
   it("mends a fetch that was killed between the commit and the note that its history is not there", async () => {
@@ -104,7 +107,7 @@ describe.skipIf(skip)("code.sh and history", () => {
   });
 });
 
-describe.skipIf(skip)("code.sh and a branch", () => {
+describe.skipIf(skip)("code and a branch", () => {
   it("moves it on when asked, and only then", async () => {
     setBranch(commits.first);
     await checkOut("moving");
@@ -152,7 +155,7 @@ describe.skipIf(skip)("code.sh and a branch", () => {
   });
 });
 
-describe.skipIf(skip)("code.sh and submodules", () => {
+describe.skipIf(skip)("code and submodules", () => {
   const SUBMODULES = "1";
 
   it("leaves them out unless they are wanted", async () => {
@@ -201,20 +204,20 @@ describe.skipIf(skip)("code.sh and submodules", () => {
     expect([head(), head("part"), read("part", "part.txt")]).toEqual([commits.first, before, "mine"]);
   });
 
-  it("is removed by retire.sh, unless the person has work in one", async () => {
+  it("is removed by retire.py, unless the person has work in one", async () => {
     await beginAtV1({ SUBMODULES });
     git(at("part"), "checkout", "--quiet", "-b", "mine");
     writeFileSync(at("part", "part.txt"), "mine");
     git(at("part"), "commit", "--quiet", "-am", "my own work");
     git(at("part"), "checkout", "--quiet", "--detach", "HEAD~1");
     const wanted = { ...host.environment(wantedOf("v1")), KIND: "code", PURGE: "1" };
-    const kept = await runScript("retire.sh", wanted);
+    const kept = await runScript("gpubox_data/retire.py", wanted);
     expect(kept).toMatchObject({ code: 0 });
     expect(kept.stderr).toContain("my own work");
     expect(existsSync(at("part", "part.txt"))).toBe(true);
     git(at("part"), "branch", "--quiet", "-D", "mine");
     removeFolder(at(".git", "modules", "part", "logs"));
-    expect((await runScript("retire.sh", wanted)).stderr).toContain("removed");
+    expect((await runScript("gpubox_data/retire.py", wanted)).stderr).toContain("removed");
     expect(existsSync(at())).toBe(false);
   });
 
@@ -246,7 +249,7 @@ describe.skipIf(skip)("code.sh and submodules", () => {
   });
 });
 
-describe.skipIf(skip)("code.sh and LFS", () => {
+describe.skipIf(skip)("code and LFS", () => {
   const LFS = "1";
   const POINTER = /^version https:\/\/git-lfs/;
 
@@ -281,7 +284,7 @@ describe.skipIf(skip)("code.sh and LFS", () => {
   });
 
   it("says what to install where git-lfs is missing", async () => {
-    const options = { path: pathWith(join(scratch, "no lfs"), "git flock python3") };
+    const options = { path: pathWith(join(scratch, "no lfs"), "git python3") };
     const run = await checkOut("v1", { LFS }, options);
     expect(run).toMatchObject({ code: 1, stdout: "" });
     expect(run.stderr).toContain("sudo apt-get install git-lfs");
@@ -289,7 +292,7 @@ describe.skipIf(skip)("code.sh and LFS", () => {
   });
 });
 
-describe.skipIf(skip)("code.sh with submodules and LFS, killed at each of its moments", () => {
+describe.skipIf(skip)("code with submodules and LFS, killed at each of its moments", () => {
   // Random moments are in the campaign: test/soak/code-kill.test.ts.
   const extras = { SUBMODULES: "1", LFS: "1" };
   const expectAll = (n: 1 | 2) => courseKills(host, commits).expectAll(n);

@@ -58,7 +58,8 @@ const wantedOf = (ref: string, more: Record<string, string> = {}) => ({
 const checkOut = (ref: string, more?: Record<string, string>) => host.checkOut(wantedOf(ref, more));
 const setBranch = (commit: string) =>
   git(join(repositories, "course.git"), "update-ref", "refs/heads/moving", commit);
-const purge = () => runScript("retire.sh", { ...host.environment(wantedOf("v1")), KIND: "code", PURGE: "1" });
+const purge = () =>
+  runScript("gpubox_data/retire.py", { ...host.environment(wantedOf("v1")), KIND: "code", PURGE: "1" });
 
 /** Begins with a checkout of the branch `moving` at the first commit: made once for all tests. */
 async function begin(extras: Record<string, string>): Promise<void> {
@@ -245,7 +246,7 @@ const SETTINGS: Plant[] = [
   ],
 ];
 
-describe.skipIf(skip)("code.sh, retire.sh and what a notebook put into .git", () => {
+describe.skipIf(skip)("code, retire.py and what a notebook put into .git", () => {
   it.each(SETTINGS)("do not obey %s", async (key, plant) => {
     const extras = key.includes("submodule") ? SUBMODULES : key.startsWith("lfs") ? LFS : {};
     await begin(extras);
@@ -345,7 +346,7 @@ function link(end: string, ...path: string[]): void {
   symlinkSync(end, at(...path));
 }
 
-describe.skipIf(skip)("code.sh, retire.sh and links in a checkout", () => {
+describe.skipIf(skip)("code, retire.py and links in a checkout", () => {
   const trees = (): unknown => filesBelow(elsewhere);
 
   it.each([
@@ -417,7 +418,7 @@ describe.skipIf(skip)("code.sh, retire.sh and links in a checkout", () => {
   });
 });
 
-describe.skipIf(skip)("code.sh and a .git that it does not take", () => {
+describe.skipIf(skip)("code and a .git that it does not take", () => {
   it.each<[string, string, () => void]>([
     [
       "alternates",
@@ -496,7 +497,7 @@ describe.skipIf(skip)("code.sh and a .git that it does not take", () => {
   });
 });
 
-describe.skipIf(skip)("code.sh and a .gitmodules of the server's", () => {
+describe.skipIf(skip)("code and a .gitmodules of the server's", () => {
   let traps = 0;
   /** A served repository with a submodule `part`, of which its .gitmodules says this. */
   function trap(gitmodules: string): string {

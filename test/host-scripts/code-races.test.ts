@@ -62,7 +62,8 @@ beforeEach(() => {
 
 const wanted = (REF: string) => ({ URL: `file://${join(repositories, "many.git")}`, REF });
 const checkOut = (ref: string) => host.checkOut(wanted(ref));
-const purge = () => runScript("retire.sh", { ...host.environment(wanted(first)), KIND: "code", PURGE: "1" });
+const purge = () =>
+  runScript("gpubox_data/retire.py", { ...host.environment(wanted(first)), KIND: "code", PURGE: "1" });
 
 /**
  * A program that puts a link to the person's folder in the place of a folder of the checkout: once, when one of its files is another,

@@ -5,10 +5,10 @@ import { createServer as createHttpServer } from "node:http";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { pythonPackages } from "../../scripts/python-packages.ts";
 import { lacks, missingPrograms, pathWith, pretend, runScript } from "../support/host-script.ts";
 import { ownFolder } from "../support/own-folder.ts";
 import { freePort } from "../support/ports.ts";
-import { pythonPackages } from "../support/python.ts";
 
 const CHECK = new URL("../../host-scripts/idle-check.py", import.meta.url).pathname;
 const TOKEN = "5ec2e7-t0ken";

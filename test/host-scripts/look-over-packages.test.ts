@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { execa } from "execa";
 import { describe, expect, it } from "vitest";
+import { pythonPackages } from "../../scripts/python-packages.ts";
 import { lacks, missingPrograms, pathWith, pretend, runScript } from "../support/host-script.ts";
 import { ownFolder } from "../support/own-folder.ts";
-import { pythonPackages } from "../support/python.ts";
 
 const folder = ownFolder();
 

@@ -19,19 +19,19 @@ beforeEach(() => {
 });
 
 const aws = (text: string) =>
-  writeFileSync(join(pathWith(join(at, "bin"), "cksum cp flock id"), "aws"), `#!/bin/sh\n${text}\n`, {
+  writeFileSync(join(pathWith(join(at, "bin"), "cp python3"), "aws"), `#!/bin/sh\n${text}\n`, {
     mode: 0o755,
   });
 const sync = (change: Record<string, string> = {}) =>
   runScript(
-    "s3-sync.sh",
+    "gpubox_data/s3.py",
     { ROOT: join(at, "root"), URL, FOLDER: "pets", ...change },
     { path: join(at, "bin") },
   );
 const files = () => filesBelow(join(at, "root/data/pets"));
 const asked = () => readFileSync(join(at, "asked"), "utf8").trimEnd().split("\n");
 
-describe("s3-sync.sh", () => {
+describe("gpubox_data/s3.py", () => {
   it("puts what is there into the folder, and says where", async () => {
     const { code, stdout, stderr } = await sync();
     expect({ code, stdout }).toEqual({ code: 0, stdout: `${join(at, "root/data/pets")}\n` });

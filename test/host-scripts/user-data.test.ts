@@ -6,9 +6,9 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { hostKey } from "../../components/host/aws/host-key.ts";
 import { userData } from "../../components/host/aws/user-data.ts";
+import { pythonPackages } from "../../scripts/python-packages.ts";
 import { lacks, missingPrograms } from "../support/host-script.ts";
 import { ownFolder } from "../support/own-folder.ts";
-import { pythonPackages } from "../support/python.ts";
 
 const folder = ownFolder();
 

@@ -1,4 +1,4 @@
-/** retire.sh at its hardest: killed at random moments, again and again. */
+/** retire.py at its hardest: killed at random moments, again and again. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -13,7 +13,7 @@ const TOTAL = 4;
 
 const host = datasetHost();
 
-describe("retire.sh with PURGE, killed at any moment", () => {
+describe("retire.py with PURGE, killed at any moment", () => {
   it(`goes on, and what is left is never taken for a whole data set (seed ${seed})`, async () => {
     const bytes = zip(PICTURES);
     for await (const round of campaign(TOTAL)) {

@@ -1,4 +1,4 @@
-/** A host for code.sh: a folder as ROOT, and a loopback server with git repositories. */
+/** A host for code: a folder as ROOT, and a loopback server with git repositories. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach } from "vitest";
@@ -50,7 +50,7 @@ export function codeHost() {
       ...wanted,
     }),
     start: (wanted: Record<string, string>, options?: ScriptOptions): RunningScript =>
-      startScript("code.sh", host.environment(wanted), options),
+      startScript("gpubox_data/code.py", host.environment(wanted), options),
     checkOut: (wanted: Record<string, string>, options?: ScriptOptions): Promise<ScriptResult> =>
       host.start(wanted, options).result,
     /** Takes another, empty root. */

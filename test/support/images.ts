@@ -17,7 +17,7 @@ import { createContext, ROOT } from "../../cli/context.ts";
 import { dockerfileBase, prepareBaseImage } from "../../cli/docker/base-image.ts";
 import { withLock } from "../../cli/system/lock.mjs";
 import { contextArchive, contextDigest } from "../../machine/docker/build-context.ts";
-import { dropOlder } from "./cache.ts";
+import { dropOlder } from "../../scripts/cache.ts";
 import { type Daemon, startDaemon } from "./daemon.ts";
 import { runInLane } from "./lane.ts";
 

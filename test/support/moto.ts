@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { pythonPackages } from "./python.ts";
+import { pythonPackages } from "../../scripts/python-packages.ts";
 
 /** A server that runs. */
 export interface Moto {

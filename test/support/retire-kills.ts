@@ -29,11 +29,11 @@ export async function expectRemoval(root: string, folder: string, kills: readonl
       execFileSync("cp", ["-a", copy, set]);
       touch();
     }
-    attempt.hit = await killed(startScript("retire.sh", parameters), attempt.kill);
+    attempt.hit = await killed(startScript("gpubox_data/retire.py", parameters), attempt.kill);
     // What is left is never taken for a whole data set.
     if (existsSync(marker)) expect(Object.keys(filesBelow(set)), killsText(kills)).toHaveLength(whole);
   }
   removeFolder(copy);
-  expect((await runScript("retire.sh", parameters)).code, killsText(kills)).toBe(0);
+  expect((await runScript("gpubox_data/retire.py", parameters)).code, killsText(kills)).toBe(0);
   expect(readdirSync(join(root, "data"))).toEqual([".gpubox"]);
 }

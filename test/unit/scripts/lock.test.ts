@@ -19,6 +19,6 @@ describe("what changed in a lock", () => {
 it("a lock that there is not is refused by its name", async () => {
   const args = { names: ["requirement"], options: {}, rest: [], stack: "dev" };
   await expect(lock(createContext({}), args as never)).rejects.toThrow(
-    "there is no lock requirement: there are requirements-uv, requirements-lab, requirements, moto",
+    "there is no lock requirement: there are requirements-uv, requirements-lab, requirements, python-checks, moto",
   );
 });

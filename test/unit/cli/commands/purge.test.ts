@@ -72,7 +72,7 @@ async function putData(folder: string): Promise<void> {
   writeFileSync(file, "a set");
   const { code } = await runHostScript(
     context(),
-    "dataset.sh",
+    "gpubox_data/dataset.py",
     {
       ROOT: root,
       URLS: `file://${file}`,
@@ -97,7 +97,7 @@ describe("npm run update", () => {
   it("moves a branch on, and goes on after an entry that cannot be moved", async () => {
     const upstream = makeUpstream();
     for (const folder of ["a", "b"])
-      await runHostScript(context(), "code.sh", entry(folder), { stderr: "ignore" });
+      await runHostScript(context(), "gpubox_data/code.py", entry(folder), { stderr: "ignore" });
     const edited = join(root, "code", "a");
     git(edited, "commit", "--quiet", "--allow-empty", "-m", "mine");
     const mine = git(edited, "rev-parse", "HEAD");
@@ -142,13 +142,13 @@ describe("npm run purge", () => {
 
   it("lists what gpubox put there, and half-made things, and nothing of the person's", async () => {
     makeUpstream();
-    await runHostScript(context(), "code.sh", entry("courses/one"), { stderr: "ignore" });
+    await runHostScript(context(), "gpubox_data/code.py", entry("courses/one"), { stderr: "ignore" });
     await putData("pets");
     mkdirSync(join(root, "data", "mine"));
     mkdirSync(join(root, "data", ".gpubox", "cut short"), { recursive: true });
     writeFileSync(join(root, "data", ".gpubox", "cut short", "x.part"), "half");
     const kilobytes = expect.any(Number);
-    expect(await putEntries(context(), "~/mount")).toEqual([
+    expect(await putEntries(context(), { ROOT: "~/mount", IMAGE: "gpubox-dev" })).toEqual([
       { kind: "code", folder: "courses/one", paths: [join(root, "code", "courses/one")], kilobytes },
       { kind: "data", folder: "cut short", paths: [join(root, "data", ".gpubox", "cut short")], kilobytes },
       { kind: "data", folder: "pets", paths: [join(root, "data", "pets")], kilobytes },

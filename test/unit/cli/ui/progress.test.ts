@@ -107,15 +107,21 @@ describe("a script on the host", () => {
     const { kept, live } = replay(
       step(`${COMMAND}data-pets-download`, [
         "data pets: downloading https://example.org/pets.tgz (340.0 MB)",
-        "data pets: 120.0 MB of 340.0 MB, 14.0 MB/s, 16 s left",
+        "data pets: unpacking 1200 files, 350.0 MB",
+        "data pets: unpacked 20.0 MB of 350.0 MB, 70 of 1200 files unpacked",
+        "data pets: checking the hash of 340.0 MB",
+        "data pets: reading file:///home/ada/pets.tgz (340.0 MB)",
+        "data pets: 120.0 MB of 340.0 MB, 14.0 MB/s, 16 s left, 400 of 1200 files unpacked",
         "data pets: no more after 120.0 MB (connection reset); trying again",
         "data pets: created: /home/ada/data/pets",
       ]),
     );
-    expect(live).toContain("data pets: fetching: 120.0 MB of 340.0 MB, 14.0 MB/s, 16 s left, 2.0 s");
+    expect(live).toContain(
+      "data pets: fetching: 120.0 MB of 340.0 MB, 14.0 MB/s, 16 s left, 400 of 1200 files unpacked, 6.0 s",
+    );
     expect(kept).toEqual([
       "data pets: no more after 120.0 MB (connection reset); trying again",
-      "data pets: created: /home/ada/data/pets (5.0 s)",
+      "data pets: created: /home/ada/data/pets (9.0 s)",
     ]);
   });
 

@@ -33,7 +33,7 @@ describe("a host reached by SSH", () => {
       expect(inputs.create).toBeUndefined();
       expect(inputs.triggers).toBeUndefined();
       expect(inputs.delete).toContain("gpu.example.org");
-      expect(inputs.delete).toContain("retire.sh did not run there");
+      expect(inputs.delete).toContain("retire.py did not run there");
     }
   });
 

@@ -239,7 +239,7 @@ describe("a script", () => {
     });
 
     it("is the only kind that is run again", () => {
-      expect(line("code.sh")).toBe(remoteScript(gpu));
+      expect(line("gpubox_data/code.py")).toBe(remoteScript(gpu));
       expect(line("prepare.sh")).toBe(remoteScript(gpu));
     });
   });
