@@ -13,7 +13,6 @@ import re
 from . import tree
 from .git import Git, GitError, Repository
 from .places import Place, discard, read_mark
-from .say import Failure
 
 # Nor does a reader take indexes of objects that could lie about them.
 READER = """[core]
@@ -67,6 +66,11 @@ class Checkout:
         self.settings: dict[str, str] = {}
         self.mark = Mark("")
         self._seeded: set[str] = set()
+
+    @property
+    def is_at(self) -> str:
+        """Its head, for a message."""
+        return self.head or "no commit"
 
     @property
     def is_clone(self) -> bool:
@@ -210,12 +214,8 @@ class Checkout:
         discard(folder)
         os.makedirs(files)
         entries = tree.entries_of(repository.output("ls-files", "-s", "-t", "-z", index=index))
-        try:
-            with tree.work_tree(self.place.base, self.tree) as found:
-                look = tree.compare(found, entries, files)
-        except OSError as error:
-            path = tree.shown(os.fsencode(error.filename or b""))
-            raise Failure(1, f"cannot look into {self.tree}: {path}: {error.strerror}") from error
+        with tree.work_tree(self.place.base, self.tree) as found:
+            look = tree.compare(found, entries, files)
         if look.other:
             look.note_modified(self._modified(repository, entries, folder, files))
         return look

@@ -31,6 +31,8 @@ def why_kept(place: Place) -> tuple[str, list[str]] | None:
             checkout.read()
         except tree.Unreadable as why:
             return "as git cannot read it", [str(why)]
+        except GitError:
+            return "as git fails at it (above)", git.said[:10]
         git.complaints.clear()
         lines = list(_own_work(checkout, checkout.mark.commit("commit")))
     finally:

@@ -6,9 +6,11 @@ import { codeHost, makeLessons } from "../support/code-host.ts";
 import { lessonsKills } from "../support/code-kills.ts";
 import { behindLogin } from "../support/git-server.ts";
 import {
+  findProgram,
   lacks,
   missingPrograms,
   pathWith,
+  pretend,
   removeFolder,
   type ScriptOptions,
 } from "../support/host-script.ts";
@@ -150,7 +152,7 @@ describe("code on a host with git and python3", () => {
   });
 });
 
-describe("code.sh and its refs", () => {
+describe("code.py and its refs", () => {
   it.each([
     ["an annotated tag", "v1", () => commits.first],
     ["a branch", "release", () => commits.second],
@@ -202,7 +204,7 @@ describe("code.sh and its refs", () => {
   });
 });
 
-describe("code.sh and a url that does not work", () => {
+describe("code.py and a url that does not work", () => {
   it.each([
     ["a repository that is not there", () => host.server.url("/git/nowhere.git")],
     ["a page that is no repository", () => host.server.url("/nothing")],
@@ -218,7 +220,7 @@ describe("code.sh and a url that does not work", () => {
   });
 });
 
-describe("code.sh and its parameters", () => {
+describe("code.py and its parameters", () => {
   it.each([
     [{ ROOT: "relative" }, "root: 'relative'"],
     [{ URL: "" }, "url: ''"],
@@ -252,6 +254,20 @@ describe("code.sh and its parameters", () => {
     expect(bald.stderr).toContain("sudo apt-get install git");
   });
 
+  it("says what git says where that fails on the way", async () => {
+    const path = pathWith(join(scratch, "broken git"), "python3");
+    pretend(
+      path,
+      "git",
+      `case "$*" in *" init "*) echo "fatal: no space" >&2; exit 128 ;; esac; exec '${findProgram("git")}' "$@"`,
+    );
+    const run = await checkOut({ ref: "v1" }, { path });
+    expect(run).toMatchObject({ code: 1, stdout: "" });
+    expect(run.stderr).toBe(
+      "  git: fatal: no space\ncode course: git has failed (above)\ncode course:   once it is mended run again\n",
+    );
+  });
+
   it("takes nested folders, and an empty one that is there", async () => {
     mkdirSync(at("courses", "one"), { recursive: true });
     const run = await checkOut({ ref: "v1", folder: "courses/one" });
@@ -270,7 +286,7 @@ describe("code.sh and its parameters", () => {
   });
 });
 
-describe("code.sh and the person's files", () => {
+describe("code.py and the person's files", () => {
   it("keeps edits while the config stays the same", async () => {
     await checkOut({ ref: "v1" });
     editLesson("mine");
@@ -369,7 +385,7 @@ describe("code.sh and the person's files", () => {
   });
 });
 
-describe("code.sh, killed at each of its moments", () => {
+describe("code.py, killed at each of its moments", () => {
   // Random moments are in the campaign: test/soak/code-kill.test.ts.
   const state = () => at(".gpubox", "course");
   const inClone = (...path: string[]) =>
