@@ -24,8 +24,11 @@ TOO_OLD=69
 if has_tool python3; then
   run python3
   status=$?
-  if [ "$status" != "$TOO_OLD" ]; then exit "$status"; fi
-  why='python3 on this machine is older than 3.9'
+  case $status in
+    "$TOO_OLD") why='python3 on this machine is older than 3.9' ;;
+    126 | 127) why='python3 on this machine does not start (above)' ;;
+    *) exit "$status" ;;
+  esac
 else
   why='python3 is not installed on this machine'
 fi

@@ -133,11 +133,14 @@ describe.skipIf(skip)("a host without Python", () => {
     expect(handed).not.toContain("IMAGE");
   });
 
-  it("does the same where Python is too old", async () => {
-    pretend(bin, "python3", "cat >/dev/null; exit 69");
+  it.each([
+    [69, "is older than 3.9"],
+    [127, "does not start (above)"],
+  ])("does the same where there is a Python that will not do: exit %d", async (status, why) => {
+    pretend(bin, "python3", `cat >/dev/null; exit ${status}`);
     const { code, stderr } = await list();
     expect(code).toBe(0);
-    expect(stderr).toContain("python3 on this machine is older than 3.9, so this is done in a container");
+    expect(stderr).toContain(`list_own: python3 on this machine ${why}, so this is done in a container`);
   });
 
   it("takes no container where Python will do", async () => {
