@@ -152,6 +152,7 @@ class Checkout:
         """Brings what the twin has fetched into the checkout's repository, where these are two."""
         if self.is_clone:
             return
+        self._pack_loose()
         had = _lines(f"{self.reader.path}/shallow")
         shallow = self._weigh_shallow(had)
         new = [each for each in self._packs() - self._seeded if each.endswith((".pack", ".rev", ".idx"))]
@@ -167,6 +168,14 @@ class Checkout:
             self.put_text("".join(f"{each}\n" for each in sorted(shallow)), "shallow")
         else:
             tree.take_away(self.place.base, self.gitdir, "shallow", f"{self.work}/gone")
+
+    def _pack_loose(self) -> None:
+        """A server that knows nothing of git gives objects one by one."""
+        objects = f"{self.twin.path}/objects"
+        found = (folder + name for folder in os.listdir(objects) if len(folder) == 2 for name in os.listdir(f"{objects}/{folder}"))
+        loose = [f"{each}\n" for each in found if re.fullmatch("[0-9a-f]{40}", each)]
+        if loose:
+            self.twin.output("pack-objects", "-q", f"{objects}/pack/pack", stdin="".join(loose).encode())
 
     def _give_pack(self, name: str) -> None:
         """A copy of a pack's file: what the twin has is not for the notebook to write to."""

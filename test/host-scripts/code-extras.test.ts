@@ -93,6 +93,9 @@ describe.skipIf(skip)("code.sh and history", () => {
     const dumb = { URL: host.server.url("/dumb/course.git") };
     expect(await checkOut("v1", dumb)).toMatchObject({ code: 0 });
     expect([head(), history()]).toEqual([commits.first, 2]);
+    expect(await checkOut(commits.second, dumb)).toMatchObject({ code: 0 });
+    expect([head(), history()]).toEqual([commits.second, 3]);
+    expect(status()).toBe("");
   });
 
   it("mends a fetch that was killed between the commit and the note that its history is not there", async () => {
@@ -281,7 +284,7 @@ describe.skipIf(skip)("code.sh and LFS", () => {
   });
 
   it("says what to install where git-lfs is missing", async () => {
-    const options = { path: pathWith(join(scratch, "no lfs"), "git flock python3") };
+    const options = { path: pathWith(join(scratch, "no lfs"), "git python3") };
     const run = await checkOut("v1", { LFS }, options);
     expect(run).toMatchObject({ code: 1, stdout: "" });
     expect(run.stderr).toContain("sudo apt-get install git-lfs");

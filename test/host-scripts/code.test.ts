@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { codeHost, makeLessons } from "../support/code-host.ts";
 import { lessonsKills } from "../support/code-kills.ts";
+import { behindLogin } from "../support/git-server.ts";
 import {
   lacks,
   missingPrograms,
@@ -52,15 +53,10 @@ function editLesson(text: string): void {
   writeFileSync(at("course", "lesson-1.txt"), text);
 }
 
-const HOSTS = [
-  { tools: "git python3 flock", shell: ["dash"] },
-  { tools: "git python3 perl", shell: ["bash", "--posix"] },
-  { tools: "git python3", shell: ["dash"] },
-];
-
-describe.each(HOSTS)("code.sh by $shell on a host with $tools", ({ tools, shell }) => {
-  const skip = lacks(missingPrograms(`${tools} ${shell[0]}`), "gpubox_data/code.py");
-  const options: ScriptOptions = { path: join(scratch, tools), shell };
+describe("code on a host with git and python3", () => {
+  const tools = "git python3";
+  const skip = lacks(missingPrograms(tools), "code");
+  const options: ScriptOptions = { path: join(scratch, tools) };
   beforeAll(() => void pathWith(join(scratch, tools), tools));
 
   it.skipIf(skip)("clones the pinned commit over http, once, and moves on with the config", async () => {
@@ -88,7 +84,8 @@ describe.each(HOSTS)("code.sh by $shell on a host with $tools", ({ tools, shell 
     expect(status()).toBe('?? "my notebook.ipynb"');
   });
 
-  it.skipIf(skip)("lets a second run wait for the first, and find its work", async () => {
+  /** Serves the repository once the gate is open; tells of the first request. */
+  function heldServer() {
     const gate = Promise.withResolvers<void>();
     const serve = gitHandler("/held/", host.repositories);
     const asked = new Promise<void>((resolve) => {
@@ -98,15 +95,58 @@ describe.each(HOSTS)("code.sh by $shell on a host with $tools", ({ tools, shell 
       });
     });
     const wanted = wantedOf({ url: host.server.url("/held/lessons.git"), ref: commits.first });
+    return { open: gate.resolve, asked, wanted };
+  }
+
+  it.skipIf(skip)("lets a second run wait for the first, and find its work", async () => {
+    const { open, asked, wanted } = heldServer();
     const first = host.start(wanted, options);
     await asked;
     const second = host.start(wanted, options);
     await second.said(/waiting for the run/);
-    gate.resolve();
+    open();
     expect((await first.result).stderr).toContain("created");
     const { stderr } = await second.result;
     expect(stderr).toMatch(/waiting for the run that works on .* \(pid \d+\)/);
     expect(stderr).toContain("unchanged");
+  });
+
+  it.skipIf(skip)("waits for a git that outlives a killed run", async () => {
+    const { open, asked, wanted } = heldServer();
+    const first = host.start(wanted, options);
+    await asked;
+    process.kill(Number(readFileSync(at(".gpubox", "course", "lock"), "utf8")), "SIGKILL");
+    const second = host.start(wanted, options);
+    await second.said(/waiting for the run/);
+    open();
+    const { code, stderr } = await second.result;
+    expect(stderr).toMatch(/waiting for the run.*\n.*looking for|waiting for the run.*\n.*fetching/);
+    expect(code, stderr).toBe(0);
+    await first.result;
+  });
+
+  it.skipIf(skip)("does not wait for what a git has started and left behind", async () => {
+    const helped = join(scratch, "daemon");
+    mkdirSync(helped);
+    const pid = join(helped, "pid");
+    const helper = join(helped, "helper");
+    writeFileSync(
+      helper,
+      `#!/bin/sh\nsleep 60 >/dev/null 2>&1 &\necho $! >'${pid}'\n[ "$1" = get ] && printf 'username=me\\npassword=secret\\n'\n`,
+      { mode: 0o755 },
+    );
+    writeFileSync(join(helped, ".gitconfig"), `[credential]\nhelper = ${helper}\n`);
+    host.server.handle("/private/", behindLogin("me", "secret", gitHandler("/private/", host.repositories)));
+    const wanted = {
+      url: host.server.url("/private/lessons.git"),
+      ref: commits.first,
+      env: { HOME: helped },
+    };
+    expect(await checkOut(wanted)).toMatchObject({ code: 0 });
+    const { code, stderr } = await checkOut(wanted);
+    process.kill(Number(readFileSync(pid, "utf8")), "SIGKILL");
+    expect(stderr).not.toContain("waiting for the run");
+    expect(code).toBe(0);
   });
 });
 
@@ -207,7 +247,7 @@ describe("code.sh and its parameters", () => {
     const lost = await host.checkOut({ ...wantedOf({ ref: "v1" }), ROOT: at() });
     expect(lost).toMatchObject({ code: 1, stdout: "" });
     expect(lost.stderr).toContain(`${at("code")} is not there`);
-    const bald = await checkOut({ ref: "v1" }, { path: pathWith(join(scratch, "no git"), "flock") });
+    const bald = await checkOut({ ref: "v1" }, { path: pathWith(join(scratch, "no git"), "python3") });
     expect(bald).toMatchObject({ code: 1, stdout: "" });
     expect(bald.stderr).toContain("sudo apt-get install git");
   });
