@@ -1,4 +1,4 @@
-/** A data set like dogs vs cats, the same bytes every time: 25,000 pictures that hardly compress, in one zip. */
+/** A data set like dogs vs cats, the same bytes every time: 25,000 pictures that hardly compress, in a zip and in a tar.gz. */
 import { createCipheriv, createHash } from "node:crypto";
 import { createReadStream, mkdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -14,12 +14,18 @@ export interface DatasetFile {
   bytes: number;
 }
 
-/** A data set, packed. */
-export interface Dataset {
-  archive: string;
+/** An archive of a data set. */
+export interface Archive {
+  path: string;
   sha256: string;
-  /** Of the archive, in bytes. */
+  /** In bytes. */
   size: number;
+}
+
+/** A data set, packed in two ways. */
+export interface Dataset {
+  zip: Archive;
+  tarGz: Archive;
   files: DatasetFile[];
 }
 
@@ -72,20 +78,24 @@ function pictures(): (bytes: number) => Uint8Array {
   return (bytes) => Buffer.concat([header, noise.update(zeros.subarray(0, bytes - header.length))]);
 }
 
-/** Makes the data set's archive in a folder. Needs `zip`. */
+/** Makes the data set's archives in a folder. Needs `zip`, `tar` and `gzip`. */
 export async function makeDataset(folder: string, count: number): Promise<Dataset> {
   const files = listFiles(count);
-  const archive = join(folder, `${TOP}.zip`);
   writeFiles(folder, files, pictures());
   // Times and order are part of an archive.
   for (const { path } of files) utimesSync(join(folder, path), 1_500_000_000, 1_500_000_000);
-  await execa("zip", ["-q", "-X", "-1", "-@", archive], {
-    cwd: folder,
-    env: { TZ: "UTC" },
-    input: files.map(({ path }) => path).join("\n"),
-  });
+  const options = { cwd: folder, env: { TZ: "UTC" }, input: files.map(({ path }) => path).join("\n") };
+  const zip = join(folder, `${TOP}.zip`);
+  await execa("zip", ["-q", "-X", "-1", "-@", zip], options);
+  const tarGz = join(folder, `${TOP}.tar.gz`);
+  const owner = ["--owner=0", "--group=0", "--numeric-owner"];
+  await execa("tar", [...owner, "-I", "gzip -1 -n", "-T", "-", "-cf", tarGz], options);
   rmSync(join(folder, TOP), { recursive: true });
-  return { archive, sha256: await hashFile(archive), size: statSync(archive).size, files };
+  return { zip: await describe(zip), tarGz: await describe(tarGz), files };
+}
+
+async function describe(path: string): Promise<Archive> {
+  return { path, sha256: await hashFile(path), size: statSync(path).size };
 }
 
 async function hashFile(path: string): Promise<string> {

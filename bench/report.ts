@@ -62,9 +62,7 @@ export async function inspectMachine(): Promise<Machine> {
     node: process.versions.node,
     pulumi: await first("pulumi", "version"),
     dockerd: await first("dockerd", "--version"),
-    aria2c: await first("aria2c", "--version"),
-    curl: await first("curl", "--version"),
-    bsdtar: await first("bsdtar", "--version"),
+    python3: await first("python3", "--version"),
     wget: await first("wget", "--version"),
     unzip: await first("unzip", "-v"),
   };

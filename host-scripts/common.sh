@@ -1,5 +1,5 @@
 # What the scripts of this folder share. Taken in by a line `. ./common.sh`, in whose place a host is sent this text.
-# shellcheck shell=sh disable=SC2154 # topic and state are set by the script that takes this in
+# shellcheck shell=sh disable=SC2154 # topic is set by the script that takes this in
 #
 #   topic     set by the script: what every message starts with
 #   ROOT      of the stack: absolute, or "~" / "~/..." for the home of the person this runs as; made absolute here
@@ -17,9 +17,6 @@ legible() {
 
 # A line on stderr. Nothing that is in it makes another line.
 say() { printf '%s: %s' "$topic" "$*" | tr '\n' ' ' | legible >&2; }
-
-# What find -print0 prints, each name in one line.
-lines_of_names() { tr '\n\000' '?\n'; }
 
 # Lines of others on standard input, such as names of files: indented, so that none looks like a line of ours.
 show_lines() { legible | sed 's/^/  /' >&2; }
@@ -67,8 +64,6 @@ json_string() {
     awk 'BEGIN { printf "\"" } { printf "%s%s", sep, $0; sep = "\\n" } END { printf "\"" }'
 }
 
-control_character() { [ "$(printf '%s' "$1" | tr -d '[:cntrl:]')" != "$1" ]; }
-
 # Parameters that several scripts take: CONTAINER and VOLUME, names as Docker takes them, and TIMEOUT, in seconds.
 is_name() { case $1 in '' | -* | *[!A-Za-z0-9_.-]*) return 1 ;; esac }
 check_container() { is_name "${CONTAINER-}" || fail 2 "container: '${CONTAINER-}' is not a name"; }
@@ -92,35 +87,11 @@ absolute_root() {
   esac
 }
 
-# Whether a relative path leads to a folder of the person's below where it begins.
-stays_below() {
-  case /$1/ in
-    *//* | */./* | */../* | */.gpubox/* | /-*) return 1 ;;
-  esac
-}
-
-# check_folder PARENT: FOLDER is a relative path that stays below ROOT/PARENT, which is there.
-check_folder() {
-  if control_character "${FOLDER-}"; then fail 2 "folder: it may not hold control characters"; fi
-  stays_below "${FOLDER-}" || fail 2 "folder: '${FOLDER-}' is not a folder below $1/"
-  [ -d "$ROOT/$1" ] || fail 1 "$ROOT/$1 is not there (a disk that is not mounted?)"
-}
-
-# state_folder PARENT: where a script keeps its lock and what it has half made for FOLDER. It is on the disk that FOLDER is on, so
-# that what is whole there gets its place by being renamed.
-state_folder() { printf '%s' "$ROOT/$1/.gpubox/$(printf '%s' "$FOLDER" | sed 's/%/%25/g; s|/|%2F|g')"; }
-
 # --- what a notebook can write to -------------------------------------------------------------------------------------
 #
 # Code in a notebook has the person's rights in ROOT/code and ROOT/data, and can put a link to any file of the person's in the
 # place of any name there, at any time. It does not see the two .gpubox (components/workspace/container.ts), but a notebook of an
 # earlier version did, and so does any other container that has these folders.
-
-is_file() { [ -f "$1" ] && [ ! -L "$1" ]; }
-
-# read_mark FILE: a small file of ours, as far as it still is one. A link, a pipe or a file without an end may be in its place, a
-# pipe also from one moment to the next.
-read_mark() { if is_file "$1"; then briefly 5 head -c 65536 "$1" | beginning 65536; fi; }
 
 # strange FOLDER ARGUMENT...: the first of what find finds in FOLDER that gpubox cannot have made, as what is written to it lands
 # elsewhere: anything but files and folders, or another user's. Whom FOLDER belongs to could replace all of it anyway.
@@ -129,16 +100,6 @@ strange() {
   owner=$(ls -ldn "$1/" 2>/dev/null | awk '{ print $3 }')
   shift
   find "$@" \( ! -type f ! -type d -o ! -user "$(id -u)" ! -user "${owner:-0}" \) -print 2>/dev/null | head -n 1
-}
-
-# The first such thing in the place of $state.
-intruder() {
-  base=${state%/.gpubox/*}
-  {
-    strange "$base" "$base/.gpubox" -prune
-    strange "$base/.gpubox" "$state" "$base"/.gpubox/%* -prune
-    strange "$state" "$state" -mindepth 1 -maxdepth 1
-  } | head -n 1
 }
 
 # The command that gets it out of the way. What another user made, the container runtime as root perhaps, is only taken over: to
@@ -168,84 +129,3 @@ own_folder() {
 
 # own_states FOLDER: its .gpubox. What notebooks see in its place has its mode with some container runtimes, and is to be looked into.
 own_states() { own_folder "$1/.gpubox" 755; }
-
-# enter NAME: goes to a folder of this one, unless it is a link. What counts is where we are once we are there: from then on
-# names are relative, and what becomes of the way is nobody's concern.
-enter() {
-  inside=$(pwd -P)/$1
-  cd -P "./$1" 2>/dev/null && [ "$(pwd -P)" = "$inside" ]
-}
-
-# enter_parent make|look: goes to the folder that FOLDER is in. Ends with 1 where it is not there and is not to be made.
-enter_parent() {
-  cd -P "${state%/.gpubox/*}" || fail 1 "cannot go to ${state%/.gpubox/*}"
-  below=$FOLDER
-  while [ "$below" != "${below#*/}" ]; do
-    next=${below%%/*}
-    below=${below#*/}
-    if [ ! -e "$next" ] && [ ! -L "$next" ]; then
-      [ "$1" = make ] || return 1
-      mkdir "./$next" 2>/dev/null || :
-    fi
-    if ! enter "$next"; then
-      fail 3 "$inside is a link, or no folder that can be gone to, and nothing is put behind it" \
-        "  move it away and run again:  mv $(quoted "$inside") $(quoted "$inside.mine")" \
-        "  or give this entry another folder"
-    fi
-  done
-}
-
-# rename FROM TO: as the system does it, so that TO is never a folder, or a link to one, that FROM goes into.
-rename() {
-  case $(mv --help 2>&1) in
-    *-T*) mv -T "$1" "$2" ;;
-    *) mv -h "$1" "$2" ;;
-  esac
-}
-
-# --- one run at a time ------------------------------------------------------------------------------------------------
-
-# The kernel's lock on a descriptor, by whichever program can ask for it. It is gone when the last process that holds the
-# descriptor is gone, however that ended: nothing stale to detect. What a script starts holds it as well, so a download or an
-# unpacking that outlives a killed run is waited for.
-try_lock() {
-  if have flock; then
-    flock -n "$1"
-  elif have perl; then
-    perl -MFcntl=:flock -e 'open(my $lock, ">&=", $ARGV[0]) or die; exit !flock($lock, LOCK_EX | LOCK_NB)' "$1"
-  elif have python3; then
-    python3 -c 'import fcntl, sys; fcntl.flock(int(sys.argv[1]), fcntl.LOCK_EX | fcntl.LOCK_NB)' "$1" 2>/dev/null
-  else
-    fail 1 "needs flock, perl or python3 to take a lock" "  for instance:  sudo apt-get install util-linux"
-  fi
-}
-
-# Takes the lock of $state on descriptor 9; one run at a time works on a folder.
-lock() {
-  own_states "${state%/.gpubox/*}"
-  own_folder "$state" 700
-  found=$(intruder)
-  if [ -n "$found" ]; then refuse_intruder "$found"; fi
-  # A link on the way to FOLDER is told before anything is fetched.
-  rc=0
-  (enter_parent look) || rc=$?
-  if [ "$rc" -gt 1 ]; then exit "$rc"; fi
-  exec 9>>"$state/lock"
-  waited=0
-  until try_lock 9; do
-    if [ $((waited % 10)) -eq 0 ]; then say "waiting for the run that works on $FOLDER (pid $(cat "$state/lock"))"; fi
-    sleep 1
-    waited=$((waited + 1))
-  done
-  echo "$$" >"$state/lock"
-}
-
-# discard PATH...: what a killed run left may have folders that nobody may write to. Files are left as they are: they may be the
-# objects of a checkout under another name.
-discard() {
-  find "$@" -type d -exec chmod u+rwx {} \; 2>/dev/null || :
-  rm -rf "$@"
-}
-
-# Sees to it that what was written below a path survives a power cut.
-flush() { sync -f "$1" 2>/dev/null || sync; }

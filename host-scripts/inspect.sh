@@ -14,6 +14,8 @@ topic=inspect
 . ./common.sh
 # shellcheck source=host-scripts/groups.sh
 . ./groups.sh
+# shellcheck source=host-scripts/python.sh
+. ./python.sh
 
 absolute_root
 
@@ -148,6 +150,10 @@ disk_facts() {
     "$(free_megabytes "$ROOT")"
 }
 
-printf '{"user":"%s:%s","groups":%s,"home":%s,"shell":%s,"docker":%s,"driver":%s,"toolkitHook":%s,"listening":%s,"addresses":%s,"folders":%s,"free":%s,"time":%s}\n' \
+# Text on standard input as a JSON string, or null where there is none.
+json_or_null() { if found=$(cat) && [ -n "$found" ]; then printf '%s' "$found" | json_string; else printf null; fi; }
+
+printf '{"user":"%s:%s","groups":%s,"home":%s,"shell":%s,"docker":%s,"driver":%s,"toolkitHook":%s,"listening":%s,"addresses":%s,"folders":%s,"free":%s,"python":%s,"git":%s,"time":%s}\n' \
   "$(id -u)" "$(id -g)" "$(shared_groups | json_list)" "$(printf '%s' "${HOME-}" | json_string)" "$(printf '%s' "${SHELL-}" | json_string)" "$(docker_facts)" \
-  "$(driver_facts)" "$(toolkit_hook)" "$(listening)" "$(addresses)" "$(folder_facts)" "$(disk_facts)" "$(date +%s)"
+  "$(driver_facts)" "$(toolkit_hook)" "$(listening)" "$(addresses)" "$(folder_facts)" "$(disk_facts)" \
+  "$(python_version | json_or_null)" "$(if has_tool git; then printf true; else printf false; fi)" "$(date +%s)"

@@ -27,6 +27,8 @@ export interface HostNeeds {
   }[];
   /** Which image it builds; undefined where it pulls one. */
   target?: "full" | "lab";
+  /** What it puts below its root: code and perhaps data, data alone, or nothing. */
+  puts?: "code" | "data";
   /** Megabytes that the data sets of known size take while they are put there: archive and contents. */
   data?: number;
 }
@@ -69,6 +71,10 @@ export interface HostFacts {
   home?: string;
   /** The gpubox that is being run, where it is on the host. */
   checkout?: string;
+  /** Version of its Python; null where it has none, undefined where that is not known. */
+  python?: string | null;
+  /** Whether it has git. */
+  git?: boolean;
   /** Seconds by which the machine's clock is ahead of what it must be; negative where it is behind. */
   clockAhead?: number;
 }

@@ -2,6 +2,7 @@
 import type { ExistingContainer, HostFacts, HostNeeds } from "./facts.ts";
 import { type GpuFindings, type GpuInventory, gpuInventory } from "./gpus.ts";
 import { type Existing, existing, MADE_BY_LABEL, OWNER_LABEL, STACK_LABEL } from "./owner.ts";
+import { isEnough } from "./python.ts";
 import { howToFind } from "./ssh/failure.ts";
 
 /** What was found out about a machine that can serve a stack. */
@@ -15,6 +16,8 @@ export interface Machine {
   /** Home folder of the person; undefined where that is not known. */
   home?: string;
   gpus: GpuInventory;
+  /** Whether it has the Python that the data program takes. */
+  hasPython: boolean;
 }
 
 /** What of `docker info` is read here. */
@@ -78,6 +81,9 @@ export interface Inspection {
   folders?: { root: string; missing: string[] };
   /** Free megabytes where Docker and where the stack's root keep their files. */
   free: { docker: number | null; root: number | null };
+  /** Version of its Python; null where it has none. */
+  python?: string | null;
+  git?: boolean;
   /** Its clock, in seconds since the epoch. */
   time?: number;
 }
@@ -123,7 +129,8 @@ export function machineOf(inspection: Inspection): Machine {
     cdi: (DiscoveredDevices ?? []).some((device) => device.ID?.startsWith("nvidia.com/gpu")),
   });
   const platform = `linux/${architecture(Architecture)}`;
-  return { id: ID, platform, runsAs: runsAs({ user, groups }, info), home, gpus };
+  const hasPython = isEnough(inspection.python);
+  return { id: ID, platform, runsAs: runsAs({ user, groups }, info), home, gpus, hasPython };
 }
 
 /** Who a person is in a container, by how the daemon keeps containers apart. `user` is theirs on the host, `uid:gid`. */
@@ -172,6 +179,8 @@ export function factsOf(inspection: Inspection, needs: HostNeeds, now = Date.now
     freeMegabytes: free.docker ?? undefined,
     freeForRoot: free.root ?? undefined,
     home: inspection.home,
+    python: inspection.python,
+    git: inspection.git,
     ...folders,
     clockAhead: inspection.time === undefined ? undefined : inspection.time - now / 1000,
     ...("missing" in docker ? {} : daemonFacts(docker.info ?? {})),

@@ -28,6 +28,8 @@ import { sharedGroups } from "./groups.ts";
 import { architecture, type DockerInfo, daemonFacts, type Machine, runsAs } from "./inspection.ts";
 import { existing, stackName } from "./owner.ts";
 import { userIds } from "./person.ts";
+import { isEnough } from "./python.ts";
+import { scriptText } from "./scripts.ts";
 
 /** The folder that this file is part of, links resolved. */
 const CHECKOUT = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
@@ -67,6 +69,7 @@ export async function inspectLocalMachine(
     runsAs: runsAs({ user: userIds(), groups }, info),
     home: homedir(),
     gpus: facts.gpus,
+    hasPython: isEnough(facts.python),
   };
 }
 
@@ -82,17 +85,19 @@ export async function lookAtLocalMachine(
   root: string,
   daemon: string,
 ): Promise<{ info: DaemonInfo; facts: HostFacts }> {
-  const [info, containers, networks, volumes, driver, toolkitHook, listenErrors] = await Promise.all([
-    askInfo(daemon),
-    askDocker<Docker.ContainerInfo[]>(daemon, "/containers/json?all=true", PATIENCE_MS).catch(() => []),
-    askDocker<Docker.NetworkInspectInfo[]>(daemon, "/networks", PATIENCE_MS).catch(() => []),
-    askDocker<{ Volumes: Docker.VolumeInspectInfo[] | null }>(daemon, "/volumes", PATIENCE_MS).catch(
-      () => undefined,
-    ),
-    askDriver(),
-    hasToolkitHook(),
-    findListenErrors(needs),
-  ]);
+  const [info, containers, networks, volumes, driver, toolkitHook, listenErrors, programs] =
+    await Promise.all([
+      askInfo(daemon),
+      askDocker<Docker.ContainerInfo[]>(daemon, "/containers/json?all=true", PATIENCE_MS).catch(() => []),
+      askDocker<Docker.NetworkInspectInfo[]>(daemon, "/networks", PATIENCE_MS).catch(() => []),
+      askDocker<{ Volumes: Docker.VolumeInspectInfo[] | null }>(daemon, "/volumes", PATIENCE_MS).catch(
+        () => undefined,
+      ),
+      askDriver(),
+      hasToolkitHook(),
+      findListenErrors(needs),
+      askPrograms(),
+    ]);
   const gpus = gpuInventory({
     driver,
     toolkit: toolkitHook || "nvidia" in (info.Runtimes ?? {}),
@@ -110,6 +115,7 @@ export async function lookAtLocalMachine(
     root: folder,
     missing: [...rootFolders(folder), ...furtherFolders(needs)].filter(isMissing),
     home: homedir(),
+    ...programs,
     checkout: CHECKOUT,
     clockAhead: clockAhead(),
     daemon: { id: info.ID, host: daemon },
@@ -187,6 +193,15 @@ async function hasToolkitHook(): Promise<boolean> {
     () => true,
     () => false,
   );
+}
+
+/** What puts code and data there. */
+async function askPrograms(): Promise<Pick<HostFacts, "python" | "git">> {
+  const script = `${scriptText("python.sh")}\npython_version; if has_tool git; then echo git; fi`;
+  const asked = promisify(execFile)("/bin/sh", ["-c", script], { timeout: PATIENCE_MS });
+  const { stdout } = await asked.catch(() => ({ stdout: "" }));
+  const [, python = null] = /^(\d\S*)$/m.exec(stdout) ?? [];
+  return { python, git: /^git$/m.test(stdout) };
 }
 
 /** Tries to listen where the notebooks want to; the error code says why where that fails. */

@@ -6,6 +6,10 @@ export function stackSlug(stack: string): string {
   return stack.replaceAll("/", "-").toLowerCase();
 }
 
+/** Name of a stack's image on its host: of the one that is built there, or of the one that is pulled. */
+export const imageName = (stack: string, image: ImageConfig): string =>
+  "pull" in image ? image.pull : stackSlug(stack);
+
 /** Whether an image runs as a user of its own, with the home folder and the rights that it gives them. */
 export const hasOwnUser = (image: ImageConfig): boolean => "pull" in image && image.user === "image";
 

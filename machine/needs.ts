@@ -8,7 +8,11 @@ const COPIES = 2;
 const MEGABYTE = 1e6;
 
 /** What a stack, `<project>/<stack>`, will ask of its host, and has there already. */
-export function hostNeeds(stack: string, { image, notebooks, data }: Config, holdings?: Holdings): HostNeeds {
+export function hostNeeds(
+  stack: string,
+  { image, notebooks, code, data }: Config,
+  holdings?: Holdings,
+): HostNeeds {
   return {
     stack,
     holdings,
@@ -18,6 +22,7 @@ export function hostNeeds(stack: string, { image, notebooks, data }: Config, hol
       volume: homeVolume(stack, notebook.name, image),
     })),
     target: "target" in image ? image.target : undefined,
+    puts: code.length > 0 ? "code" : data.length > 0 ? "data" : undefined,
     data: Math.ceil(data.reduce((sum, { size = 0 }) => sum + COPIES * size, 0) / MEGABYTE),
   };
 }

@@ -16,7 +16,6 @@ export type HostScript =
   | "install-idle-stop.sh"
   | "inspect.sh"
   | "prepare.sh"
-  | "dataset.sh"
   | "teardown.sh"
   | "remove-volume.sh"
   | "own-home.sh"
@@ -43,6 +42,9 @@ export function scriptText(script: string): string {
   return hostFile(script).replace(/^\. \.\/(.+)$/gm, (_, name: string) => scriptText(name));
 }
 
+/** `a` of `a as b`. */
+const bareName = (imported: string) => imported.trim().replace(/ .*/, "");
+
 /** A command of the data program, with the modules that it takes and no others: a change to code runs no data set's script again. */
 function dataProgram(command: string): string {
   const modules = new Map<string, string>();
@@ -50,17 +52,30 @@ function dataProgram(command: string): string {
     if (modules.has(name)) return;
     const text = hostFile(`gpubox_data/${name}.py`);
     modules.set(name, text);
-    for (const [, from, names = ""] of text.matchAll(/^ *from \.(\w*) import ([\w, ]+)/gm)) {
-      for (const each of from ? [from] : names.split(",").map((part) => part.trim())) add(each);
+    for (const [, from, names = ""] of text.matchAll(/^ *from \.(\w*) import (\([^)]*|.*)/gm)) {
+      for (const each of from ? [from] : names.replace("(", "").split(",").map(bareName)) if (each) add(each);
     }
   };
   for (const name of ["__init__", "main", command]) add(name);
   const sources = [...modules]
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, text]) => `# ==== gpubox_data${name === "__init__" ? "" : `.${name}`} ====\n${text}`);
-  const variables = { command, loader: hostFile("gpubox_data/load.py"), sources: sources.join("") };
+  const variables = {
+    command,
+    loader: hostFile("gpubox_data/load.py"),
+    sources: sources.join(""),
+    parameters: parametersOf([...modules.values()]).join(" "),
+  };
   const lines = Object.entries(variables).map(([name, value]) => `${name}=${quote(value)}\n`);
-  return lines.join("") + hostFile("run-data.sh");
+  return lines.join("") + scriptText("run-data.sh");
+}
+
+/** Names of the parameters that modules read, by `parameters.py`, in order. */
+function parametersOf(texts: string[]): string[] {
+  const calls = texts.flatMap((text) => [
+    ...text.matchAll(/\b(?:text|number|flag)\(\s*["']([A-Z0-9_]+)["']/g),
+  ]);
+  return [...new Set(calls.map(([, name = ""]) => name))].sort();
 }
 
 /** Text of a script that sets its own parameters: ssh hands no environment over. */

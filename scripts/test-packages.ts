@@ -31,20 +31,20 @@ const PROGRAMS = {
   pip3: "python3-pip",
   // What a person sees of JupyterLab.
   chromium: "chromium",
-  // What host-scripts/ may find on a host, or not: each is tried with and without.
-  aria2c: "aria2",
-  bsdtar: "libarchive-tools",
-  bzip2: "bzip2",
+  // What host-scripts/ may find on a host.
   curl: "curl",
   git: "git",
   "git-lfs": "git-lfs",
-  perl: "perl",
+  openssl: "openssl",
   python3: "python3",
-  unzip: "unzip",
   wget: "wget",
+  // What makes the archives of the tests.
+  bzip2: "bzip2",
   xz: "xz-utils",
   zip: "zip",
   zstd: "zstd",
+  // What gpubox is measured against.
+  unzip: "unzip",
 };
 
 /** Variable in which tests and measurements find what is missing on this machine: a JSON list of sentences. */

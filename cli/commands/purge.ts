@@ -2,8 +2,9 @@
 import { readdirSync } from "node:fs";
 import { rootId } from "../../config/host/index.ts";
 import { readConfig } from "../../config/load.ts";
-import { shortName } from "../../config/stack-file.ts";
+import { shortName, stackId } from "../../config/stack-file.ts";
 import { UserError } from "../../errors.ts";
+import { imageName } from "../../machine/names.ts";
 import type { SshConnection } from "../../machine/ssh/command.ts";
 import type { Args } from "../args.ts";
 import type { Context } from "../context.ts";
@@ -29,9 +30,9 @@ export interface PutEntry {
 
 export async function purge(context: Context, args: Args): Promise<number> {
   const { stack, names, options } = args;
-  const { root, entries: configured } = readConfigured(context, stack);
+  const { shared, entries: configured } = readConfigured(context, stack);
   const connection = await connectTo(openable(context, args));
-  const chosen = chooseEntries(await putEntries(context, root, connection), names);
+  const chosen = chooseEntries(await putEntries(context, shared, connection), names);
   const others = othersOf(context, stack);
   const isKept = (entry: PutEntry) => names.length === 0 && others.has(nameOf(entry));
   for (const entry of chosen.filter(isKept)) {
@@ -43,7 +44,7 @@ export async function purge(context: Context, args: Args): Promise<number> {
   const entries = chosen.filter((entry) => !isKept(entry));
   if (chosen.length > 0 && entries.length === 0) return 0;
   if (entries.length === 0) {
-    say(`gpubox has put nothing below ${root}${connection ? ` on ${connection.address}` : ""}`);
+    say(`gpubox has put nothing below ${shared.ROOT}${connection ? ` on ${connection.address}` : ""}`);
     return 0;
   }
   for (const entry of entries) {
@@ -64,16 +65,17 @@ export async function purge(context: Context, args: Args): Promise<number> {
     say("nothing was removed");
     return 1;
   }
-  return await purgeEntries(context, root, entries, connection);
+  return await purgeEntries(context, shared, entries, connection);
 }
 
 const nameOf = ({ kind, folder }: PutEntry) => `${kind}/${folder}`;
 
-/** The root of a stack, as its file has it, and its entries by their names. @throws UserError when the file cannot be used */
-function readConfigured(context: Context, stack: string): { root: string; entries: string[] } {
+/** What the scripts are told of a stack, by its file, and its entries by their names. @throws UserError when the file cannot be used */
+function readConfigured(context: Context, stack: string): { shared: Shared; entries: string[] } {
   const config = readConfig(context.root, stack);
   const entries = KINDS.flatMap((kind) => config[kind].map(({ folder }) => `${kind}/${folder}`));
-  return { root: config.root, entries };
+  const image = imageName(stackId(context.root, stack), config.image);
+  return { shared: { ROOT: config.root, IMAGE: image }, entries };
 }
 
 /** The entries that other stacks of this checkout have on the same machine below the same root: by their names, whose file has them. */
@@ -99,18 +101,16 @@ function othersOf({ root: checkout, env }: Context, stack: string): Map<string, 
   return found;
 }
 
+/** Parameters of the scripts: the root, and the image whose Python they take on a machine without. */
+type Shared = Record<"ROOT" | "IMAGE", string>;
+
 /** Everything that gpubox put below a root, entry by entry. @throws UserError when the machine does not say */
 export async function putEntries(
   context: Context,
-  root: string,
+  shared: Shared,
   connection?: SshConnection,
 ): Promise<PutEntry[]> {
-  const { code, lines } = await runHostScript(
-    context,
-    "gpubox_data/list_own.py",
-    { ROOT: root },
-    { connection },
-  );
+  const { code, lines } = await runHostScript(context, "gpubox_data/list_own.py", shared, { connection });
   if (code !== 0) throw new UserError("the files that gpubox put there could not be listed");
   const entries = new Map<string, PutEntry>();
   for (const line of lines) {
@@ -144,13 +144,13 @@ function sizeText({ kilobytes }: PutEntry): string {
 /** Removes what gpubox put there, one entry after the other. @returns exit status: 1 when a removal failed */
 export async function purgeEntries(
   context: Context,
-  root: string,
+  shared: Shared,
   entries: PutEntry[],
   connection?: SshConnection,
 ): Promise<number> {
   let status = 0;
   for (const { kind, folder } of entries) {
-    const environment = { ROOT: root, KIND: kind, FOLDER: folder, PURGE: "1" };
+    const environment = { ...shared, KIND: kind, FOLDER: folder, PURGE: "1" };
     const { code } = await runHostScript(context, "gpubox_data/retire.py", environment, { connection });
     if (code !== 0) status = 1;
   }

@@ -1,8 +1,9 @@
 /** `npm run update`: moves the branches and tags of `code` entries on, without running the program. */
 
 import { readConfig } from "../../config/load.ts";
-import { shortName } from "../../config/stack-file.ts";
+import { shortName, stackId } from "../../config/stack-file.ts";
 import { UserError } from "../../errors.ts";
+import { imageName } from "../../machine/names.ts";
 import { type CodeParameters, codeParameters } from "../../machine/scripts.ts";
 import type { SshConnection } from "../../machine/ssh/command.ts";
 import type { Args } from "../args.ts";
@@ -29,8 +30,9 @@ export async function update(context: Context, args: Args): Promise<number> {
 
 /** The `code` entries of a stack's file. @throws UserError when that cannot be used */
 function codeEntries(context: Context, stack: string): CodeParameters[] {
-  const { code, root } = readConfig(context.root, stack);
-  return code.map((entry) => ({ ROOT: root, ...codeParameters(entry) }));
+  const { code, root, image } = readConfig(context.root, stack);
+  const shared = { ROOT: root, IMAGE: imageName(stackId(context.root, stack), image) };
+  return code.map((entry) => ({ ...shared, ...codeParameters(entry) }));
 }
 
 /** Those with these folders; all of them without any. @throws UserError when there is none of that name */

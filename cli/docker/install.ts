@@ -14,11 +14,8 @@ import { startDaemon } from "./start.ts";
 /** What the distribution's Docker Engine needs; without iptables its daemon does not start. */
 export const DOCKER_PACKAGES = ["docker.io", "docker-cli", "iptables"];
 
-/**
- * What makes data sets arrive sooner: aria2 downloads in parallel ranges, bsdtar unpacks faster than what is there
- * otherwise. Nothing needs them, so they come along where packages are installed anyway, and are not asked for alone.
- */
-export const DATA_PACKAGES = ["aria2", "libarchive-tools"];
+/** What puts data sets and repositories there. They come along where packages are installed anyway, and are not asked for alone. */
+export const DATA_PACKAGES = ["python3", "git"];
 
 /** What to do about the daemon. */
 export type DockerPlan =
@@ -105,7 +102,7 @@ export function installedParts(env: Env): { dockerd: boolean; iptables: boolean 
 
 async function askToInstall(): Promise<void> {
   const question =
-    "Docker is not installed on this machine. Install and start the distribution's Docker Engine (docker.io), with aria2 and libarchive-tools for faster data sets?";
+    "Docker is not installed on this machine. Install and start the distribution's Docker Engine (docker.io), with python3 and git for data sets and code?";
   if (await confirm(question)) return;
   throw new UserError(
     "gpubox needs a Docker daemon: run `sudo apt-get install docker.io iptables` yourself, or point DOCKER_HOST at one, and try again",

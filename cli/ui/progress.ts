@@ -76,7 +76,7 @@ const OWN = /^(?:\S+(?:: the connection is lost| does not answer, so )|vol-\w+: 
 
 /** What a script says of what it is about to do, or how far it is. */
 const PASSING =
-  /^(?:vol-\w+: )?(looking for|fetching|downloading|unpacking|found|waiting|made) |\bso far$| left$|MB\/s$|^\d.* MB( of |$)/;
+  /^(?:vol-\w+: )?(looking for|fetching|downloading|reading|unpacking|unpacked|checking|found|waiting|made) |\bso far$| left$|MB\/s$|^\d.* MB( of |$)/;
 
 /** The result of a script, which its step ends with. */
 const RESULT = /^(?:created|updated|unchanged): /;

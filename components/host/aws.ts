@@ -63,6 +63,8 @@ export class AwsHost extends pulumi.ComponentResource implements DockerHost {
   readonly home: pulumi.Output<string | undefined>;
   readonly platform: pulumi.Output<string>;
   readonly gpus: pulumi.Output<GpuInventory>;
+  /** Every image that a machine of ours is made from has it, and git: cloud-init is written in it. */
+  readonly hasPython = true;
   readonly owner: pulumi.Output<string>;
   readonly lifetime: DockerHost["lifetime"];
   readonly machine: pulumi.Output<MachineInfo>;
@@ -96,6 +98,7 @@ export class AwsHost extends pulumi.ComponentResource implements DockerHost {
         owner: args.owner,
         registryAuth: args.registryAuth,
         machine: inspected.apply((line) => machineOf(JSON.parse(line))),
+        hasPython: this.hasPython,
         lifetime: this.lifetime,
       },
       child,

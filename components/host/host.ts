@@ -50,6 +50,8 @@ export interface DockerHost {
   platform: pulumi.Output<string>;
   /** What is known about the host's GPUs. */
   gpus: pulumi.Output<GpuInventory>;
+  /** Whether it has the Python that code and data are put there with; else the image's is taken. */
+  hasPython: boolean;
   /** What ties a resource on the Docker daemon to the machine's life; empty where each is removed by itself. */
   lifetime: Pick<pulumi.CustomResourceOptions, "replaceWith" | "deletedWith">;
   /** What tells this stack's things on the host's Docker daemon from those of another state; see owner.ts. */

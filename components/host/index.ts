@@ -45,7 +45,13 @@ export async function createHost({
     case "ssh": {
       const { kind: _, ...connection } = host;
       const machine = await inspectSshMachine(connection, root, needs);
-      return new SshHost("ssh", { ...shared, connection, stack: needs.stack, machine });
+      return new SshHost("ssh", {
+        ...shared,
+        connection,
+        stack: needs.stack,
+        machine,
+        hasPython: machine.hasPython,
+      });
     }
     case "aws": {
       // Nobody else has to load what speaks to AWS.

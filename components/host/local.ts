@@ -32,6 +32,7 @@ export class LocalHost extends pulumi.ComponentResource implements DockerHost {
   readonly home: pulumi.Output<string | undefined>;
   readonly platform: pulumi.Output<string>;
   readonly gpus: pulumi.Output<GpuInventory>;
+  readonly hasPython: boolean;
   readonly lifetime = {};
   readonly owner: pulumi.Output<string>;
 
@@ -42,6 +43,7 @@ export class LocalHost extends pulumi.ComponentResource implements DockerHost {
     this.home = pulumi.output(args.machine.home);
     this.platform = pulumi.output(args.machine.platform);
     this.gpus = pulumi.output(args.machine.gpus);
+    this.hasPython = args.machine.hasPython;
     this.owner = stackOwner(name, args.owner, { parent: this });
     this.provider = new docker.Provider(`${name}-docker`, registries(args.registryAuth), { parent: this });
     this.root = this.run(

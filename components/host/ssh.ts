@@ -33,6 +33,8 @@ export interface SshHostArgs {
   registryAuth?: RegistryAuth;
   /** What was found out about the machine. */
   machine: pulumi.Input<Machine>;
+  /** Whether it has the Python that the data program takes: known before there is a machine. */
+  hasPython: boolean;
   /** What ties Docker resources to the life of a machine that the stack made itself. */
   lifetime?: DockerHost["lifetime"];
 }
@@ -53,6 +55,7 @@ export class SshHost extends pulumi.ComponentResource implements DockerHost {
   readonly home: pulumi.Output<string | undefined>;
   readonly platform: pulumi.Output<string>;
   readonly gpus: pulumi.Output<GpuInventory>;
+  readonly hasPython: boolean;
   readonly owner: pulumi.Output<string>;
   readonly lifetime: DockerHost["lifetime"];
   readonly #connection: pulumi.Output<SshConnection>;
@@ -67,6 +70,7 @@ export class SshHost extends pulumi.ComponentResource implements DockerHost {
     this.home = machine.apply(({ home }) => home);
     this.platform = machine.platform;
     this.gpus = machine.gpus;
+    this.hasPython = args.hasPython;
 
     this.owner = stackOwner(name, args.owner, child);
     this.lifetime = args.lifetime ?? this.#tieToMachine(`${name}-machine`, args.stack);

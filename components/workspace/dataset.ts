@@ -1,11 +1,13 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { DatasetConfig } from "../../config/schema.ts";
 import type { DockerHost } from "../host/host.ts";
-import { removeEntry } from "./removal.ts";
+import { imageParameter, removeEntry } from "./removal.ts";
 
 /** What a `Dataset` is made from. */
 export interface DatasetArgs {
   host: DockerHost;
+  /** Name of the image whose Python is taken; undefined where the host has its own. */
+  image: pulumi.Input<string> | undefined;
   dataset: DatasetConfig;
   /** How many connections all data sets of the stack may hold at a time. */
   connections: number;
@@ -18,19 +20,26 @@ export class Dataset extends pulumi.ComponentResource {
 
   constructor(name: string, args: DatasetArgs, opts?: pulumi.ComponentResourceOptions) {
     super("gpubox:workspace:Dataset", name, {}, opts);
-    const { host, dataset, connections } = args;
+    const { host, image, dataset, connections } = args;
     const [url = ""] = dataset.url;
     const download = host.run(
       `${name}-download`,
       isS3(url)
-        ? { script: "gpubox_data/s3.py", environment: { ROOT: host.root, URL: url, FOLDER: dataset.folder } }
+        ? {
+            script: "gpubox_data/s3.py",
+            environment: { ROOT: host.root, URL: url, FOLDER: dataset.folder },
+          }
         : {
-            script: "dataset.sh",
-            environment: { ROOT: host.root, ...datasetParameters(dataset, connections) },
+            script: "gpubox_data/dataset.py",
+            environment: {
+              ROOT: host.root,
+              ...imageParameter(image),
+              ...datasetParameters(dataset, connections),
+            },
           },
       { parent: this },
     );
-    removeEntry(name, { host, kind: "data", ...dataset }, { parent: this });
+    removeEntry(name, { host, image, kind: "data", ...dataset }, { parent: this });
     this.folder = download.result;
     this.registerOutputs({ folder: this.folder });
   }
@@ -38,7 +47,7 @@ export class Dataset extends pulumi.ComponentResource {
 
 const isS3 = (url: string): boolean => url.startsWith("s3://");
 
-/** Parameters of `dataset.sh`; what is not set is left out, so that a new option changes no stack that does not use it. */
+/** Parameters of the command `dataset`; what is not set is left out, so that a new option changes no stack that does not use it. */
 export function datasetParameters(dataset: DatasetConfig, connections: number): Record<string, string> {
   const { url, sha256, size, headMd5, files, name, folder, keepArchive } = dataset;
   return {

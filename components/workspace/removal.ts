@@ -5,6 +5,8 @@ import type { DockerHost } from "../host/host.ts";
 /** What `removeEntry` takes. */
 export interface RemovalArgs {
   host: DockerHost;
+  /** Name of the image whose Python is taken; undefined where the host has its own. */
+  image: pulumi.Input<string> | undefined;
   /** Which of the root's folders the entry is in. */
   kind: "code" | "data";
   /** The entry's folder below it. */
@@ -12,6 +14,11 @@ export interface RemovalArgs {
   /** Whether the files go with the entry. */
   purge: boolean;
 }
+
+/** The parameter that names an image for run-data.sh: set only where it is taken, so that nothing waits for an image that need not. */
+export const imageParameter = (
+  image: pulumi.Input<string> | undefined,
+): Record<string, pulumi.Input<string>> => (image === undefined ? {} : { IMAGE: image });
 
 /**
  * Says what becomes of an entry's files once it has left the configuration or the stack is destroyed: they stay, and a line
@@ -21,10 +28,16 @@ export interface RemovalArgs {
  */
 export function removeEntry(
   name: string,
-  { host, kind, folder, purge }: RemovalArgs,
+  { host, image, kind, folder, purge }: RemovalArgs,
   opts: pulumi.ComponentResourceOptions,
 ): void {
-  const environment = { ROOT: host.root, KIND: kind, FOLDER: folder, PURGE: purge ? "1" : "" };
+  const environment = {
+    ROOT: host.root,
+    ...imageParameter(image),
+    KIND: kind,
+    FOLDER: folder,
+    PURGE: purge ? "1" : "",
+  };
   host.run(`${name}-retire`, { script: "gpubox_data/retire.py", on: "delete", environment }, opts);
 }
 

@@ -30,7 +30,7 @@ export interface WorkspaceArgs {
 
 /**
  * Notebooks on a host, with their image, code and data. Only what must wait does: the image is built while
- * code and data are downloaded, and a notebook starts as soon as its image is there.
+ * code and data are downloaded, and a notebook starts as soon as its image is there. On a host without Python they wait for the image.
  */
 export class Workspace extends pulumi.ComponentResource {
   /** The notebooks, in the order of the configuration; a secret, as the urls hold tokens. */
@@ -55,11 +55,12 @@ export class Workspace extends pulumi.ComponentResource {
       { host, image: args.image, requirements: args.requirements, tag: stackSlug(stack) },
       child,
     );
+    const shared = { host, image: host.hasPython ? undefined : image.reference };
     for (const repository of args.code) {
-      new CodeRepository(`code-${repository.folder}`, { host, repository }, child);
+      new CodeRepository(`code-${repository.folder}`, { ...shared, repository }, child);
     }
     for (const dataset of args.data) {
-      new Dataset(`data-${dataset.folder}`, { host, dataset, connections: args.connections }, child);
+      new Dataset(`data-${dataset.folder}`, { ...shared, dataset, connections: args.connections }, child);
     }
     const network = new docker.Network(
       "network",

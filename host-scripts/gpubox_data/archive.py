@@ -3,6 +3,7 @@ Unpacks an archive beside where it will be, while it is still arriving.
 
 `Workers` are to be made after the lock has been taken, which they then hold as long as they live, and before the first thread starts.
 """
+
 from __future__ import annotations
 
 from typing import Callable
@@ -33,8 +34,8 @@ def format_of(path: str) -> str:
     for magic, name in _MAGIC:
         if start.startswith(magic):
             return name
-    # "BZh", the size of a block, and the first of pi's digits.
-    if start[:3] == b"BZh" and start[3:4].isdigit() and start[4:6] == b"1A":
+    # And the size of a block.
+    if start[:3] == b"BZh" and start[3:4].isdigit():
         return "bzip2"
     return "tar" if start[257:262] == b"ustar" else ""
 
@@ -68,6 +69,6 @@ def unpack(
         from .unpack_zip import unpack_zip
 
         return unpack_zip(source, staging, workers, progress, say_size)
-    from .tars import unpack_tar
+    from .unpack_tar import unpack_tar
 
     return unpack_tar(source, staging, progress)

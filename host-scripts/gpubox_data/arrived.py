@@ -1,9 +1,9 @@
 """Which parts of a download are there: kept on the disk, so that no byte is asked for twice, however a run ended."""
+
 from __future__ import annotations
 
 import bisect
 import os
-from typing import List, Optional, Tuple
 
 from .places import read_mark
 
@@ -17,8 +17,8 @@ class Arrived:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._starts: List[int] = []
-        self._ends: List[int] = []
+        self._starts: list[int] = []
+        self._ends: list[int] = []
         # Bytes in all.
         self.count = 0
         self._journal = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
@@ -43,10 +43,10 @@ class Arrived:
         """Writes a range down; called when some of it has come together."""
         self._note([(start, end)])
 
-    def _note(self, ranges: List[Tuple[int, int]]) -> None:
+    def _note(self, ranges: list[tuple[int, int]]) -> None:
         os.write(self._journal, "".join(f"{start} {end}\n" for start, end in ranges).encode())
 
-    def all(self) -> List[Tuple[int, int]]:
+    def all(self) -> list[tuple[int, int]]:
         return list(zip(self._starts, self._ends))
 
     def clear(self) -> None:
@@ -79,7 +79,7 @@ class Arrived:
         os.close(self._journal)
 
 
-def _ranges(text: str, limit: int) -> List[Tuple[int, int]]:
+def _ranges(text: str, limit: int) -> list[tuple[int, int]]:
     found = []
     for line in text.split("\n")[:-1]:
         start, _, end = line.partition(" ")
@@ -88,7 +88,7 @@ def _ranges(text: str, limit: int) -> List[Tuple[int, int]]:
     return found
 
 
-def first_gap(taken: List[Tuple[int, int]], start: int, end: int) -> Optional[Tuple[int, int]]:
+def first_gap(taken: list[tuple[int, int]], start: int, end: int) -> tuple[int, int] | None:
     """The first range between `start` and `end` that none of these, in any order, is in."""
     stop = end
     for each_start, each_end in sorted(taken):

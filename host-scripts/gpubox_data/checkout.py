@@ -13,7 +13,6 @@ import re
 from . import tree
 from .git import Git, GitError, Repository
 from .places import Place, discard, read_mark
-from .say import Failure
 
 # Nor does a reader take indexes of objects that could lie about them.
 READER = """[core]
@@ -67,6 +66,11 @@ class Checkout:
         self.settings: dict[str, str] = {}
         self.mark = Mark("")
         self._seeded: set[str] = set()
+
+    @property
+    def is_at(self) -> str:
+        """Its head, for a message."""
+        return self.head or "no commit"
 
     @property
     def is_clone(self) -> bool:
@@ -152,6 +156,7 @@ class Checkout:
         """Brings what the twin has fetched into the checkout's repository, where these are two."""
         if self.is_clone:
             return
+        self._pack_loose()
         had = _lines(f"{self.reader.path}/shallow")
         shallow = self._weigh_shallow(had)
         new = [each for each in self._packs() - self._seeded if each.endswith((".pack", ".rev", ".idx"))]
@@ -167,6 +172,14 @@ class Checkout:
             self.put_text("".join(f"{each}\n" for each in sorted(shallow)), "shallow")
         else:
             tree.take_away(self.place.base, self.gitdir, "shallow", f"{self.work}/gone")
+
+    def _pack_loose(self) -> None:
+        """A server that knows nothing of git gives objects one by one."""
+        objects = f"{self.twin.path}/objects"
+        found = (folder + name for folder in os.listdir(objects) if len(folder) == 2 for name in os.listdir(f"{objects}/{folder}"))
+        loose = [f"{each}\n" for each in found if re.fullmatch("[0-9a-f]{40}", each)]
+        if loose:
+            self.twin.output("pack-objects", "-q", f"{objects}/pack/pack", stdin="".join(loose).encode())
 
     def _give_pack(self, name: str) -> None:
         """A copy of a pack's file: what the twin has is not for the notebook to write to."""
@@ -201,12 +214,8 @@ class Checkout:
         discard(folder)
         os.makedirs(files)
         entries = tree.entries_of(repository.output("ls-files", "-s", "-t", "-z", index=index))
-        try:
-            with tree.work_tree(self.place.base, self.tree) as found:
-                look = tree.compare(found, entries, files)
-        except OSError as error:
-            path = tree.shown(os.fsencode(error.filename or b""))
-            raise Failure(1, f"cannot look into {self.tree}: {path}: {error.strerror}") from error
+        with tree.work_tree(self.place.base, self.tree) as found:
+            look = tree.compare(found, entries, files)
         if look.other:
             look.note_modified(self._modified(repository, entries, folder, files))
         return look

@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 from . import say
 from .checkout import Checkout
-from .git import Git, has_program
+from .git import Git, GitError, has_program
 from .parameters import absolute_root, checked_folder, has_control_character, move_away, text
 from .places import Place, exists, flush, is_file, is_folder
 from .say import Failure, quoted
@@ -54,6 +54,9 @@ def run() -> None:
     try:
         done = _existing(work) if _is_there(place) else _create(work)
         work.end()
+    except GitError:
+        work.show_git()
+        raise Failure(1, "git has failed (above)", "  once it is mended run again") from None
     finally:
         work.close()
     say.say(f"{done.how}: {place.target} is at {done.commit}")
@@ -196,7 +199,7 @@ def _foreign(work: Work, checkout: Checkout) -> Done:
     instead = f"instead of {work.wanted.ref} ({commit})"
     raise work.stop(
         3,
-        f"{checkout.tree} was not made by gpubox, and is at {checkout.head} {instead}; it is left as it is",
+        f"{checkout.tree} was not made by gpubox, and is at {checkout.is_at} {instead}; it is left as it is",
         f"  bring it there yourself, in a terminal of the notebook:  git -C {there} checkout --detach {commit}",
         f"  or move it away:  {move_away(checkout.tree)}",
     )
@@ -222,12 +225,12 @@ def _ours(work: Work, checkout: Checkout, ours: str) -> Done:
         return Done("unchanged", commit)
     if checkout.head != ours and commit == ours:
         say.say(moved)
-        return Done("unchanged", str(checkout.head))
+        return Done("unchanged", checkout.is_at)
     if checkout.head not in (ours, commit):
         there = quoted(work.in_notebook())
         raise work.stop(
             3,
-            f"{checkout.tree} is at {checkout.head}, where you put it, and not at {ours}; it is not moved to {wanted.ref} ({commit})",
+            f"{checkout.tree} is at {checkout.is_at}, where you put it, and not at {ours}; it is not moved to {wanted.ref} ({commit})",
             f"  keep your commits by a name, in a terminal of the notebook:  git -C {there} branch mine",
             f"  and go there yourself:  git -C {there} checkout --detach {commit}",
         )
@@ -240,7 +243,7 @@ def _same_ref(work: Work, checkout: Checkout, ours: str, name: str, moved: str) 
     """Nothing else is wanted than what was put there."""
     if checkout.head != ours:
         say.say(moved)
-        return Done("unchanged", str(checkout.head))
+        return Done("unchanged", checkout.is_at)
     if work.lacks_extras(checkout):
         from .server import Server
         from .update import move_on, seed_head

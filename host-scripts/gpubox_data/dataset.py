@@ -28,19 +28,23 @@ half-unpacked archive, and in "seen" the recorded hash.
 
 This module finds out what is to be done, by what is there; fetch.py does it.
 """
+
 from __future__ import annotations
 
-import json
 import os
-from typing import List, Optional, Tuple
 
 from . import say as speech
+from .ours import MARKER
 from .parameters import absolute_root, checked_folder, flag, has_control_character, move_away, number, text
 from .places import Place, discard, exists, is_file, is_folder, read_mark, remove
 from .say import Failure, quoted, result, say
 from .seen import is_hex, recall, shown_url
 
-MARK = ".gpubox.json"
+# Loading these takes as long as all that a run does which has nothing to do.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
 # What a run that was stopped leaves; of these "unpacked.files" is removed last, and tells that there was one.
 LEFT_OVER = "unpacked.files"
 
@@ -75,9 +79,9 @@ class Set:
             raise Failure(2, "speed time: it takes at least one second")
         self.keep_archive = flag("KEEP_ARCHIVE", "keep archive")
         self.given_name = text("NAME")
-        if self.given_name in (".", "..", MARK) or "/" in self.given_name:
+        if self.given_name in (".", "..", MARKER) or "/" in self.given_name:
             raise Failure(2, f"name: '{self.given_name}' is not the name of a file")
-        if not self.given_name and shown_url(self.urls[0]).rpartition("/")[2] in ("", ".", "..", MARK):
+        if not self.given_name and shown_url(self.urls[0]).rpartition("/")[2] in ("", ".", "..", MARKER):
             raise Failure(
                 2,
                 f"url: {shown_url(self.urls[0])} does not end in the name of a file",
@@ -107,7 +111,7 @@ class Set:
         """The folder of another version."""
         return f"{self.place.target}-{self.sha256[:8]}"
 
-    def there_already(self) -> Optional[str]:
+    def there_already(self) -> str | None:
         """Where the file with this hash is unpacked already."""
         if not self.sha256:
             return None
@@ -129,12 +133,12 @@ class Set:
             self.in_the_way(self.beside, "is not the version it is named for")
         return self.beside
 
-    def in_the_way(self, path: str, why: str) -> None:
+    def in_the_way(self, path: str, why: str) -> NoReturn:
         lines = [f"{path} {why}; it is left as it is"]
-        mark = f"{path}/{MARK}"
+        mark = f"{path}/{MARKER}"
         # Not where the person would write through a link, or wait at a pipe.
         if self.sha256 and (is_file(mark) or not exists(mark)):
-            adopt = f"printf '{{\"sha256\": \"%s\"}}' {self.sha256} >{quoted(mark)}"
+            adopt = f'printf \'{{"sha256": "%s"}}\' {self.sha256} >{quoted(mark)}'
             lines.append(f"  if it is this data set already:  {adopt}")
         lines.append(f"  otherwise move it away and run again:  {move_away(path)}")
         raise Failure(3, *lines, "  or give this entry of data: another folder")
@@ -147,25 +151,23 @@ def occupant(path: str) -> str:
     """FREE, THEIRS, or the hash of the file that was unpacked there."""
     if not exists(path):
         return FREE
-    mark = read_mark(f"{path}/{MARK}")
+    mark = read_mark(f"{path}/{MARKER}")
     if mark is not None:
         return _hash_of_mark(mark) or THEIRS
-    if exists(f"{path}/{MARK}") or not is_folder(path):
+    if exists(f"{path}/{MARKER}") or not is_folder(path):
         return THEIRS
     with os.scandir(path) as found:
         return FREE if next(found, None) is None else THEIRS
 
 
 def _hash_of_mark(mark: str) -> str:
-    try:
-        said = json.loads(mark)
-        sha256 = said.get("sha256", "") if isinstance(said, dict) else ""
-    except ValueError:
-        return ""
-    return sha256.lower() if isinstance(sha256, str) else ""
+    """Of its own text, that is; nothing where it has none."""
+    value = mark.partition('"sha256"')[2].lstrip().partition(":")[2].lstrip()
+    sha256 = value[1:].partition('"')[0].lower() if value.startswith('"') else ""
+    return sha256 if is_hex(sha256, 64) else ""
 
 
-def _urls() -> List[str]:
+def _urls() -> list[str]:
     urls = [each.strip() for each in text("URLS").split("\n") if each.strip()]
     if not urls:
         raise Failure(2, "url: it is empty")
@@ -208,8 +210,8 @@ def run() -> None:
     result(there)
 
 
-def _with_the_lock(wanted: Set) -> Tuple[str, str]:
-    """"created" or "unchanged", and where it is."""
+def _with_the_lock(wanted: Set) -> tuple[str, str]:
+    """ "created" or "unchanged", and where it is."""
     wanted.place.lock()
     # A server's answer has urls with all there is in them.
     os.chmod(wanted.place.state, 0o700)
@@ -236,14 +238,11 @@ def clean_up(state: str) -> None:
 
 
 def _say_again(folder: str) -> None:
-    """
-    Says again what is to be known of the file in a folder, where it is the only one and is packed. By a copy of how it begins: what is there
-    by now may be anything, without an end perhaps.
-    """
+    """Says again what is to be known of the file in a folder, where it is the only one and is packed."""
     with os.scandir(folder) as found:
         names = [each.name for each in found if not each.name.startswith(".")][:2]
     if len(names) != 1 or not is_file(f"{folder}/{names[0]}"):
         return
-    from .fetch import say_what_is_kept
+    from .packed import say_what_is_kept
 
     say_what_is_kept(folder, names[0])

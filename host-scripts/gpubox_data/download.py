@@ -8,6 +8,7 @@ has. Where they are not given any, the first brings all of it.
 In the state folder: KEY.part, with holes where nothing has come yet; KEY.have, what of it is there; KEY.answer, what the server said of the
 file; KEY.file, once it is whole. KEY is the file's hash, or "unseen" where that is not known.
 """
+
 from __future__ import annotations
 
 import errno
@@ -17,7 +18,6 @@ import json
 import os
 import threading
 import time
-from typing import Dict, List, Optional, Tuple
 
 from .arrived import Arrived, first_gap
 from .identify import Answer, kind_by_name
@@ -55,7 +55,7 @@ class Limits:
 class Wanted:
     """What is known of the file that is wanted: each empty, or None, where it is not known. size: in bytes."""
 
-    def __init__(self, sha256: str, size: Optional[int], name: str) -> None:
+    def __init__(self, sha256: str, size: int | None, name: str) -> None:
         self.sha256 = sha256
         self.size = size
         self.name = name
@@ -90,11 +90,11 @@ class Files:
         # Of an earlier version, which had other programs do it.
         self.foreign = (f"{key}.parts", f"{key}.parts.aria2", f"{key}.log")
 
-    def recall(self, url: str) -> Optional[Answer]:
+    def recall(self, url: str) -> Answer | None:
         """What the server said to an earlier run of the file at this url."""
         try:
             with open(self.answer, encoding="utf-8") as file:
-                said: Dict[str, object] = json.load(file)
+                said: dict[str, object] = json.load(file)
             if said["url"] != _hash(url):
                 return None
             size = said["size"]
@@ -154,16 +154,16 @@ class Download(Source):
         self.is_continued = self._arrived.count > 0
         self._lock = threading.Condition()
         # Of each connection: the range that it is to bring. Connection 0 is the first.
-        self._claims: Dict[int, Tuple[int, int]] = {}
-        self._first: Tuple[int, int] = (0, 0)
+        self._claims: dict[int, tuple[int, int]] = {}
+        self._first: tuple[int, int] = (0, 0)
         # Whether the server gives parts of the file; None as long as that is not known.
-        self._gives_parts: Optional[bool] = None
+        self._gives_parts: bool | None = None
         self._is_answered = False
         self._is_whole = False
         self._was_announced = self.size is not None
-        self._stopped: Optional[BaseException] = None
-        self._responses: Dict[int, Response] = {}
-        self._threads: List[threading.Thread] = []
+        self._stopped: BaseException | None = None
+        self._responses: dict[int, Response] = {}
+        self._threads: list[threading.Thread] = []
         self._furthest = self._arrived.count
         self._shown = (time.monotonic(), self._arrived.count)
 
@@ -229,8 +229,8 @@ class Download(Source):
 
     def start(self) -> None:
         """Begins, once there is room for a connection."""
-        if self.size is not None and self._arrived.has(0, self.size):
-            self._is_whole = True
+        self._look_whether_whole()
+        if self._is_whole:
             return
         self._check_size()
         self._require_room()
@@ -249,7 +249,7 @@ class Download(Source):
         self._slots.give_back()
 
     @property
-    def problem(self) -> Optional[BaseException]:
+    def problem(self) -> BaseException | None:
         """Why it was given up: Failure where the host is at fault, WrongSize, or another whose text says it."""
         return self._stopped
 
@@ -266,6 +266,8 @@ class Download(Source):
     def close(self) -> None:
         self.stop()
         self._arrived.close()
+        if self._arrived.count == 0:
+            self._files.remove_part()
         super().close()
 
     # --- connections ------------------------------------------------------------------------------------------------
@@ -358,7 +360,7 @@ class Download(Source):
 
     # --- who brings what --------------------------------------------------------------------------------------------
 
-    def _claim(self, number: int) -> Optional[Tuple[int, int]]:
+    def _claim(self, number: int) -> tuple[int, int] | None:
         """
         What a connection is to ask for: what is wanted before all others, else the first bytes that nobody has claimed, else half of what
         another one still has to bring. Waits where there is nothing now. The end is -1 where it is not known.
@@ -373,7 +375,7 @@ class Download(Source):
                 self._lock.wait()
             return None
 
-    def _next(self, number: int) -> Optional[Tuple[int, int]]:
+    def _next(self, number: int) -> tuple[int, int] | None:
         if number == 0 and not self._gives_parts:
             # What others have claimed they may not get.
             start = self._arrived.front
@@ -387,8 +389,8 @@ class Download(Source):
                 return gap[0], min(gap[1], self._end_of_claim(gap[0]))
         return self._half_of_another()
 
-    def _half_of_another(self) -> Optional[Tuple[int, int]]:
-        rest: List[Tuple[int, int, int]] = []
+    def _half_of_another(self) -> tuple[int, int] | None:
+        rest: list[tuple[int, int, int]] = []
         for other, (start, end) in self._claims.items():
             gap = first_gap(self._arrived.all(), start, end)
             if gap is not None:
@@ -412,7 +414,7 @@ class Download(Source):
         """Whether an answer that brings more than was claimed is read further, with the next claim."""
         patience = time.monotonic() + _PARTS_PATIENCE
         with self._lock:
-            while self._stopped is None and self.size is not None and at < self.size:
+            while self._stopped is None and self.size is not None and at < min(self.size, response.end or self.size):
                 taken = [claim for other, claim in self._claims.items() if other != number]
                 gap = first_gap(self._arrived.all() + taken, at, self.size)
                 if gap is not None and gap[0] == at:
@@ -429,10 +431,10 @@ class Download(Source):
 
     # --- one request ------------------------------------------------------------------------------------------------
 
-    def _request(self, number: int, claim: Tuple[int, int], reuse: Optional[Response]) -> Response:
+    def _request(self, number: int, claim: tuple[int, int], reuse: Response | None) -> Response:
         start, end = claim
         # The first asks for all there is: it is not known yet whether there will be others.
-        bounded = end if number != 0 or self._gives_parts else None
+        bounded = end if end >= 0 and (number != 0 or start > 0) else None
         try:
             response = self.session.get(start, bounded, reuse)
         except Stalled as error:
@@ -477,8 +479,9 @@ class Download(Source):
                 self._gives_parts = True
             if not self._is_answered:
                 self._take_answer(answer)
-            if number == 0 and self.size is not None:
-                self._claims[0] = (response.start, max(self._claims[0][1], self._end_of_claim(response.start)))
+            if number == 0 and self.size is not None and self._claims[0][1] < 0:
+                self._claims[0] = (response.start, self._end_of_claim(response.start))
+            self._look_whether_whole()
             self._lock.notify_all()
 
     def _is_another(self, answer: Answer) -> bool:
@@ -548,8 +551,7 @@ class Download(Source):
                     if at - noted >= _NOTED:
                         self._arrived.note(noted, at)
                         noted = at
-                    if self.size is not None and self._arrived.has(0, self.size):
-                        self._is_whole = True
+                    self._look_whether_whole()
                     self._lock.notify_all()
                 now = time.monotonic()
                 if now - since >= self._limits.patience:
@@ -571,9 +573,13 @@ class Download(Source):
     def _end_at(self, size: int) -> None:
         with self._lock:
             self.size = self.answer.size = size
-            self._is_whole = self._arrived.has(0, size)
+            self._look_whether_whole()
             self._files.note(self._url, self.answer)
             self._lock.notify_all()
+
+    def _look_whether_whole(self) -> None:
+        if self.size is not None and self._arrived.has(0, self.size):
+            self._is_whole = True
 
     def _stop(self, error: BaseException) -> None:
         """With the lock."""
@@ -617,7 +623,7 @@ class Download(Source):
         )
 
 
-def shortage_of(needed: int, what: str, root: str, state: str, origin: str) -> Tuple[str, ...]:
+def shortage_of(needed: int, what: str, root: str, state: str, origin: str) -> tuple[str, ...]:
     """Lines that say so where there are fewer bytes free than `needed`; `what` says for what."""
     free = free_bytes(state)
     if needed <= free:

@@ -1,20 +1,20 @@
 """Brings a data set's file, checks and unpacks it as it arrives, and puts the folder into its place."""
+
 from __future__ import annotations
 
 import hashlib
 import os
 import stat
-import tempfile
 import threading
-from typing import TYPE_CHECKING, List, NoReturn, Optional, Tuple
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from .archive import NoRoom, Progress, Unusable, Workers, format_of, holds_tar, tree_of, unpack
 from .download import Download, Files, GivenUp, Limits, Wanted, WrongSize
-from .identify import BEGINNING, Answer, Kind, identify, is_page, kept_note, url_name
+from .identify import BEGINNING, Answer, Kind, identify, is_page, url_name
 from .kept import copy_file, copy_kept_archive
 from .place_set import put_into_place
-from .places import discard, is_file, open_file, remove
+from .places import discard, is_file, remove
 from .say import Failure, Watch, megabytes, quoted, say
 from .seen import remember, say_record, shown_url
 from .slots import Slots
@@ -37,7 +37,7 @@ class _BegunAnew(Exception):
     """What an earlier run had left was of another file, and is gone."""
 
 
-def fetch(wanted: Set) -> Tuple[str, str]:
+def fetch(wanted: Set) -> tuple[str, str]:
     """
     Has the data set in its place; whoever calls it has the lock. Gives "created" or, where only the download could tell that it was there
     already, "unchanged"; and the folder. Raises Failure.
@@ -65,7 +65,7 @@ class Hasher:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._digest = hashlib.sha256()
-        self._error: Optional[BaseException] = None
+        self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -110,7 +110,7 @@ class Fetching:
         self.files = 0
         self.tree = ""
         # Where it is in the state folder; None where it stays where it is, as the person's.
-        self.file: Optional[str] = None
+        self.file: str | None = None
 
     def obtain(self) -> None:
         """Unpacks the file and checks it, from what an earlier run has left or from one url after the other. Raises Failure."""
@@ -272,7 +272,7 @@ class Fetching:
         looks_like_page = is_page(self.name, answer.media_type, found, beginning)
         hasher = Hasher(source)
         progress = Progress()
-        problem: Optional[Unusable] = None
+        problem: Unusable | None = None
         with Watch("", lambda: _how_far(source, progress)):
             if not (looks_like_page and (self.kind.kind != "plain" or not self._is_known())):
                 try:
@@ -339,7 +339,7 @@ class Fetching:
     def _finish(source: Source) -> str:
         return source.finish() if isinstance(source, Download) else source.path
 
-    def _set_aside(self, source: Source, doubt: Optional[str]) -> NoReturn:
+    def _set_aside(self, source: Source, doubt: str | None) -> NoReturn:
         """`doubt`: why it is not the file; None where that has been said."""
         discard(self.staging)
         if doubt is not None:
@@ -361,7 +361,7 @@ class Fetching:
         raise _Refused
 
 
-def show_lines_of(details: List[str]) -> None:
+def show_lines_of(details: list[str]) -> None:
     for line in details:
         say(f"  {line}")
 
@@ -381,7 +381,7 @@ def _how_far(source: Source, progress: Progress) -> str:
     return f"checking the hash of {megabytes(source.size or 0)}"
 
 
-def _ask(session: Session) -> Optional[Answer]:
+def _ask(session: Session) -> Answer | None:
     """What the server says of the file without sending it; None where it says nothing."""
     for method, end in (("HEAD", None), ("GET", 1)):
         try:
@@ -395,16 +395,3 @@ def _ask(session: Session) -> Optional[Answer]:
         if response.status not in (403, 405, 501):
             return None
     return None
-
-
-def say_what_is_kept(folder: str, name: str) -> None:
-    """Says of a plain file that is in place how it is packed, where it is."""
-    opened = open_file(f"{folder}/{name}")
-    if opened is None:
-        return
-    with os.fdopen(opened[0], "rb") as file, tempfile.NamedTemporaryFile() as copy:
-        copy.write(file.read(_BLOCK))
-        copy.flush()
-        found = format_of(copy.name)
-        for line in kept_note(name, found, lambda: holds_tar(copy.name), folder) if found else ():
-            say(line)

@@ -121,7 +121,7 @@ class Git:
 def settings_of(text: bytes) -> dict[str, str]:
     """What git config --list -z prints; of several values of a key the last one counts."""
     settings = {}
-    for line in text.split(b"\0"):
+    for line in text.split(b"\0")[:-1]:
         key, _, value = line.partition(b"\n")
         settings[os.fsdecode(key)] = os.fsdecode(value)
     return settings

@@ -1,8 +1,9 @@
 """What a file is: what the server said of it, its name, its kind, whether it is a page in place of a file."""
+
 from __future__ import annotations
 
 import re
-from typing import Callable, List, Optional, Tuple
+from typing import Callable
 from urllib.parse import unquote_to_bytes
 
 from .say import quoted
@@ -16,7 +17,27 @@ PROGRAMS = (".php", ".asp", ".aspx", ".ashx", ".jsp", ".cgi", ".do")
 PACKED_INSIDE = tuple(
     f".{each}"
     for each in (
-        "npz pt pth ckpt keras docx xlsx pptx odt ods odp epub jar apk whl kmz rds rda svgz".split()
+        [
+            "npz",
+            "pt",
+            "pth",
+            "ckpt",
+            "keras",
+            "docx",
+            "xlsx",
+            "pptx",
+            "odt",
+            "ods",
+            "odp",
+            "epub",
+            "jar",
+            "apk",
+            "whl",
+            "kmz",
+            "rds",
+            "rda",
+            "svgz",
+        ]
     )
 )
 COMPRESSED_ENDINGS = {"gzip": ".gz", "bzip2": ".bz2", "xz": ".xz", "zstd": ".zst"}
@@ -57,9 +78,11 @@ def _text_of(header: str) -> str:
         return header
 
 
-def _parameters(header: str) -> List[Tuple[str, str]]:
+def _parameters(header: str) -> list[tuple[str, str]]:
     found = re.findall(r'([^=;]*?)\s*=\s*(?:"((?:[^"\\]|\\.|\\)*)"[^;]*|([^;]*))(?:;|$)', header.partition(";")[2])
-    return [(key.strip().lower(), re.sub(r'\\(["\\])', r"\1", inside) if inside else bare.strip()) for key, inside, bare in found]
+    return [
+        (key.strip().lower(), re.sub(r'\\(["\\])', r"\1", inside) if inside else bare.strip().lstrip('"')) for key, inside, bare in found
+    ]
 
 
 def _extended(value: str) -> str:
@@ -93,7 +116,7 @@ def kind_by_name(name: str) -> str:
 class Kind:
     """What becomes of a file: "zip", "tar" or "plain"; and lines to say where it is packed, and kept as it is."""
 
-    def __init__(self, kind: str, note: Tuple[str, ...] = ()) -> None:
+    def __init__(self, kind: str, note: tuple[str, ...] = ()) -> None:
         self.kind = kind
         self.note = note
 
@@ -119,7 +142,7 @@ def identify(name: str, found: str, holds_tar: Callable[[], bool], target: str) 
     return Kind(kind)
 
 
-def kept_note(name: str, found: str, holds_tar: Callable[[], bool], target: str) -> Tuple[str, ...]:
+def kept_note(name: str, found: str, holds_tar: Callable[[], bool], target: str) -> tuple[str, ...]:
     """What is to be known of a plain file that is packed: nothing where it is wanted so."""
     lower = name.lower()
     if lower.endswith(PACKED_INSIDE):
@@ -133,7 +156,7 @@ def kept_note(name: str, found: str, holds_tar: Callable[[], bool], target: str)
     return () if lower.endswith(COMPRESSED_ENDINGS[found]) else _packed(name, f"compressed by {found}", "", target)
 
 
-def _packed(name: str, what: str, ending: str, target: str) -> Tuple[str, ...]:
+def _packed(name: str, what: str, ending: str, target: str) -> tuple[str, ...]:
     """`ending`: what its name takes where gpubox would unpack it."""
     said = f"{name} is {what}, and is kept as it is"
     if not ending:
@@ -189,7 +212,7 @@ def _is_binary(beginning: bytes) -> bool:
 class Answer:
     """What a server said of a file: each is empty, or None, where it was not said."""
 
-    def __init__(self, size: Optional[int] = None, version: str = "", media_type: str = "", name: str = "") -> None:
+    def __init__(self, size: int | None = None, version: str = "", media_type: str = "", name: str = "") -> None:
         # Of the whole file, in bytes.
         self.size = size
         # Another one for another file.

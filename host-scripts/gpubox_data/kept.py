@@ -1,13 +1,14 @@
 """
-The archive that is kept beside a data set, in FOLDER.archive. Its name and its bytes are there for a notebook to change, while it is read as
-well; so what is hashed, looked into and unpacked is a copy that no notebook sees.
+The archive that is kept beside a data set, in FOLDER.archive. Its name and its bytes are there for a notebook to change, while it is
+read as well; so what is hashed, looked into and unpacked is a copy that no notebook sees.
 """
+
 from __future__ import annotations
 
 import errno
 import hashlib
 import os
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING
 
 from .parameters import move_away
 from .places import FOLDER, exists, free_bytes, open_file, remove
@@ -21,7 +22,7 @@ _BLOCK = 1 << 20
 _MOST_HOLES = 20
 
 
-def copy_kept_archive(wanted: Set, to: str) -> Optional[str]:
+def copy_kept_archive(wanted: Set, to: str) -> str | None:
     """Copies the archive that has the hash that is asked for, and gives its name; None where there is none."""
     parent = wanted.place.open_parent(make=False)
     if parent is None:
@@ -63,7 +64,7 @@ def _copy(at: int, name: str, to: str, wanted: Set) -> bool:
         remove(fresh)
 
 
-def _can_be_archive(found: os.stat_result, size: Optional[int]) -> bool:
+def _can_be_archive(found: os.stat_result, size: int | None) -> bool:
     if size is not None:
         return found.st_size == size
     return found.st_size <= found.st_blocks * 512 * _MOST_HOLES + _BLOCK
@@ -126,5 +127,3 @@ def keep_archive(parent: int, target: str, file: str, name: str, origin: str) ->
         say(f"the archive is kept: {kept}")
     finally:
         os.close(at)
-
-

@@ -11,6 +11,7 @@ from .checkout import Checkout
 from .git import Git, GitError, has_program
 from .gitmodules import is_safe, submodules_of
 from .places import Place, discard, exists, is_folder
+from .say import Failure
 
 
 def why_kept(place: Place) -> tuple[str, list[str]] | None:
@@ -31,6 +32,8 @@ def why_kept(place: Place) -> tuple[str, list[str]] | None:
             checkout.read()
         except tree.Unreadable as why:
             return "as git cannot read it", [str(why)]
+        except GitError:
+            return "as git fails at it (above)", git.said[:10]
         git.complaints.clear()
         lines = list(_own_work(checkout, checkout.mark.commit("commit")))
     finally:
@@ -53,6 +56,9 @@ def _own_work(checkout: Checkout, put_at: str) -> Iterator[str]:
             yield from _submodules(checkout, put_at)
     except GitError:
         yield "git fails"
+    except Failure as failure:
+        # Something is in the place of a folder or a file that cannot be looked into.
+        yield from failure.lines
 
 
 def _files(checkout: Checkout) -> Iterator[str]:

@@ -1,13 +1,15 @@
 """The last step of a data set: from the state folder into its place."""
+
 from __future__ import annotations
 
 import json
 import os
 from typing import TYPE_CHECKING
 
-from .dataset import LEFT_OVER, MARK
+from .dataset import LEFT_OVER
 from .kept import copy_file, keep_archive
-from .places import exists, flush, is_folder, remove
+from .ours import MARKER
+from .places import flush, remove, take_place
 from .say import Watch
 from .seen import shown_url
 
@@ -33,8 +35,9 @@ def put_into_place(wanted: Set, fetched: Fetching, target: str) -> None:
         _mark(tree, fetched, wanted.sha256)
         with Watch("writing to the disk"):
             flush(tree)
-        _rename(wanted, tree, parent, name, target)
-        os.fsync(parent)
+        why = take_place(tree, parent, name)
+        if why is not None:
+            wanted.in_the_way(target, why)
     finally:
         os.close(parent)
 
@@ -53,21 +56,5 @@ def _folder_of_file(fetched: Fetching) -> str:
 def _mark(tree: str, fetched: Fetching, sha256: str) -> None:
     said = {"url": shown_url(fetched.url), "sha256": sha256, "files": fetched.files}
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with open(os.open(f"{tree}/{MARK}", flags, 0o644), "w", encoding="utf-8", errors="surrogateescape") as file:
+    with open(os.open(f"{tree}/{MARKER}", flags, 0o644), "w", encoding="utf-8", errors="surrogateescape") as file:
         file.write(json.dumps(said, ensure_ascii=False) + "\n")
-
-
-def _rename(wanted: Set, tree: str, parent: int, name: str, target: str) -> None:
-    if is_folder(name, parent):
-        try:
-            os.rmdir(name, dir_fd=parent)
-        except OSError:
-            wanted.in_the_way(target, "was filled in the meantime")
-    if exists(name, parent):
-        wanted.in_the_way(target, "was made in the meantime")
-    try:
-        os.rename(tree, name, dst_dir_fd=parent)
-    except OSError:
-        if exists(name, parent):
-            wanted.in_the_way(target, "was made in the meantime")
-        raise

@@ -14,10 +14,14 @@ import fcntl
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator
 
 from .parameters import move_away, person
 from .say import Failure, quoted, say
+
+# Loading these takes as long as all that a run does which has nothing to do.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Without waiting: a pipe in the place of a file would never be opened.
@@ -286,16 +290,14 @@ def remove(*paths: str) -> None:
 
 def discard(path: str) -> None:
     """
-    Removes all there is. What a killed run left may have folders that nobody may write to. Files are removed and not written to: they may
-    be the objects of a checkout under another name.
+    Removes all there is; of a link, the link. What a killed run left may have folders that nobody may write to. Files are removed and not
+    written to: they may be the objects of a checkout under another name.
     """
+    if not is_folder(path):
+        remove(path)
+        return
     import shutil
 
-    if not exists(path):
-        return
-    if not is_folder(path):
-        os.unlink(path)
-        return
     try:
         shutil.rmtree(path)
         return
@@ -314,6 +316,28 @@ def _folders_below(path: str) -> Iterable[str]:
         yield folder
         with os.scandir(folder) as found:
             waiting.extend(each.path for each in found if each.is_dir(follow_symlinks=False))
+
+
+def take_place(folder: str, parent: int, name: str) -> str | None:
+    """
+    Renames a folder to a name in another one, where nothing is there, or an empty folder. Gives why not, where it cannot: it follows the
+    name of what is in the way.
+    """
+    if is_folder(name, parent):
+        try:
+            os.rmdir(name, dir_fd=parent)
+        except OSError:
+            return "was filled in the meantime"
+    if exists(name, parent):
+        return "was made in the meantime"
+    try:
+        os.rename(folder, name, dst_dir_fd=parent)
+    except OSError:
+        if exists(name, parent):
+            return "was made in the meantime"
+        raise
+    os.fsync(parent)
+    return None
 
 
 def flush(path: str) -> None:

@@ -18,8 +18,13 @@ import os
 from . import say
 from .ours import MARKER
 from .parameters import absolute_root, checked_folder, move_away, text
-from .places import Place, exists, flush, is_folder, read_mark, refuse_intruder, remove
+from .places import Place, exists, flush, is_folder, read_mark, refuse_intruder, remove, take_place
 from .say import Failure
+
+# Loading these takes as long as all that a run does which has nothing to do.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 _ALLOWED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._/:=+@-")
 # Of what aws says, how much is shown, in bytes.
@@ -39,12 +44,7 @@ def run() -> None:
             _end(place, "unchanged")
             return
         if not is_folder(place.target) or os.listdir(place.target):
-            raise Failure(
-                3,
-                f"{place.target} is there and does not come from {url}; it is left as it is",
-                f"  move it away and run again:  {move_away(place.target)}",
-                "  or give this entry of data: another folder",
-            )
+            _in_the_way(place, f"is there and does not come from {url}")
     part = _part_of(place, url)
     _sync(place, aws, url, part, lock)
     _put_into_place(place, url, part)
@@ -133,8 +133,20 @@ def _put_into_place(place: Place, url: str, part: str) -> None:
         file.write(f'{{"s3": "{url}"}}\n')
     flush(part)
     parent = place.open_parent(make=True)
-    # A folder takes the place of an empty one, and of nothing else: no link is gone into.
-    os.rename(part, place.name, dst_dir_fd=parent)
+    assert parent is not None
+    why = take_place(part, parent, place.name)
+    os.close(parent)
+    if why is not None:
+        _in_the_way(place, why)
+
+
+def _in_the_way(place: Place, why: str) -> NoReturn:
+    raise Failure(
+        3,
+        f"{place.target} {why}; it is left as it is",
+        f"  move it away and run again:  {move_away(place.target)}",
+        "  or give this entry of data: another folder",
+    )
 
 
 def _end(place: Place, what: str) -> None:

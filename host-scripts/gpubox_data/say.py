@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+
+# Loading these takes as long as all that a run does which has nothing to do.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 # What every line begins with, such as "data pets"; each command sets its own.
 topic = ""
@@ -113,14 +117,15 @@ class Watch:
     INTERVAL = 5
 
     def __init__(self, what: str, report: Callable[[], str] | None = None) -> None:
-        import threading
-
         self._what = what
         self._report = report
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Watch:
+        # Loaded here: a run that has nothing to do watches nothing.
+        import threading
+
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
         return self
 

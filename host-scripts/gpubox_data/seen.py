@@ -1,8 +1,8 @@
 """The hash that a data set was first downloaded with, for those whose configuration has none."""
+
 from __future__ import annotations
 
 import os
-from typing import List, Optional, Tuple
 
 from .places import flush, read_mark
 from .say import Failure, quoted, say
@@ -29,7 +29,7 @@ def identity(url: str) -> str:
     return url.partition("#")[0]
 
 
-def recall(record: str, urls: List[str]) -> Optional[Tuple[str, Optional[int]]]:
+def recall(record: str, urls: list[str]) -> tuple[str, int | None] | None:
     """
     The hash, and the size in bytes, of the file that was first downloaded from one of these urls. A file that is asked for under other
     urls alone is another file.
@@ -58,7 +58,7 @@ def recall(record: str, urls: List[str]) -> Optional[Tuple[str, Optional[int]]]:
     return (sha256, int(size) if size else None) if same and sha256 else None
 
 
-def remember(record: str, sha256: str, size: int, urls: List[str]) -> None:
+def remember(record: str, sha256: str, size: int, urls: list[str]) -> None:
     lines = [
         "# The file this data set was first downloaded as. Others are refused until this record is removed.",
         f"sha256 {sha256}",

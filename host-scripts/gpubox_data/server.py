@@ -141,9 +141,11 @@ class Server:
         self._work.show_git()
         here = os.uname().nodename
         by_ssh = bool(os.environ.get("SSH_CONNECTION"))
-        # What a person types on their own machine does not help this one.
-        where = f"; it is {here} that fetches it, so this is about what is there" if by_ssh else ""
-        say(f"cannot fetch {what}{where}")
+        if by_ssh:
+            # What a person types on their own machine does not help this one.
+            say(f"cannot fetch {what}; it is {here} that fetches it, so this is about what is there")
+        else:
+            say(f"cannot fetch {what}")
         look = f"git ls-remote {quoted(self._url)}"
         if self._said(LOGIN):
             return self._work.stop(

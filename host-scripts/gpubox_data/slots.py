@@ -1,9 +1,9 @@
 """The connections that all data sets of a root may hold at a time: each is a file that is locked while it is open."""
+
 from __future__ import annotations
 
 import os
 import time
-from typing import List, Optional
 
 from .places import try_lock
 from .say import say
@@ -20,7 +20,7 @@ class Slots:
     def __init__(self, states: str, limit: int) -> None:
         self._states = states
         self._limit = limit
-        self._held: List[int] = []
+        self._held: list[int] = []
 
     def take_first(self) -> None:
         """Waits until there is room for a connection."""
@@ -50,7 +50,7 @@ class Slots:
                 return True
         return False
 
-    def _lock(self, number: int) -> Optional[int]:
+    def _lock(self, number: int) -> int | None:
         # No folder of a data set has such a name there: see Place.
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         slot = os.open(f"{self._states}/%slot-{number}", flags, 0o644)

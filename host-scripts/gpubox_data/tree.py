@@ -300,8 +300,8 @@ def _fill(at: int, reader: bytes) -> None:
     strange: list[str] = []
     try:
         for name in TAKEN:
-            _take(at, name, reader, name, strange)
-        _take(at, b"config", reader, b"theirs", strange)
+            _take(at, name, os.path.join(reader, name), name, strange)
+        _take(at, b"config", os.path.join(reader, b"theirs"), b"config", strange)
         try:
             objects = os.open(b"objects", FOLDER, dir_fd=at)
         except OSError as error:
@@ -320,18 +320,17 @@ def _fill(at: int, reader: bytes) -> None:
 
 
 def _take(at: int, name: bytes, to: bytes, path: bytes, strange: list[str]) -> None:
-    """Copies a file, or a folder with all in it; notes what is neither."""
+    """Copies a file, or a folder with all in it; notes what is neither, by its path in the .git."""
     try:
         found = os.stat(name, dir_fd=at, follow_symlinks=False)
     except FileNotFoundError:
         return
-    copied = os.path.join(to, path)
     if stat.S_ISDIR(found.st_mode):
-        os.makedirs(copied, exist_ok=True)
+        os.mkdir(to)
         inside = os.open(name, FOLDER, dir_fd=at)
         try:
-            for each in os.listdir(inside):
-                _take(inside, os.fsencode(each), to, os.path.join(path, os.fsencode(each)), strange)
+            for each in map(os.fsencode, os.listdir(inside)):
+                _take(inside, each, os.path.join(to, each), os.path.join(path, each), strange)
         finally:
             os.close(inside)
         return
@@ -341,7 +340,7 @@ def _take(at: int, name: bytes, to: bytes, path: bytes, strange: list[str]) -> N
         return
     file, found = plain
     try:
-        _copy(file, found, copied)
+        _copy(file, found, to)
     finally:
         os.close(file)
 
@@ -394,7 +393,7 @@ def take_file(base: str, folder: str, name: str, to: str) -> bool:
     strange: list[str] = []
     remove(to)
     with opened(base, folder) as at:
-        _take(at, os.fsencode(name), b"", os.fsencode(to), strange)
+        _take(at, os.fsencode(name), os.fsencode(to), os.fsencode(name), strange)
     return not strange and os.path.isfile(to)
 
 
@@ -437,7 +436,7 @@ def _lock(at: int) -> None:
 def _take_index(at: int, reader: str) -> None:
     strange: list[str] = []
     remove(f"{reader}/index")
-    _take(at, b"index", os.fsencode(reader), b"index", strange)
+    _take(at, b"index", os.fsencode(f"{reader}/index"), b"index", strange)
     if strange:
         raise Locked("its .git/index is no file, where git makes one")
 

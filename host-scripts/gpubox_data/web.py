@@ -4,9 +4,11 @@ Files over HTTP and HTTPS, as curl has them: proxies of the environment, redirec
 A `Session` is what a download has with the address of a file: it knows where the last redirection led, and what cookies came on the way.
 Where a proxy is asked for that Python does not speak (SOCKS, or one behind TLS), curl makes the requests.
 """
+
 from __future__ import annotations
 
 import base64
+import functools
 import http.client
 import os
 import re
@@ -18,7 +20,6 @@ import subprocess
 import threading
 from email.message import Message
 from http.cookiejar import CookieJar
-from typing import Dict, Optional, Tuple
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 from urllib.request import Request
 
@@ -50,7 +51,7 @@ class Stalled(Unreachable):
 class Proxies:
     """Which proxy leads to an address, by the environment: http_proxy, https_proxy, all_proxy and no_proxy, in either case."""
 
-    def __init__(self, environment: Dict[str, str]) -> None:
+    def __init__(self, environment: dict[str, str]) -> None:
         def value(*names: str) -> str:
             return next((environment[each] for name in names for each in (name, name.upper()) if environment.get(each)), "")
 
@@ -69,7 +70,7 @@ class Proxies:
         return any(_matches(each.lower(), host, url.port) for each in self._direct)
 
 
-def _matches(pattern: str, host: str, port: Optional[int]) -> bool:
+def _matches(pattern: str, host: str, port: int | None) -> bool:
     """Whether a part of no_proxy is of this host: a domain is with all that is below it, an address may be of a network."""
     if pattern == "*":
         return True
@@ -108,11 +109,13 @@ def refuse_unspoken(proxy: str, origin: str) -> None:
 class Response:
     """An answer whose body is still to be read."""
 
-    def __init__(self, status: int, headers: Message, start: int) -> None:
+    def __init__(self, status: int, headers: Message) -> None:
         self.status = status
-        # Where in the file the body begins.
-        self.start = start
         self.answer = _answer(status, headers)
+        # Where in the file the body begins, and before which byte it ends; None where the server does not say.
+        self.start, self.end = _range(status, headers)
+        if self.end is None:
+            self.end = self.answer.size
 
     @property
     def is_at_end(self) -> bool:
@@ -131,7 +134,7 @@ class Response:
 def _answer(status: int, headers: Message) -> Answer:
     if status not in (200, 206):
         return Answer()
-    size: Optional[str] = headers.get("Content-Length")
+    size: str | None = headers.get("Content-Length")
     ranged = re.search(r"/(\d+)\s*$", headers.get("Content-Range", ""))
     if ranged:
         size = ranged.group(1)
@@ -145,14 +148,14 @@ def _answer(status: int, headers: Message) -> Answer:
     )
 
 
-def _range_start(status: int, headers: Message) -> int:
-    found = re.match(r"bytes\s+(\d+)-", headers.get("Content-Range", ""))
-    return int(found.group(1)) if status == 206 and found else 0
+def _range(status: int, headers: Message) -> tuple[int, int | None]:
+    found = re.match(r"bytes\s+(\d+)-(\d+)", headers.get("Content-Range", "")) if status == 206 else None
+    return (int(found.group(1)), int(found.group(2)) + 1) if found else (0, None)
 
 
 class _DirectResponse(Response):
     def __init__(self, connection: http.client.HTTPConnection, way: str, response: http.client.HTTPResponse) -> None:
-        super().__init__(response.status, response.headers, _range_start(response.status, response.headers))
+        super().__init__(response.status, response.headers)
         self._connection = connection
         self._way = way
         self._response = response
@@ -167,7 +170,7 @@ class _DirectResponse(Response):
     def is_at_end(self) -> bool:
         return self._response.length == 0 and self._connection.sock is not None
 
-    def connection(self, way: str) -> Optional[http.client.HTTPConnection]:
+    def connection(self, way: str) -> http.client.HTTPConnection | None:
         """Its connection, for the next request, where that goes the same way and it is free."""
         if not self.is_at_end or way != self._way:
             self.close()
@@ -181,7 +184,7 @@ class _DirectResponse(Response):
         self._connection.close()
 
 
-def _shut_down(sock: Optional[socket.socket]) -> None:
+def _shut_down(sock: socket.socket | None) -> None:
     """Wakes up whoever waits for it."""
     if sock is not None:
         try:
@@ -192,7 +195,7 @@ def _shut_down(sock: Optional[socket.socket]) -> None:
 
 class _CurlResponse(Response):
     def __init__(self, process: subprocess.Popen[bytes], status: int, headers: Message, timeout: float) -> None:
-        super().__init__(status, headers, _range_start(status, headers))
+        super().__init__(status, headers)
         self._process = process
         self._timeout = timeout
 
@@ -234,7 +237,7 @@ class Session:
     def __init__(self, url: str, proxies: Proxies, timeout: float) -> None:
         self._url = url
         # Where the last redirection led; other ranges are asked for there.
-        self._resolved: Optional[str] = None
+        self._resolved: str | None = None
         self._proxies = proxies
         self._timeout = timeout
         self._cookies = CookieJar()
@@ -249,9 +252,7 @@ class Session:
         """Goes the whole way again: where the redirection led may have been good for some minutes."""
         self._resolved = None
 
-    def get(
-        self, start: int = 0, end: Optional[int] = None, reuse: Optional[Response] = None, method: str = "GET"
-    ) -> Response:
+    def get(self, start: int = 0, end: int | None = None, reuse: Response | None = None, method: str = "GET") -> Response:
         """
         Asks for the file, or for its bytes from `start` to before `end`. `reuse`: the last answer of this thread, whose connection is used
         again where it can be. Raises Unreachable.
@@ -264,7 +265,7 @@ class Session:
             try:
                 if proxy and not proxy.lower().startswith("http://"):
                     return self._by_curl(url, ranged, method)
-                status, headers, response = self._ask(url, parts, proxy, ranged, method, reuse)
+                status, headers, response = self._ask(parts, proxy, ranged, method, reuse)
             except (OSError, http.client.HTTPException, ValueError) as error:
                 raise (Stalled if is_timeout(error) else Unreachable)(why(error)) from error
             reuse = None
@@ -279,8 +280,8 @@ class Session:
         raise Unreachable(f"more than {MOST_REDIRECTIONS} redirections", for_good=True)
 
     def _ask(
-        self, url: str, parts: SplitResult, proxy: str, ranged: str, method: str, reuse: Optional[Response]
-    ) -> Tuple[int, Message, _DirectResponse]:
+        self, parts: SplitResult, proxy: str, ranged: str, method: str, reuse: Response | None
+    ) -> tuple[int, Message, _DirectResponse]:
         headers = {"User-Agent": "gpubox", "Accept": "*/*"}
         if ranged:
             headers["Range"] = ranged
@@ -315,23 +316,23 @@ class Session:
         return response.status, response.headers, _DirectResponse(connection, way, response)
 
     def _connect(self, parts: SplitResult, proxy: str) -> http.client.HTTPConnection:
-        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-        login: Dict[str, str] = {}
+        secure = parts.scheme == "https"
+        to = (parts.hostname or "", parts.port or (443 if secure else 80))
+        host, port = to
+        login: dict[str, str] = {}
         if proxy:
             way = urlsplit(proxy)
             # 1080 is what curl takes where there is none.
-            to = (way.hostname or "", way.port or 1080)
+            host, port = way.hostname or "", way.port or 1080
             if way.username is not None:
                 login["Proxy-Authorization"] = _basic(way)
-        else:
-            to = (host, port)
         connection: http.client.HTTPConnection
-        if parts.scheme == "https":
-            connection = http.client.HTTPSConnection(*to, timeout=CONNECT_TIMEOUT, context=_trust())
+        if secure:
+            connection = http.client.HTTPSConnection(host, port, timeout=CONNECT_TIMEOUT, context=_trust())
         else:
-            connection = http.client.HTTPConnection(*to, timeout=CONNECT_TIMEOUT)
-        if proxy and parts.scheme == "https":
-            connection.set_tunnel(host, port, headers=login)
+            connection = http.client.HTTPConnection(host, port, timeout=CONNECT_TIMEOUT)
+        if proxy and secure:
+            connection.set_tunnel(*to, headers=login)
         connection.connect()
         connection.sock.settimeout(self._timeout)
         return connection
@@ -365,11 +366,11 @@ class Session:
                 process.wait()
                 raise Unreachable(_said_by_curl(process), for_good=process.returncode in (1, 3))
             status = int(line.split()[1])
-            headers = http.client.parse_headers(process.stdout)  # type: ignore[arg-type]
+            headers = http.client.parse_headers(process.stdout)
             if status >= 200 and not (status in _REDIRECTIONS and "Location" in headers):
                 return _CurlResponse(process, status, headers, self._timeout)
 
-    def _environment(self, url: str) -> Dict[str, str]:
+    def _environment(self, url: str) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
         return {**kept, "all_proxy": self._proxies.of(split(url))}
 
@@ -380,9 +381,7 @@ def _said_by_curl(process: subprocess.Popen[bytes]) -> str:
     return re.sub(r"^curl: (\(\d+\) )?", "", last)
 
 
-def _answered(
-    connection: http.client.HTTPConnection, method: str, target: str, headers: Dict[str, str]
-) -> http.client.HTTPResponse:
+def _answered(connection: http.client.HTTPConnection, method: str, target: str, headers: dict[str, str]) -> http.client.HTTPResponse:
     """Makes a request, and gives the answer to it."""
     try:
         connection.putrequest(method, target, skip_host=True)
@@ -405,15 +404,10 @@ def _authority(parts: SplitResult) -> str:
     return parts.netloc.rpartition("@")[2]
 
 
-_context: Optional[ssl.SSLContext] = None
-
-
+@functools.cache
 def _trust() -> ssl.SSLContext:
     """Whom a server's certificate may be of: the system's, or what SSL_CERT_FILE, SSL_CERT_DIR or CURL_CA_BUNDLE names."""
-    global _context
-    if _context is None:
-        _context = ssl.create_default_context(cafile=os.environ.get("CURL_CA_BUNDLE") or None)
-    return _context
+    return ssl.create_default_context(cafile=os.environ.get("CURL_CA_BUNDLE") or None)
 
 
 def is_timeout(error: BaseException) -> bool:

@@ -70,17 +70,14 @@ class Work:
             raise self.stop(1, f"cannot check out {commit} of {url} in {clone.tree}") from None
 
     def _clear(self) -> None:
-        """What runs have left that were killed. A git that outlived one may still write into its clone: the next run clears what stays."""
+        """What runs have left that were killed. A git that outlived one may still write into its clone."""
         for name in os.listdir(self.place.state):
             if name.startswith("clone.") or name == "work":
-                try:
-                    discard(f"{self.place.state}/{name}")
-                except OSError:
-                    pass
+                _discard(f"{self.place.state}/{name}")
 
     def close(self) -> None:
         self.unlock_index()
-        discard(self.folder)
+        _discard(self.folder)
 
     def remember(self, checkout: Checkout, ref: str, name: str, commit: str, extras: list[str]) -> None:
         """Notes in a checkout what was put there."""
@@ -181,6 +178,14 @@ class Work:
     def in_notebook(self, path: str = "") -> str:
         """The checkout, or a folder in it, as a terminal of the notebook has it."""
         return f"/code/{self.place.folder}" + (f"/{path}" if path else "")
+
+
+def _discard(folder: str) -> None:
+    try:
+        discard(folder)
+    except OSError:
+        # The next run tries again.
+        pass
 
 
 def show_some(lines: list[str]) -> None:

@@ -1,9 +1,9 @@
 /** What a stack takes of a machine's GPUs: a driver, a way into containers, and what the image's PyTorch was made for. Pure. */
 import type { GpuSelection } from "../../config/schema.ts";
+import { atLeast } from "../../text/version.ts";
 import type { HostFacts, HostNeeds } from "../facts.ts";
 import { type Gpu, gpuDevices, gpuProblem, isNamed } from "../gpus.ts";
 import { type Check, check } from "./check.ts";
-import { atLeast } from "./machine.ts";
 
 /**
  * What the PyTorch of docker/requirements.txt needs: its wheels carry CUDA 13. Driver:

@@ -1,8 +1,10 @@
 /** What a stack takes of a machine itself: its Docker daemon, disks, memory, clock. Pure. */
 
 import { shellLine } from "../../text/shell.ts";
+import { atLeast } from "../../text/version.ts";
 import { type HostFacts, type HostNeeds, rootFolders } from "../facts.ts";
 import { isOwn } from "../owner.ts";
+import { isEnough, OLDEST_PYTHON } from "../python.ts";
 import { type Check, check } from "./check.ts";
 
 /** BuildKit in the daemon, which the cache mounts of docker/Dockerfile need, is past its trials from here on. */
@@ -18,17 +20,10 @@ const JUPYTER_MEMORY = 80;
 /** A clock that is off by more makes certificates invalid and package lists "not valid yet", in seconds. */
 const CLOCK = 120;
 
-/** Whether a version is at least another, part by part: "9.10" is newer than "9.9". */
-export function atLeast(version: string, oldest: string): boolean {
-  const parts = (text: string) => text.split(".").map((part) => Number.parseInt(part, 10) || 0);
-  const [have, want] = [parts(version), parts(oldest)];
-  const differs = want.findIndex((part, index) => (have[index] ?? 0) !== part);
-  return differs < 0 || (have[differs] ?? 0) > (want[differs] ?? 0);
-}
-
 export function machineChecks(needs: HostNeeds, facts: HostFacts): Check[] {
   return [
     docker(facts),
+    ...programs(needs, facts),
     ...folders(needs, facts),
     ...disks(needs, facts),
     ...memory(needs, facts),
@@ -69,6 +64,29 @@ function docker({ docker: version }: HostFacts): Check {
       ? `gpubox:host: Docker ${version} is too old to build the image: install ${OLDEST_DOCKER} or newer, on Debian and Ubuntu with \`sudo apt-get install docker.io\``
       : undefined,
   );
+}
+
+/** What puts code and data there: Python, or else that of the image, which has git as well. */
+function programs({ puts }: HostNeeds, { python, git }: HostFacts): Check[] {
+  if (!puts || python === undefined) return [];
+  const found = python ?? "not there";
+  const hasPython = isEnough(python);
+  const problem = `gpubox:host: ${python === null ? "python3 is not there" : `python3 is ${python}, which is too old`}, so what puts code and data there runs in a container, once the image is there: install ${OLDEST_PYTHON} or newer, on Debian and Ubuntu with \`sudo apt-get install python3\`, on macOS with \`xcode-select --install\``;
+  const ofPython = check(
+    "Python",
+    { found, needed: `${OLDEST_PYTHON} or newer` },
+    hasPython ? undefined : problem,
+    "warn",
+  );
+  if (puts !== "code" || !hasPython) return [ofPython];
+  const noGit =
+    "gpubox:code: git is not there: install it, on Debian and Ubuntu with `sudo apt-get install git`, on macOS with `xcode-select --install`";
+  const ofGit = check(
+    "git",
+    { found: git ? "there" : "not there", needed: "there" },
+    git ? undefined : noGit,
+  );
+  return [ofPython, ofGit];
 }
 
 function disks(needs: HostNeeds, { freeMegabytes, freeForRoot, containers }: HostFacts): Check[] {

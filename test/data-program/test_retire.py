@@ -120,7 +120,7 @@ class Purge(Removal):
         # Python before 3.13 cannot remove them.
         self.addCleanup(lambda: subprocess.run(["rm", "-rf", self.set], check=True))
         at = os.open(self.set, os.O_RDONLY)
-        for _ in range(1500):
+        for _ in range(600):
             os.mkdir("d", dir_fd=at)
             below = os.open("d", os.O_RDONLY, dir_fd=at)
             os.close(at)

@@ -19,7 +19,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseDocument } from "yaml";
+import type { HostScript } from "../../machine/scripts.ts";
 import { type Daemon, laneFolder, startDaemon } from "../support/daemon.ts";
+import { pathWith, runScript } from "../support/host-script.ts";
 import { execute, status } from "../support/jupyter.ts";
 import { enlist } from "../support/people.ts";
 import { createPerson, type Outcome, type Person } from "../support/person.ts";
@@ -561,6 +563,30 @@ describeWithDaemon("a stack on this machine", () => {
     configureImage({});
     const back = await person.npm("start");
     expect(back.exitCode, back.all).toBe(0);
+  });
+
+  it("puts code there, and takes it away, with the image's Python where the machine has none", async () => {
+    const path = pathWith(join(person.home, "no python"), "docker id uname");
+    const upstream = join(person.home, "upstream", "lessons");
+    const made = await person.sh(
+      `git init --quiet --initial-branch main '${upstream}' && cd '${upstream}' && touch lesson && git add lesson && git -c user.name=Ada -c user.email=ada@example.org commit --quiet -m one`,
+    );
+    expect(made.exitCode, made.all).toBe(0);
+    const root = join(person.home, "docker_mount");
+    const shared = { ROOT: root, FOLDER: "lessons", IMAGE: "gpubox-dev" };
+    const run = (script: HostScript, more: Record<string, string>) =>
+      runScript(
+        script,
+        { HOME: person.home, DOCKER_HOST: daemon.host, ...shared, ...more },
+        { path, uid: UID },
+      );
+    const put = await run("gpubox_data/code.py", { URL: `file://${upstream}`, REF: "main" });
+    expect(put, put.stderr).toMatchObject({ code: 0, stdout: expect.stringContaining("code/lessons") });
+    expect(put.stderr).toContain("in a container of gpubox-dev");
+    expect(statSync(join(root, "code", "lessons", "lesson"))).toMatchObject({ uid: UID, gid: UID });
+    const retired = await run("gpubox_data/retire.py", { KIND: "code", PURGE: "1" });
+    expect(retired, retired.stderr).toMatchObject({ code: 0 });
+    expect(existsSync(join(root, "code", "lessons"))).toBe(false);
   });
 
   it("stops without losing anything, and starts again; a container that somebody removed is put back", async () => {

@@ -94,7 +94,7 @@ const status = (kind: Kind) => {
   return gitAs(home)(at(), "status", "--porcelain");
 };
 
-describe.skipIf(skip).each(kinds)("code.sh and %s", (kind) => {
+describe.skipIf(skip).each(kinds)("code.py and %s", (kind) => {
   const { file, texts } = KINDS[kind];
 
   it("moves on a checkout that nobody touched, also where those files change", async () => {

@@ -19,7 +19,7 @@ vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
 
 const host = codeHost();
 const { scratch, home, repositories, git } = host;
-const skip = lacks(missingPrograms("git git-lfs"), "code.sh with submodules and LFS");
+const skip = lacks(missingPrograms("git git-lfs"), "code.py with submodules and LFS");
 
 let commits: ReturnType<typeof makeCourse>;
 beforeAll(() => {
@@ -63,7 +63,7 @@ async function expectUnchangedWithoutNetwork(ref: string, extras?: Record<string
   expect(host.server.requests).toEqual([]);
 }
 
-describe.skipIf(skip)("code.sh and history", () => {
+describe.skipIf(skip)("code.py and history", () => {
   it("fetches one commit alone, and goes on to any other", async () => {
     setBranch(commits.second);
     for (const ref of ["v1", commits.second, commits.first, "moving"]) {
@@ -93,6 +93,9 @@ describe.skipIf(skip)("code.sh and history", () => {
     const dumb = { URL: host.server.url("/dumb/course.git") };
     expect(await checkOut("v1", dumb)).toMatchObject({ code: 0 });
     expect([head(), history()]).toEqual([commits.first, 2]);
+    expect(await checkOut(commits.second, dumb)).toMatchObject({ code: 0 });
+    expect([head(), history()]).toEqual([commits.second, 3]);
+    expect(status()).toBe("");
   });
 
   it("mends a fetch that was killed between the commit and the note that its history is not there", async () => {
@@ -104,7 +107,7 @@ describe.skipIf(skip)("code.sh and history", () => {
   });
 });
 
-describe.skipIf(skip)("code.sh and a branch", () => {
+describe.skipIf(skip)("code.py and a branch", () => {
   it("moves it on when asked, and only then", async () => {
     setBranch(commits.first);
     await checkOut("moving");
@@ -152,7 +155,7 @@ describe.skipIf(skip)("code.sh and a branch", () => {
   });
 });
 
-describe.skipIf(skip)("code.sh and submodules", () => {
+describe.skipIf(skip)("code.py and submodules", () => {
   const SUBMODULES = "1";
 
   it("leaves them out unless they are wanted", async () => {
@@ -246,7 +249,7 @@ describe.skipIf(skip)("code.sh and submodules", () => {
   });
 });
 
-describe.skipIf(skip)("code.sh and LFS", () => {
+describe.skipIf(skip)("code.py and LFS", () => {
   const LFS = "1";
   const POINTER = /^version https:\/\/git-lfs/;
 
@@ -289,7 +292,7 @@ describe.skipIf(skip)("code.sh and LFS", () => {
   });
 });
 
-describe.skipIf(skip)("code.sh with submodules and LFS, killed at each of its moments", () => {
+describe.skipIf(skip)("code.py with submodules and LFS, killed at each of its moments", () => {
   // Random moments are in the campaign: test/soak/code-kill.test.ts.
   const extras = { SUBMODULES: "1", LFS: "1" };
   const expectAll = (n: 1 | 2) => courseKills(host, commits).expectAll(n);

@@ -59,7 +59,7 @@ const checkOut = (url: string, env: Record<string, string> = {}) =>
   });
 const putThere = () => existsSync(join(root, "code", "course"));
 
-describe("code.sh and a repository that wants a password", () => {
+describe("code.py and a repository that wants a password", () => {
   const url = () => server.url("/private/course.git");
 
   /** A HOME whose git has a credential helper that gives this password. */
@@ -113,14 +113,14 @@ describe("code.sh and a repository that wants a password", () => {
 
 const noSsh = lacks(
   [...missingPrograms("ssh ssh-agent ssh-add ssh-keygen"), ...(findServer() ? [] : ["sshd"])],
-  "code.sh over ssh",
+  "code.py over ssh",
 );
 
 function findServer(): string | undefined {
   return ["/usr/sbin/sshd", findProgram("sshd")].find((path) => path !== undefined && existsSync(path));
 }
 
-describe.skipIf(noSsh)("code.sh and a repository behind ssh", () => {
+describe.skipIf(noSsh)("code.py and a repository behind ssh", () => {
   const keys = join(scratch, "keys");
   const agentSocket = join(scratch, "agent");
   const processes: ChildProcess[] = [];

@@ -246,7 +246,7 @@ const SETTINGS: Plant[] = [
   ],
 ];
 
-describe.skipIf(skip)("code.sh, retire.py and what a notebook put into .git", () => {
+describe.skipIf(skip)("code.py, retire.py and what a notebook put into .git", () => {
   it.each(SETTINGS)("do not obey %s", async (key, plant) => {
     const extras = key.includes("submodule") ? SUBMODULES : key.startsWith("lfs") ? LFS : {};
     await begin(extras);
@@ -346,7 +346,7 @@ function link(end: string, ...path: string[]): void {
   symlinkSync(end, at(...path));
 }
 
-describe.skipIf(skip)("code.sh, retire.py and links in a checkout", () => {
+describe.skipIf(skip)("code.py, retire.py and links in a checkout", () => {
   const trees = (): unknown => filesBelow(elsewhere);
 
   it.each([
@@ -418,7 +418,7 @@ describe.skipIf(skip)("code.sh, retire.py and links in a checkout", () => {
   });
 });
 
-describe.skipIf(skip)("code.sh and a .git that it does not take", () => {
+describe.skipIf(skip)("code.py and a .git that it does not take", () => {
   it.each<[string, string, () => void]>([
     [
       "alternates",
@@ -497,7 +497,7 @@ describe.skipIf(skip)("code.sh and a .git that it does not take", () => {
   });
 });
 
-describe.skipIf(skip)("code.sh and a .gitmodules of the server's", () => {
+describe.skipIf(skip)("code.py and a .gitmodules of the server's", () => {
   let traps = 0;
   /** A served repository with a submodule `part`, of which its .gitmodules says this. */
   function trap(gitmodules: string): string {

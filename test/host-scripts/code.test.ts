@@ -4,10 +4,13 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { codeHost, makeLessons } from "../support/code-host.ts";
 import { lessonsKills } from "../support/code-kills.ts";
+import { behindLogin } from "../support/git-server.ts";
 import {
+  findProgram,
   lacks,
   missingPrograms,
   pathWith,
+  pretend,
   removeFolder,
   type ScriptOptions,
 } from "../support/host-script.ts";
@@ -83,7 +86,8 @@ describe("code on a host with git and python3", () => {
     expect(status()).toBe('?? "my notebook.ipynb"');
   });
 
-  it.skipIf(skip)("lets a second run wait for the first, and find its work", async () => {
+  /** Serves the repository once the gate is open; tells of the first request. */
+  function heldServer() {
     const gate = Promise.withResolvers<void>();
     const serve = gitHandler("/held/", host.repositories);
     const asked = new Promise<void>((resolve) => {
@@ -93,19 +97,62 @@ describe("code on a host with git and python3", () => {
       });
     });
     const wanted = wantedOf({ url: host.server.url("/held/lessons.git"), ref: commits.first });
+    return { open: gate.resolve, asked, wanted };
+  }
+
+  it.skipIf(skip)("lets a second run wait for the first, and find its work", async () => {
+    const { open, asked, wanted } = heldServer();
     const first = host.start(wanted, options);
     await asked;
     const second = host.start(wanted, options);
     await second.said(/waiting for the run/);
-    gate.resolve();
+    open();
     expect((await first.result).stderr).toContain("created");
     const { stderr } = await second.result;
     expect(stderr).toMatch(/waiting for the run that works on .* \(pid \d+\)/);
     expect(stderr).toContain("unchanged");
   });
+
+  it.skipIf(skip)("waits for a git that outlives a killed run", async () => {
+    const { open, asked, wanted } = heldServer();
+    const first = host.start(wanted, options);
+    await asked;
+    process.kill(Number(readFileSync(at(".gpubox", "course", "lock"), "utf8")), "SIGKILL");
+    const second = host.start(wanted, options);
+    await second.said(/waiting for the run/);
+    open();
+    const { code, stderr } = await second.result;
+    expect(stderr).toMatch(/waiting for the run.*\n.*looking for|waiting for the run.*\n.*fetching/);
+    expect(code, stderr).toBe(0);
+    await first.result;
+  });
+
+  it.skipIf(skip)("does not wait for what a git has started and left behind", async () => {
+    const helped = join(scratch, "daemon");
+    mkdirSync(helped);
+    const pid = join(helped, "pid");
+    const helper = join(helped, "helper");
+    writeFileSync(
+      helper,
+      `#!/bin/sh\nsleep 60 >/dev/null 2>&1 &\necho $! >'${pid}'\n[ "$1" = get ] && printf 'username=me\\npassword=secret\\n'\n`,
+      { mode: 0o755 },
+    );
+    writeFileSync(join(helped, ".gitconfig"), `[credential]\nhelper = ${helper}\n`);
+    host.server.handle("/private/", behindLogin("me", "secret", gitHandler("/private/", host.repositories)));
+    const wanted = {
+      url: host.server.url("/private/lessons.git"),
+      ref: commits.first,
+      env: { HOME: helped },
+    };
+    expect(await checkOut(wanted)).toMatchObject({ code: 0 });
+    const { code, stderr } = await checkOut(wanted);
+    process.kill(Number(readFileSync(pid, "utf8")), "SIGKILL");
+    expect(stderr).not.toContain("waiting for the run");
+    expect(code).toBe(0);
+  });
 });
 
-describe("code.sh and its refs", () => {
+describe("code.py and its refs", () => {
   it.each([
     ["an annotated tag", "v1", () => commits.first],
     ["a branch", "release", () => commits.second],
@@ -157,7 +204,7 @@ describe("code.sh and its refs", () => {
   });
 });
 
-describe("code.sh and a url that does not work", () => {
+describe("code.py and a url that does not work", () => {
   it.each([
     ["a repository that is not there", () => host.server.url("/git/nowhere.git")],
     ["a page that is no repository", () => host.server.url("/nothing")],
@@ -173,7 +220,7 @@ describe("code.sh and a url that does not work", () => {
   });
 });
 
-describe("code.sh and its parameters", () => {
+describe("code.py and its parameters", () => {
   it.each([
     [{ ROOT: "relative" }, "root: 'relative'"],
     [{ URL: "" }, "url: ''"],
@@ -207,6 +254,20 @@ describe("code.sh and its parameters", () => {
     expect(bald.stderr).toContain("sudo apt-get install git");
   });
 
+  it("says what git says where that fails on the way", async () => {
+    const path = pathWith(join(scratch, "broken git"), "python3");
+    pretend(
+      path,
+      "git",
+      `case "$*" in *" init "*) echo "fatal: no space" >&2; exit 128 ;; esac; exec '${findProgram("git")}' "$@"`,
+    );
+    const run = await checkOut({ ref: "v1" }, { path });
+    expect(run).toMatchObject({ code: 1, stdout: "" });
+    expect(run.stderr).toBe(
+      "  git: fatal: no space\ncode course: git has failed (above)\ncode course:   once it is mended run again\n",
+    );
+  });
+
   it("takes nested folders, and an empty one that is there", async () => {
     mkdirSync(at("courses", "one"), { recursive: true });
     const run = await checkOut({ ref: "v1", folder: "courses/one" });
@@ -225,7 +286,7 @@ describe("code.sh and its parameters", () => {
   });
 });
 
-describe("code.sh and the person's files", () => {
+describe("code.py and the person's files", () => {
   it("keeps edits while the config stays the same", async () => {
     await checkOut({ ref: "v1" });
     editLesson("mine");
@@ -324,7 +385,7 @@ describe("code.sh and the person's files", () => {
   });
 });
 
-describe("code.sh, killed at each of its moments", () => {
+describe("code.py, killed at each of its moments", () => {
   // Random moments are in the campaign: test/soak/code-kill.test.ts.
   const state = () => at(".gpubox", "course");
   const inClone = (...path: string[]) =>

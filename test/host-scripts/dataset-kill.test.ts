@@ -1,9 +1,7 @@
 import { existsSync, readdirSync } from "node:fs";
-import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
 import { datasetHost } from "../support/dataset-host.ts";
-import { expectConvergence, KILLED_HOSTS, many } from "../support/dataset-kills.ts";
-import { lacks, missingPrograms, pathWith } from "../support/host-script.ts";
+import { expectConvergence, many } from "../support/dataset-kills.ts";
 import type { Kill } from "../support/killed-script.ts";
 
 vi.setConfig({ testTimeout: 120_000 });
@@ -20,12 +18,10 @@ const halfUnpacked = () => existsSync(state("unpacked")) && readdirSync(state("u
 const checking = () => existsSync(state("unpacked.files"));
 const inPlace = () => existsSync(host.at("set"));
 
-// Each moment, once with all that runs and once with the shell alone, whose download goes on: none is left for a kill after that.
+// Each moment, once with all that runs and once with the shell alone, whose program goes on: none is left for a kill after that.
 // Random moments are in the campaign: test/soak/dataset-kill.test.ts.
-const [ARIA2C, CURL] = KILLED_HOSTS as [string, string];
-describe.each<{ tools: string; hash: string; kills: [Kill["at"], Kill["what"]][] }>([
+describe.each<{ hash: string; kills: [Kill["at"], Kill["what"]][] }>([
   {
-    tools: ARIA2C,
     hash: "a hash",
     kills: [
       [begun, "all"],
@@ -38,7 +34,6 @@ describe.each<{ tools: string; hash: string; kills: [Kill["at"], Kill["what"]][]
     ],
   },
   {
-    tools: CURL,
     hash: "",
     kills: [
       [begun, "shell"],
@@ -50,19 +45,16 @@ describe.each<{ tools: string; hash: string; kills: [Kill["at"], Kill["what"]][]
       [checking, "shell"],
     ],
   },
-])("dataset.sh, killed at each of its moments, on a host with $tools", ({ tools, hash, kills }) => {
-  const skip = lacks(missingPrograms(tools), "dataset.sh");
-
-  it.skipIf(skip)(`converges, and leaves nothing behind: with ${hash || "no hash"}`, async () => {
+])("dataset, killed at each of its moments", ({ hash, kills }) => {
+  it(`converges, and leaves nothing behind: with ${hash || "no hash"}`, async () => {
     await expectConvergence(host, {
-      path: pathWith(join(host.scratch, tools), tools),
       known: hash !== "",
       kills: kills.map(([at, what]) => ({ at, what })),
     });
   });
 });
 
-describe("dataset.sh, started twice", () => {
+describe("dataset, started twice", () => {
   it("lets a second run wait for the first, and find its work", async () => {
     const gate = Promise.withResolvers<void>();
     host.server.serve("/set.zip", many, { after: gate.promise });

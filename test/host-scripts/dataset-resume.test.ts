@@ -3,22 +3,19 @@ import { join } from "node:path";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { zip } from "../support/archives.ts";
 import { datasetHost, LARGE, large, sha256, type Wanted } from "../support/dataset-host.ts";
-import { pathWith, type ScriptOptions } from "../support/host-script.ts";
 
 // Two busy cores start a process in some ten milliseconds, and a run starts a hundred.
 vi.setConfig({ testTimeout: 60_000 });
 
 const host = datasetHost();
-const { scratch, at, dataIn } = host;
+const { at, dataIn } = host;
 
 const part = (of: Uint8Array, ending: string) => at(".gpubox", "set", `${sha256(of)}.${ending}`);
 
 /** Starts the download of `large` and kills it once half of it is there; the server serves it well from then on. */
-async function killHalfway(wanted: Wanted, options: ScriptOptions, etag = '"1"'): Promise<void> {
-  // Slow enough for aria2c, which opens seven connections, to note down at least once what it has: each second.
-  const rate = options.path?.includes("aria2c") ? 250_000 : 6_000_000;
-  host.server.serve("/set.zip", large, { rate, etag });
-  const running = host.start(wanted, options);
+async function killHalfway(wanted: Wanted, etag = '"1"'): Promise<void> {
+  host.server.serve("/set.zip", large, { rate: 1_000_000, etag });
+  const running = host.start(wanted);
   while (host.server.bytesSent < HALF) await new Promise((resolve) => setTimeout(resolve, 10));
   running.kill("all");
   await running.result;
@@ -26,74 +23,73 @@ async function killHalfway(wanted: Wanted, options: ScriptOptions, etag = '"1"')
   host.server.forget();
 }
 const HALF = large.length / 2;
+/** What came last to each of eight connections, or is under way. */
+const LOST = 8 * 300_000;
 
-describe("dataset.sh and what an earlier run left", () => {
-  const aria2c = () => ({ path: pathWith(join(scratch, "with aria2c"), "aria2c curl python3 flock") });
-  const onlyCurl = () => ({ path: pathWith(join(scratch, "only curl"), "curl python3 flock") });
-  const onlyWget = () => ({ path: pathWith(join(scratch, "only wget"), "wget python3 flock") });
+describe("dataset and what an earlier run left", () => {
   beforeEach(() => {
     mkdirSync(at(".gpubox", "set"), { recursive: true });
     host.server.serve("/set.zip", large);
   });
 
-  it.each([
-    ["curl", onlyCurl],
-    ["wget", onlyWget],
-  ])("takes a complete download as such when the server answers 416 to %s", async (_, options) => {
+  it("takes a complete download of an earlier version as such when the server answers 416", async () => {
     writeFileSync(part(large, "part"), large);
-    expect((await host.fetch({ bytes: large }, options())).stderr).toContain("created");
+    expect((await host.fetch({ bytes: large })).stderr).toContain("created");
     expect(host.server.bytesSent).toBe(0);
+    expect(dataIn("set")["a.bin"]).toBe(LARGE);
+  });
+
+  it("goes on with what an earlier version has brought from the front", async () => {
+    writeFileSync(part(large, "part"), large.subarray(0, HALF));
+    host.server.serve("/set.zip", large, { rate: 4_000_000 });
+    expect((await host.fetch({ bytes: large })).stderr).toContain("created");
+    expect(host.server.bytesSent).toBeLessThanOrEqual(HALF + 300_000);
     expect(dataIn("set")["a.bin"]).toBe(LARGE);
   });
 
   it("removes what a run that was killed while it cleaned up has left", async () => {
     const working = at(".gpubox", "set");
-    await host.fetch({ bytes: large }, onlyCurl());
+    await host.fetch({ bytes: large });
     const left = ["hash", "unpack.log", "unpacked.files"];
     for (const name of left) writeFileSync(join(working, name), "1");
     host.server.forget();
-    expect((await host.fetch({ bytes: large }, onlyCurl())).stderr).toContain("unchanged");
+    expect((await host.fetch({ bytes: large })).stderr).toContain("unchanged");
     expect(readdirSync(working).filter((name) => left.includes(name))).toEqual([]);
     expect(host.server.requests).toEqual([]);
   });
 
-  it("sets the complete download of another file aside, and downloads at the next run", async () => {
-    writeFileSync(part(large, "part"), Buffer.alloc(large.length));
-    const run = await host.fetch({ bytes: large }, onlyCurl());
-    expect(run).toMatchObject({ code: 1, stdout: "" });
-    expect(run.stderr).toContain(`expected sha256 ${sha256(large)}`);
-    expect(run.stderr).toContain(`received sha256 ${sha256(Buffer.alloc(large.length))}`);
-    expect((await host.fetch({ bytes: large }, onlyCurl())).stderr).toContain("created");
-  });
-
   it.each([
-    ["no .aria2 file", () => writeFileSync(part(large, "parts"), Buffer.alloc(large.length))],
-    [
-      "an .aria2 file that was cut off",
-      () => {
-        writeFileSync(part(large, "parts"), Buffer.alloc(1000));
-        writeFileSync(part(large, "parts.aria2"), "");
-      },
-    ],
-    ["an .aria2 file alone", () => writeFileSync(part(large, "parts.aria2"), "\0\x01")],
-  ])("does not believe a part of aria2c with %s", async (_, leave) => {
-    leave();
-    expect((await host.fetch({ bytes: large }, aria2c())).stderr).toContain("created");
+    ["all", Buffer.alloc(large.length)],
+    ["half", Buffer.alloc(HALF)],
+  ])("downloads anew where %s of what an earlier run left is of another file", async (_, left) => {
+    writeFileSync(part(large, "part"), left);
+    const run = await host.fetch({ bytes: large });
+    expect(run.stderr).toContain("downloading all of it again");
+    expect(run.stderr).toContain("created");
     expect(dataIn("set")["a.bin"]).toBe(LARGE);
   });
 
   it.each([
-    // What came in the last second, or is under way, may be lost.
-    ["aria2c", aria2c, aria2c, 2_000_000],
-    ["curl", onlyCurl, onlyCurl, 0],
-    ["wget", onlyWget, onlyWget, 0],
-    ["aria2c, to which curl cannot add", aria2c, onlyCurl, HALF],
-    ["curl, to which aria2c cannot add", onlyCurl, aria2c, 0],
-  ])("goes on after a kill of %s", async (_, before, after, lost) => {
-    await killHalfway({ bytes: large }, before());
-    const run = await host.fetch({ bytes: large }, after());
-    expect(run.stderr).toContain("created");
-    expect(host.server.bytesSent).toBeLessThanOrEqual(HALF + lost + 300_000);
+    ["a part of aria2c", () => writeFileSync(part(large, "parts"), Buffer.alloc(large.length))],
+    ["its record of one", () => writeFileSync(part(large, "parts.aria2"), "\0\x01")],
+    [
+      "a record of parts that are not there",
+      () => {
+        writeFileSync(part(large, "part"), large.subarray(0, 1000));
+        writeFileSync(part(large, "have"), `0 1000\n2000 ${large.length}\nx\n5`);
+      },
+    ],
+  ])("does not believe %s that an earlier version left", async (_, leave) => {
+    leave();
+    expect((await host.fetch({ bytes: large })).stderr).toContain("created");
+    expect(dataIn("set")["a.bin"]).toBe(LARGE);
+    expect(readdirSync(at(".gpubox", "set"))).toEqual(["lock"]);
+  });
+
+  it("goes on after a kill, and asks for what it has once", async () => {
+    await killHalfway({ bytes: large });
+    expect((await host.fetch({ bytes: large })).stderr).toContain("created");
+    expect(host.server.bytesSent).toBeLessThanOrEqual(HALF + LOST);
     expect(dataIn("set")["a.bin"]).toBe(LARGE);
   });
 
@@ -106,26 +102,22 @@ describe("dataset.sh and what an earlier run left", () => {
     expect(host.server.requests).toEqual([]);
   });
 
-  it.each([
-    "aria2c curl python3 flock",
-    "curl python3 flock",
-  ])("goes on only with the same version of the file: %s", async (tools) => {
-    const options = { path: pathWith(join(scratch, tools), tools) };
+  it("goes on only with the same version of the file", async () => {
     const changed = zip([{ path: "a.bin", content: LARGE.replaceAll("0", "z") }]);
-    await killHalfway({ folder: "same" }, options);
-    expect((await host.fetch({ folder: "same" }, options)).stderr).toContain(`sha256: ${sha256(large)}`);
-    expect(host.server.bytesSent).toBeLessThan(large.length - 1_000_000);
+    await killHalfway({ folder: "same" });
+    expect((await host.fetch({ folder: "same" })).stderr).toContain(`sha256: ${sha256(large)}`);
+    expect(host.server.bytesSent).toBeLessThanOrEqual(HALF + LOST);
 
-    await killHalfway({ folder: "changed" }, options);
+    await killHalfway({ folder: "changed" });
     host.server.serve("/set.zip", changed, { etag: '"2"' });
-    const run = await host.fetch({ folder: "changed" }, options);
+    const run = await host.fetch({ folder: "changed" });
     expect(run.stderr).toContain(`sha256: ${sha256(changed)}`);
     expect(host.server.bytesSent).toBeGreaterThanOrEqual(large.length);
   });
 
   it("starts afresh where neither a hash nor the server tells whether it is the same file", async () => {
-    await killHalfway({}, onlyCurl(), "");
-    expect((await host.fetch({}, onlyCurl())).stderr).toContain("created");
-    expect(host.server.bytesSent).toBe(large.length);
+    await killHalfway({}, "");
+    expect((await host.fetch({})).stderr).toContain("created");
+    expect(host.server.bytesSent).toBeGreaterThanOrEqual(large.length);
   });
 });

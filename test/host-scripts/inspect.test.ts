@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
 import { NVIDIA_DETAIL_ARGS, NVIDIA_SMI_ARGS } from "../../machine/gpus.ts";
 import { dockerProblem, factsOf, type Inspection, machineOf } from "../../machine/inspection.ts";
-import { lacks, missingPrograms, pathWith, pretend, runScript } from "../support/host-script.ts";
+import { findProgram, lacks, missingPrograms, pathWith, pretend, runScript } from "../support/host-script.ts";
 import { ownFolder } from "../support/own-folder.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
@@ -176,6 +176,17 @@ describe.each(["dash", "bash --posix"])("inspect.sh by %s", (command) => {
     expect(found).toMatchObject({ docker: { missing: true }, driver: { missing: true }, addresses: null });
     expect(dockerProblem(found)?.step).toBe("Docker not there");
   });
+
+  it.skipIf(skip || lacks(missingPrograms("python3 git"), "a host's Python"))(
+    "finds Python with its version, and git",
+    async () => {
+      const real = (name: string) => `exec ${findProgram(name)} "$@"`;
+      const found = await inspect({ python3: real("python3"), git: real("git") });
+      expect(found).toMatchObject({ python: expect.stringMatching(/^3\.\d+\.\d+$/), git: true });
+      expect(await inspect({})).toMatchObject({ python: null, git: false });
+      expect((await inspect({ python3: "echo broken >&2; exit 1" })).python).toBe(null);
+    },
+  );
 
   it.skipIf(skip)("passes on what a daemon and a driver in trouble say, whatever is in it", async () => {
     const found = await inspect({

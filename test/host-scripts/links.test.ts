@@ -22,13 +22,14 @@ import { sha256 } from "../support/dataset-host.ts";
 import { gitAs } from "../support/git-server.ts";
 import {
   filesBelow,
-  findProgram,
   lacks,
   missingPrograms,
   pathWith,
   pretend,
   runScript,
+  startScript,
 } from "../support/host-script.ts";
+import { startLoopbackServer } from "../support/loopback-server.ts";
 import { ownFolder } from "../support/own-folder.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
@@ -74,7 +75,7 @@ beforeEach(() => {
   for (const kind of ["code", "data"]) mkdirSync(join(root, kind), { recursive: true });
   mkdirSync(mine);
   writeFileSync(join(mine, "thesis"), "mine");
-  pathWith(bin, "bsdtar cmp cp flock git gzip id ln python3 tar test");
+  pathWith(bin, "git python3 touch");
   program("aws", AWS);
 });
 
@@ -82,10 +83,6 @@ beforeEach(() => {
 const program = (name: string, text: string) => {
   pretend(bin, name, text);
 };
-/** The program itself, as a word of a shell. */
-const real = (name: string) => `'${findProgram(name)}'`;
-/** Shell lines that do something once. */
-const once = (text: string) => `if mkdir '${bin}/done' 2>/dev/null; then ${text}; fi`;
 
 const at = (...parts: string[]) => join(root, ...parts);
 const link = (to: string, ...parts: string[]) => {
@@ -97,8 +94,8 @@ const run = (script: HostScript, environment: Record<string, string>) =>
 
 /** Each script that puts something there, or takes it away. */
 const SCRIPTS = {
-  "dataset.sh": (folder = "pets", more = {}) =>
-    run("dataset.sh", { URLS: `file://${archive}`, SHA256: hash, FOLDER: folder, ...more }),
+  "gpubox_data/dataset.py": (folder = "pets", more = {}) =>
+    run("gpubox_data/dataset.py", { URLS: `file://${archive}`, SHA256: hash, FOLDER: folder, ...more }),
   "gpubox_data/s3.py": (folder = "pets") => run("gpubox_data/s3.py", { URL: S3, FOLDER: folder }),
   "gpubox_data/code.py": (folder = "pets") =>
     run("gpubox_data/code.py", { URL: `file://${upstream}`, REF: "main", FOLDER: folder }),
@@ -118,17 +115,17 @@ describe.skipIf(skip)("a link in .gpubox is refused, and nothing is written thro
   it.each<[Script, string]>([
     ...everywhere,
     ...["seen", "seen.new", "hash", "problem", "listing", "unpack.log", "fetch.log", "headers.log"].map(
-      (name): [Script, string] => ["dataset.sh", `.gpubox/pets/${name}`],
+      (name): [Script, string] => ["gpubox_data/dataset.py", `.gpubox/pets/${name}`],
     ),
     ...["part", "file", "parts", "parts.aria2"].map((ending): [Script, string] => [
-      "dataset.sh",
+      "gpubox_data/dataset.py",
       `.gpubox/pets/HASH.${ending}`,
     ]),
     ...["unpacked", "unpacked.files", "rejected-01234567"].map((name): [Script, string] => [
-      "dataset.sh",
+      "gpubox_data/dataset.py",
       `.gpubox/pets/${name}`,
     ]),
-    ["dataset.sh", ".gpubox/%slot-1"],
+    ["gpubox_data/dataset.py", ".gpubox/%slot-1"],
     ["gpubox_data/s3.py", `.gpubox/pets/${partOfS3}`],
     ["gpubox_data/s3.py", `.gpubox/pets/${partOfS3}/train`],
     ["gpubox_data/code.py", ".gpubox/pets/git.log"],
@@ -136,7 +133,7 @@ describe.skipIf(skip)("a link in .gpubox is refused, and nothing is written thro
     ["gpubox_data/retire.py", ".gpubox/pets/removed"],
   ])("%s: %s", async (script, name) => {
     if (script === "gpubox_data/retire.py") {
-      await SCRIPTS["dataset.sh"]();
+      await SCRIPTS["gpubox_data/dataset.py"]();
       rmSync(at("data", name), { recursive: true, force: true });
     }
     const path = name.replace("HASH", hash);
@@ -164,7 +161,7 @@ describe.skipIf(skip)("a link in .gpubox is refused, and nothing is written thro
       mkdirSync(hidden);
       chownSync(at("data"), person, person);
       const { code, stderr } = await runScript(
-        "dataset.sh",
+        "gpubox_data/dataset.py",
         { ROOT: root, URLS: `file://${archive}`, SHA256: hash, FOLDER: "pets", HOME: home },
         { path: bin, uid: person },
       );
@@ -177,7 +174,7 @@ describe.skipIf(skip)("a link in .gpubox is refused, and nothing is written thro
   it("nor is a pipe waited at", async () => {
     mkdirSync(at("data", ".gpubox", "pets"), { recursive: true });
     execFileSync("mkfifo", [at("data", ".gpubox", "pets", "lock")]);
-    const { code, stderr } = await SCRIPTS["dataset.sh"]();
+    const { code, stderr } = await SCRIPTS["gpubox_data/dataset.py"]();
     expect(code).toBe(3);
     expect(stderr).toContain("pets/lock was not put there by gpubox");
   });
@@ -185,7 +182,7 @@ describe.skipIf(skip)("a link in .gpubox is refused, and nothing is written thro
   it("what is kept there is the person's alone, also where it was open", async () => {
     mkdirSync(at("data", ".gpubox", "pets"), { recursive: true });
     for (const path of [".gpubox", ".gpubox/pets"]) chmodSync(at("data", path), 0o777);
-    expect(await SCRIPTS["dataset.sh"]()).toMatchObject({ code: 0 });
+    expect(await SCRIPTS["gpubox_data/dataset.py"]()).toMatchObject({ code: 0 });
     const mode = (path: string) => (statSync(at("data", path)).mode & 0o777).toString(8);
     expect([mode(".gpubox"), mode(".gpubox/pets")]).toEqual(["755", "700"]);
   });
@@ -201,7 +198,7 @@ describe.skipIf(skip)("what a notebook puts in the place of a mark of gpubox's",
   };
 
   it.each<Script>([
-    "dataset.sh",
+    "gpubox_data/dataset.py",
     "gpubox_data/s3.py",
   ])("is not waited at where it is a pipe: %s", async (script) => {
     mkdirSync(at("data", "pets"));
@@ -216,7 +213,7 @@ describe.skipIf(skip)("what a notebook puts in the place of a mark of gpubox's",
   });
 
   it("is not waited at where it is a pipe beside the mark of a version", async () => {
-    await SCRIPTS["dataset.sh"]();
+    await SCRIPTS["gpubox_data/dataset.py"]();
     const version = "pets-12345678";
     for (const [folder, name] of [
       [version, ".gpubox.json"],
@@ -241,9 +238,9 @@ describe.skipIf(skip)("what a notebook puts in the place of a mark of gpubox's",
   });
 
   it("is read no further than its own is long", async () => {
-    await SCRIPTS["dataset.sh"]();
+    await SCRIPTS["gpubox_data/dataset.py"]();
     endless(`{"sha256": "${hash}"}`, "pets", ".gpubox.json");
-    expect((await SCRIPTS["dataset.sh"]()).stderr).toContain("unchanged");
+    expect((await SCRIPTS["gpubox_data/dataset.py"]()).stderr).toContain("unchanged");
     mkdirSync(at("data", "pets-12345678"));
     endless('{"sha256": "12345678"}', "pets-12345678", ".gpubox.json");
     expect((await list()).stdout.trim().split("\n")).toHaveLength(2);
@@ -254,7 +251,7 @@ describe.skipIf(skip)("what a notebook puts in the place of a mark of gpubox's",
 
 describe.skipIf(skip)("what retire.py lists of a person's files", () => {
   it("has a line for each, as text that a terminal shows, and counts each once", async () => {
-    await SCRIPTS["dataset.sh"]();
+    await SCRIPTS["gpubox_data/dataset.py"]();
     const names = ["two\ndata pets: removed: lines", "\u001b]52;c;cm0=\u0007", "plain"];
     for (const name of names) writeFileSync(at("data", "pets", name), "mine");
     mkdirSync(at("data", "pets.archive"));
@@ -272,7 +269,7 @@ describe.skipIf(skip)("what retire.py lists of a person's files", () => {
 
 describe.skipIf(skip)("a link in the way to a folder", () => {
   it.each<Script>([
-    "dataset.sh",
+    "gpubox_data/dataset.py",
     "gpubox_data/s3.py",
     "gpubox_data/code.py",
   ])("is refused before anything is fetched: %s", async (script) => {
@@ -284,39 +281,57 @@ describe.skipIf(skip)("a link in the way to a folder", () => {
     expect(readdirSync(mine)).toEqual(["thesis"]);
   });
 
+  /** Has something done while a script fetches what it will put into place. */
+  const meanwhile = async (script: Script, folder: string, act: () => void) => {
+    if (script === "gpubox_data/s3.py") {
+      program("aws", `${AWS}; touch '${bin}/fetched'; while [ ! -e '${bin}/done' ]; do sleep 0.05; done`);
+      const running = startScript(script, { ROOT: root, HOME: home, URL: S3, FOLDER: folder }, { path: bin });
+      while (!existsSync(join(bin, "fetched"))) await new Promise((resolve) => setTimeout(resolve, 10));
+      act();
+      writeFileSync(join(bin, "done"), "");
+      return await running.result;
+    }
+    const gate = Promise.withResolvers<void>();
+    const server = await startLoopbackServer();
+    try {
+      server.serve("/pets.tar.gz", readFileSync(archive), { after: gate.promise });
+      const parameters = { URLS: server.url("/pets.tar.gz"), SHA256: hash, FOLDER: folder };
+      const running = startScript(script, { ROOT: root, HOME: home, ...parameters }, { path: bin });
+      await running.said(/downloading/);
+      act();
+      gate.resolve();
+      return await running.result;
+    } finally {
+      await server.close();
+    }
+  };
+
   it.each<Script>([
-    "dataset.sh",
+    "gpubox_data/dataset.py",
     "gpubox_data/s3.py",
   ])("that comes there meanwhile leads nothing astray: %s", async (script) => {
-    const swap = once(
-      `mkdir -p '${at("data", "far")}'; mv '${at("data", "far")}' '${at("data", "old")}'; ln -s '${mine}' '${at("data", "far")}'`,
-    );
-    // The last thing before the folder is put into place.
-    if (script === "dataset.sh") program("sync", swap);
-    else program("aws", `${AWS}; ${swap}`);
-    await SCRIPTS[script]("far/pets");
-    expect(existsSync(join(bin, "done"))).toBe(true);
+    const { code, stderr } = await meanwhile(script, "far/pets", () => link(mine, "data", "far"));
+    expect(code, stderr).toBe(3);
+    expect(stderr).toContain(`${at("data", "far")} is a link`);
     expectMineUntouched();
+    expect(readdirSync(mine)).toEqual(["thesis"]);
   });
 
   it.each<Script>([
-    "dataset.sh",
+    "gpubox_data/dataset.py",
     "gpubox_data/s3.py",
   ])("in the very place of the folder is not gone into: %s", async (script) => {
-    const swap = once(`ln -s '${mine}' '${at("data", "pets")}'`);
-    if (script === "dataset.sh")
-      program("mv", `case "$*" in *pets) ${swap} ;; esac; exec ${real("mv")} "$@"`);
-    else program("aws", `${AWS}; ${swap}`);
-    await SCRIPTS[script]();
-    expect(existsSync(join(bin, "done"))).toBe(true);
+    const { code, stderr } = await meanwhile(script, "pets", () => link(mine, "data", "pets"));
+    expect(code, stderr).toBe(3);
     expectMineUntouched();
+    expect(readdirSync(mine)).toEqual(["thesis"]);
   });
 });
 
 describe.skipIf(skip)("a link in the place of the archive that is kept", () => {
   it("is not written behind", async () => {
     link(mine, "data", "pets.archive");
-    const { code, stderr } = await SCRIPTS["dataset.sh"]("pets", { KEEP_ARCHIVE: "1" });
+    const { code, stderr } = await SCRIPTS["gpubox_data/dataset.py"]("pets", { KEEP_ARCHIVE: "1" });
     expectMineUntouched();
     expect(code).toBe(3);
     expect(stderr).toContain(`${at("data", "pets.archive")} is a link`);
@@ -326,7 +341,7 @@ describe.skipIf(skip)("a link in the place of the archive that is kept", () => {
   it.each(["pets.archive", "pets.archive/pets.tar.gz"])("is not read: %s", async (path) => {
     writeFileSync(join(mine, "pets.tar.gz"), "a secret");
     link(path === "pets.archive" ? mine : join(mine, "pets.tar.gz"), "data", path);
-    const { code, stderr } = await SCRIPTS["dataset.sh"]();
+    const { code, stderr } = await SCRIPTS["gpubox_data/dataset.py"]();
     expect(stderr).not.toContain(sha256("a secret"));
     expect(code, stderr).toBe(0);
     expect(filesBelow(at("data", "pets"))).toMatchObject(PETS);
@@ -335,7 +350,7 @@ describe.skipIf(skip)("a link in the place of the archive that is kept", () => {
 
 describe.skipIf(skip)("gpubox_data/retire.py", () => {
   beforeEach(async () => {
-    await SCRIPTS["dataset.sh"]("far/pets");
+    await SCRIPTS["gpubox_data/dataset.py"]("far/pets");
     mkdirSync(join(mine, "pets"));
     writeFileSync(join(mine, "pets", "a"), "mine");
   });
@@ -363,7 +378,10 @@ describe.skipIf(skip)("gpubox_data/retire.py", () => {
     execFileSync("ln", ["-f", join(linked, "a"), join(linked, "deep", "b")]);
     const tar = join(scratch, "linked.tar");
     execFileSync("tar", ["-cf", tar, "-C", linked, "."]);
-    await SCRIPTS["dataset.sh"]("linked", { URLS: `file://${tar}`, SHA256: sha256(readFileSync(tar)) });
+    await SCRIPTS["gpubox_data/dataset.py"]("linked", {
+      URLS: `file://${tar}`,
+      SHA256: sha256(readFileSync(tar)),
+    });
     expect(statSync(at("data", "linked", "a")).nlink).toBe(2);
     writeFileSync(at("data", "linked", "deep", "notes"), "mine");
     await SCRIPTS["gpubox_data/retire.py"]("linked");
@@ -372,7 +390,7 @@ describe.skipIf(skip)("gpubox_data/retire.py", () => {
 });
 
 it.skipIf(skip)("list_own.py lists nothing that a made-up name leads to", async () => {
-  await SCRIPTS["dataset.sh"]();
+  await SCRIPTS["gpubox_data/dataset.py"]();
   for (const name of ["..%2F..%2Fmine", "%2Fetc", "two\nlines", "tab\there"]) {
     mkdirSync(at("data", ".gpubox", name, "half"), { recursive: true });
   }

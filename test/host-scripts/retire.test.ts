@@ -95,7 +95,7 @@ async function putData(folder = "pets", text = "one", more: Record<string, strin
   }
   execFileSync("tar", ["-czf", archive, "-C", source, "."]);
   const sha256 = createHash("sha256").update(readFileSync(archive)).digest("hex");
-  const run = await runScript("dataset.sh", {
+  const run = await runScript("gpubox_data/dataset.py", {
     ROOT: root,
     URLS: `file://${archive}`,
     SHA256: sha256,
@@ -226,7 +226,7 @@ describe.each(SHELLS)("retire.py with PURGE, by %s", (...shell) => {
     writeFileSync(file, "plain");
     const sha256 = createHash("sha256").update("plain").digest("hex");
     const parameters = { ROOT: root, URLS: `file://${file}`, SHA256: sha256, FOLDER: "plain", HOME: home };
-    expect(await runScript("dataset.sh", parameters)).toMatchObject({ code: 0 });
+    expect(await runScript("gpubox_data/dataset.py", parameters)).toMatchObject({ code: 0 });
     expect(await purge("data", "plain", options)).toMatchObject({ code: 0 });
     expect(readdirSync(at("data"))).toEqual([".gpubox"]);
   });
@@ -262,7 +262,7 @@ describe.each(SHELLS)("retire.py with PURGE, by %s", (...shell) => {
       "train/an old file",
       "valid/b",
     ]);
-    // Nothing of it is taken for a data set any more, by this script or by dataset.sh.
+    // Nothing of it is taken for a data set any more, by this command or by `dataset`.
     const again = await purge("data", "pets", options);
     expect(again.stderr).toContain("nothing was put there by gpubox");
     expect(Object.keys(filesBelow(at("data", "pets")))).toHaveLength(3);

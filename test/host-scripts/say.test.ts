@@ -1,6 +1,6 @@
 /** What scripts print of what others wrote: a terminal obeys what is in it, and a person believes what looks like a line of gpubox. */
-import { execFileSync, spawnSync } from "node:child_process";
-import { mkdirSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { ROOT } from "../../cli/context.ts";
@@ -53,28 +53,5 @@ describe.each(awks)("common.sh, by %s", (awk) => {
     const line = shown(`${"ü".repeat(5000)}\nb`).split("\n")[0] ?? "";
     expect(line).toMatch(/^ {2}ü{900,1000}\.\.\.$/);
     expect(said("a".repeat(1 << 20)).length).toBeLessThan(2100);
-  });
-
-  it("makes one line of each name", () => {
-    writeFileSync(join(bin, "two\nlines"), "");
-    const { stdout } = run(`find '${bin}' -name 'two*' -print0 | lines_of_names`, "");
-    expect(stdout).toBe(`${bin}/two?lines\n`);
-  });
-
-  it("reads no mark that is a link, a pipe, or without an end", () => {
-    const at = (name: string) => join(bin, name);
-    const read = (name: string) => run(`read_mark '${at(name)}'`, "").stdout;
-    writeFileSync(at("mark"), '{"sha256": "ab"}\n');
-    symlinkSync(at("mark"), at("link"));
-    execFileSync("mkfifo", [at("pipe")]);
-    writeFileSync(at("endless"), "begins");
-    truncateSync(at("endless"), 1e12);
-    expect(["mark", "link", "pipe", "endless", "none"].map(read)).toEqual([
-      '{"sha256": "ab"}\n',
-      "",
-      "",
-      "begins",
-      "",
-    ]);
   });
 });

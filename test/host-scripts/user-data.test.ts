@@ -22,16 +22,20 @@ describe.skipIf(lacks(missingPrograms("ssh-keygen"), "ssh-keygen reads the host 
   });
 });
 
+const isText = (name: string) => /\.(sh|py)$/.test(name);
+
 describe("a lock of apt's", () => {
   it("is in nobody's way: no script that runs on a host calls it, or only names it to a person", () => {
     const scripts = new URL("../../host-scripts/", import.meta.url);
-    const calls = readdirSync(scripts).flatMap((name) =>
-      readFileSync(new URL(name, scripts), "utf8")
-        .split("\n")
-        .filter(
-          (line) => /\b(apt|apt-get|dpkg)\b/.test(line) && !/^\s*#|"[^"]*sudo apt-get install/.test(line),
-        ),
-    );
+    const calls = readdirSync(scripts, { recursive: true, encoding: "utf8" })
+      .filter(isText)
+      .flatMap((name) =>
+        readFileSync(new URL(name, scripts), "utf8")
+          .split("\n")
+          .filter(
+            (line) => /\b(apt|apt-get|dpkg)\b/.test(line) && !/^\s*#|"[^"]*sudo apt-get install/.test(line),
+          ),
+      );
     expect(calls).toEqual([]);
   });
 

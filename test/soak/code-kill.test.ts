@@ -1,4 +1,4 @@
-/** code.sh at its hardest: killed at random moments, again and again. */
+/** `code.py` at its hardest: killed at random moments, again and again. */
 import { beforeAll, describe, it } from "vitest";
 import { campaign, randomOf, seed } from "../support/campaign.ts";
 import { codeHost, makeCourse, makeLessons } from "../support/code-host.ts";
@@ -12,7 +12,7 @@ const TOTAL = 8;
 const host = codeHost();
 
 describe.skipIf(lacks(missingPrograms("git git-lfs"), "gpubox_data/code.py"))(
-  "code.sh, killed at any moment",
+  "code.py, killed at any moment",
   () => {
     let lessons: ReturnType<typeof lessonsKills>;
     let course: ReturnType<typeof courseKills>;

@@ -1,4 +1,4 @@
-/** A host for code.sh: a folder as ROOT, and a loopback server with git repositories. */
+/** A host for `code.py`: a folder as ROOT, and a loopback server with git repositories. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach } from "vitest";

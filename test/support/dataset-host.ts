@@ -1,4 +1,4 @@
-/** A host for dataset.sh: a folder as ROOT, and a loopback server with what is downloaded. */
+/** A host for the command `dataset`: a folder as ROOT, and a loopback server with what is downloaded. */
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -6,7 +6,6 @@ import { afterAll, beforeAll, beforeEach, expect } from "vitest";
 import { type ArchiveEntry, zip } from "./archives.ts";
 import {
   filesBelow,
-  missingPrograms,
   pathWith,
   type RunningScript,
   type ScriptOptions,
@@ -32,17 +31,7 @@ export const LARGE = "0123456789abcdef".repeat(400_000);
 /** A zip that holds `LARGE` as a.bin, without compression. */
 export const large = zip([{ path: "a.bin", content: LARGE }]);
 
-/** The same downloads by each program; aria2c makes requests of its own before it hands a failure on. */
-export const FETCHERS = [
-  { fetcher: "aria2c", tools: "aria2c curl bsdtar flock", triesOfACut: 25, slack: 300_000 },
-  { fetcher: "curl", tools: "curl bsdtar flock", triesOfACut: 5, slack: 0 },
-  { fetcher: "wget", tools: "wget bsdtar flock", triesOfACut: 5, slack: 0 },
-];
-
-/** What a host has where a test does not say: of the programs that unpack, the one that is quickest to start. */
-const USUAL = `aria2c curl md5sum flock perl ${missingPrograms("bsdtar").length === 0 ? "bsdtar" : "python3"}`;
-
-/** What is asked of dataset.sh; what is left out is as most tests have it. */
+/** What is asked of it; what is left out is as most tests have it. */
 export interface Wanted {
   /** Path on the server; /set.zip by default. */
   path?: string;
@@ -81,7 +70,10 @@ export function datasetHost() {
     fetch: (wanted: Wanted, options?: ScriptOptions): Promise<ScriptResult> =>
       host.start(wanted, options).result,
     start: (wanted: Wanted, options?: ScriptOptions): RunningScript =>
-      startScript("dataset.sh", host.environment(wanted), { path: join(scratch, "usual"), ...options }),
+      startScript("gpubox_data/dataset.py", host.environment(wanted), {
+        path: join(scratch, "usual"),
+        ...options,
+      }),
     /** The person's files of a data set: all but the script's own record. */
     dataIn: (folder: string): Record<string, string> => {
       const { ".gpubox.json": _, ...files } = filesBelow(host.at(folder));
@@ -97,7 +89,7 @@ export function datasetHost() {
   };
 
   beforeAll(async () => {
-    pathWith(join(scratch, "usual"), USUAL);
+    pathWith(join(scratch, "usual"), "python3");
     server = await startLoopbackServer();
   });
   afterAll(() => server.close());

@@ -6,9 +6,6 @@ import type { datasetHost } from "./dataset-host.ts";
 import { removeFolder } from "./host-script.ts";
 import { attempts, type Kill, killed, killsText } from "./killed-script.ts";
 
-/** The programs of a host that downloads in several places at once, and of one that does not. */
-export const KILLED_HOSTS = ["aria2c curl python3 flock", "curl bsdtar perl"];
-
 const COUNT = 600;
 const text = (n: number) => `${n} `.repeat(1000);
 export const many = zip(
@@ -33,10 +30,10 @@ function processesOf(root: string): string[] {
     });
 }
 
-/** Puts `many` in place on a host with this PATH, killed on the way, and holds what is there against what may be. */
+/** Puts `many` in place on a host, killed on the way, and holds what is there against what may be. */
 export async function expectConvergence(
   host: ReturnType<typeof datasetHost>,
-  { path, known, kills }: { path: string; known: boolean; kills: Kill[] },
+  { known, kills }: { known: boolean; kills: Kill[] },
 ): Promise<void> {
   const { at, dataIn } = host;
   const after = `killed: ${killsText(kills)}`;
@@ -50,12 +47,12 @@ export async function expectConvergence(
   for (const attempt of attempts(kills)) {
     host.server.forget();
     beginAgain();
-    attempt.hit = await killed(host.start(wanted, { path }), attempt.kill);
+    attempt.hit = await killed(host.start(wanted), attempt.kill);
     // Either nothing is in place, or all of it.
     if (existsSync(at("set"))) expect(dataIn("set"), after).toEqual(whole);
   }
   beginAgain();
-  const last = await host.fetch(wanted, { path });
+  const last = await host.fetch(wanted);
   expect(last, after).toMatchObject({ code: 0, stdout: `${at("set")}\n` });
   expect(dataIn("set"), after).toEqual(whole);
   expect(readdirSync(at()).sort()).toEqual([".gpubox", "set"]);

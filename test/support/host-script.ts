@@ -29,6 +29,8 @@ export interface ScriptResult {
 }
 
 export interface RunningScript {
+  /** Of the shell. */
+  pid: number;
   result: Promise<ScriptResult>;
   /** Settles once the script has said this on stderr, or has ended. */
   said(pattern: RegExp): Promise<void>;
@@ -61,7 +63,12 @@ export function startScript(
   });
   child.stdin?.on("error", () => {}).end(scriptText(script));
   const result = collect(child);
-  return { result, said: (pattern) => said(child, pattern), kill: (what) => kill(child, what) };
+  return {
+    pid: child.pid ?? 0,
+    result,
+    said: (pattern) => said(child, pattern),
+    kill: (what) => kill(child, what),
+  };
 }
 
 /** Runs a script to its end. */

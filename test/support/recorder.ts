@@ -44,6 +44,8 @@ const INSPECTION = {
   listening: [],
   addresses: null,
   free: { docker: null, root: null },
+  python: "3.12.3",
+  git: true,
 };
 
 /** What the engine would answer: outputs that inputs alone don't give. */

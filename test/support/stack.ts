@@ -31,6 +31,8 @@ export const TWO_GPUS: GpuInventory = {
 interface More {
   login?: RegistryAuth;
   runsAs?: RunsAs;
+  /** Whether it has Python; it does by default. */
+  hasPython?: boolean;
 }
 
 /** The kinds of host there are, each made without a machine. */
@@ -38,15 +40,16 @@ export const HOSTS: Record<
   string,
   (root: string, gpus: GpuInventory, more?: More) => DockerHost & pulumi.ComponentResource
 > = {
-  local: (root, gpus, { login, runsAs } = {}) =>
-    new LocalHost("local", { root, registryAuth: login, machine: machine(gpus, runsAs) }),
-  ssh: (root, gpus, { login } = {}) =>
+  local: (root, gpus, { login, runsAs, hasPython } = {}) =>
+    new LocalHost("local", { root, registryAuth: login, machine: machine(gpus, runsAs, hasPython) }),
+  ssh: (root, gpus, { login, hasPython = true } = {}) =>
     new SshHost("ssh", {
       connection: SSH,
       root,
       registryAuth: login,
       stack: "gpubox/dev",
       machine: machine(gpus),
+      hasPython,
     }),
   // Its GPUs are found out by a script on it, which finds none here.
   aws: (root) => awsHost({ root, stack: "gpubox/dev" }),
@@ -62,12 +65,13 @@ export const SSH: SshConnection = {
 
 const ADA: RunsAs = { user: "1000:1000", groups: [] };
 
-const machine = (gpus: GpuInventory, runsAs = ADA) => ({
+const machine = (gpus: GpuInventory, runsAs = ADA, hasPython = true) => ({
   id: "daemon-1",
   platform: "linux/amd64",
   runsAs,
   home: "/srv/people/ada",
   gpus,
+  hasPython,
 });
 
 /** Records the stack that a configuration declares on a host, and its outputs. */

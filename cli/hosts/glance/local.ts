@@ -16,7 +16,7 @@ export const lookHere: Look = async ({ context: { env } }) => {
     askDocker<DockerInfo>(host, "/info", PATIENCE_MS),
     sharedGroups(host),
   ]);
-  const programs = ["nvidia-smi", "nvidia-container-runtime-hook"].map((name) =>
+  const programs = ["nvidia-smi", "nvidia-container-runtime-hook", "python3"].map((name) =>
     findSystemProgram(name, env.PATH),
   );
   return {

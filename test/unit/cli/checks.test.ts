@@ -10,11 +10,11 @@ import { createContext, ROOT } from "../../../cli/context.ts";
 import { clientCheck } from "../../../cli/hosts/local.ts";
 import { parseConfig } from "../../../config/schema.ts";
 import { IMAGE_CUDA } from "../../../machine/checks/gpus.ts";
-import { atLeast } from "../../../machine/checks/machine.ts";
 import { hostChecks, preflightProblems } from "../../../machine/checks/preflight.ts";
 import type { HostFacts, HostNeeds } from "../../../machine/facts.ts";
 import { gpuInventory, withDetails } from "../../../machine/gpus.ts";
 import { hostNeeds } from "../../../machine/needs.ts";
+import { atLeast } from "../../../text/version.ts";
 import { pretend } from "../../support/host-script.ts";
 
 const gpus = (details: string, toolkit = true) =>
@@ -31,6 +31,8 @@ const healthy: HostFacts = {
   docker: "28.5.1",
   cgroupDriver: "cgroupfs",
   memory: 16_000,
+  python: "3.11.2",
+  git: true,
   clockAhead: 0.4,
 };
 const needs = (config: Record<string, unknown> = {}): HostNeeds =>
@@ -57,10 +59,15 @@ it("a machine without the command `docker` is warned of, though its daemon answe
 
 describe("a host", () => {
   it("that has everything passes every check, each with what was found and what it takes", () => {
-    const checks = hostChecks(needs({ data: ["pets"] }), healthy);
+    const checks = hostChecks(
+      needs({ data: ["pets"], code: [{ url: "https://example.org/fastai.git", ref: "v1" }] }),
+      healthy,
+    );
     expect(checks.map(({ status }) => status)).toEqual(checks.map(() => "ok"));
     expect(checks.map(({ check }) => check)).toEqual([
       "Docker",
+      "Python",
+      "git",
       "disk of Docker",
       "disk of the root",
       "memory",
@@ -75,6 +82,24 @@ describe("a host", () => {
       "port 8888 of 127.0.0.1",
     ]);
     for (const { found, needed } of checks) expect([found, needed]).not.toContain("");
+  });
+
+  const code = { code: [{ url: "https://example.org/fastai.git", ref: "v1" }] };
+  const data = { data: ["pets"] };
+  it.each<[string, Partial<HostFacts>, Record<string, unknown>, string, "warn" | "fail", RegExp]>([
+    ["no Python", { python: null }, data, "Python", "warn", /python3 is not there.*apt-get install python3/],
+    ["an old Python", { python: "3.8.10" }, code, "Python", "warn", /python3 is 3\.8\.10, which is too old/],
+    ["no git", { git: false }, code, "git", "fail", /^gpubox:code: git is not there.*apt-get install git/],
+  ])("with %s is told what code and data take", (_, facts, config, about, status, problem) => {
+    expect(bad(facts, config)).toEqual([[about, status, expect.stringMatching(problem)]]);
+  });
+
+  it("needs no git where the image's is taken, or for data, and no Python for neither", () => {
+    expect(bad({ python: null, git: false }, code).map(([about]) => about)).toEqual(["Python"]);
+    expect(bad({ git: false }, data)).toEqual([]);
+    expect(bad({ python: null, git: false })).toEqual([]);
+    // A machine of which that is not known.
+    expect(bad({ python: undefined, git: undefined }, code)).toEqual([]);
   });
 
   it("is told what a volume gives away, which keeps nothing from coming up", () => {

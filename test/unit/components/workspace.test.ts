@@ -438,6 +438,31 @@ describe("code and data", () => {
     });
   });
 
+  it("are put there with the image's Python, and wait for it, only where the host has none", async () => {
+    const raw = {
+      image: { target: "lab" },
+      code: [{ url: "https://example.org/fastai.git", ref: "v1" }],
+      data: [{ url: "https://example.org/pets.zip", sha256 }],
+    };
+    const entries = /^(code|data)-.*-(checkout|download|retire)$/;
+    for (const kind of ["local", "ssh"]) {
+      const without = await recordStack(raw, undefined, kind, { hasPython: false });
+      const found = without.resources.filter(({ name }) => entries.test(name));
+      expect(found).toHaveLength(4);
+      for (const { inputs, dependsOn } of found) {
+        if (kind === "local") expect(inputs.environment.IMAGE).toBe("gpubox-dev");
+        else expect(inputs.stdin).toContain("export IMAGE=gpubox-dev\n");
+        expect(dependsOn).toContain("image-build");
+      }
+      const having = await recordStack(raw, undefined, kind);
+      for (const { inputs, dependsOn } of having.resources.filter(({ name }) => entries.test(name))) {
+        expect(inputs.environment ?? {}).not.toHaveProperty("IMAGE");
+        expect(inputs.stdin).not.toContain("export IMAGE");
+        expect(dependsOn).not.toContain("image-build");
+      }
+    }
+  });
+
   it("are left alone by destroy, unless the entry says otherwise", async () => {
     const { resources } = await recordStack({
       code: [{ url: "https://example.org/fastai.git", ref: "v1" }],

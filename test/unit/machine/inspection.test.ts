@@ -30,6 +30,18 @@ const needs = (address = "127.0.0.1", port = 8888): HostNeeds => ({
 });
 
 describe("a machine", () => {
+  it.each([
+    ["3.9.0", true],
+    ["3.13.1", true],
+    ["4.0.0", true],
+    ["3.8.20", false],
+    [null, false],
+    [undefined, false],
+  ])("with Python %s has one for the data program: %s", (python, hasPython) => {
+    expect(machineOf(inspection({}, { python })).hasPython).toBe(hasPython);
+    expect(factsOf(inspection({}, { python, git: true }), needs())).toMatchObject({ python, git: true });
+  });
+
   it("is its daemon's identity and platform, and the person's ids", () => {
     expect(machineOf(inspection())).toMatchObject({
       id: "abc",

@@ -72,7 +72,7 @@ async function putData(folder: string): Promise<void> {
   writeFileSync(file, "a set");
   const { code } = await runHostScript(
     context(),
-    "dataset.sh",
+    "gpubox_data/dataset.py",
     {
       ROOT: root,
       URLS: `file://${file}`,
@@ -148,7 +148,7 @@ describe("npm run purge", () => {
     mkdirSync(join(root, "data", ".gpubox", "cut short"), { recursive: true });
     writeFileSync(join(root, "data", ".gpubox", "cut short", "x.part"), "half");
     const kilobytes = expect.any(Number);
-    expect(await putEntries(context(), "~/mount")).toEqual([
+    expect(await putEntries(context(), { ROOT: "~/mount", IMAGE: "gpubox-dev" })).toEqual([
       { kind: "code", folder: "courses/one", paths: [join(root, "code", "courses/one")], kilobytes },
       { kind: "data", folder: "cut short", paths: [join(root, "data", ".gpubox", "cut short")], kilobytes },
       { kind: "data", folder: "pets", paths: [join(root, "data", "pets")], kilobytes },

@@ -107,15 +107,21 @@ describe("a script on the host", () => {
     const { kept, live } = replay(
       step(`${COMMAND}data-pets-download`, [
         "data pets: downloading https://example.org/pets.tgz (340.0 MB)",
-        "data pets: 120.0 MB of 340.0 MB, 14.0 MB/s, 16 s left",
+        "data pets: unpacking 1200 files, 350.0 MB",
+        "data pets: unpacked 20.0 MB of 350.0 MB, 70 of 1200 files unpacked",
+        "data pets: checking the hash of 340.0 MB",
+        "data pets: reading file:///home/ada/pets.tgz (340.0 MB)",
+        "data pets: 120.0 MB of 340.0 MB, 14.0 MB/s, 16 s left, 400 of 1200 files unpacked",
         "data pets: no more after 120.0 MB (connection reset); trying again",
         "data pets: created: /home/ada/data/pets",
       ]),
     );
-    expect(live).toContain("data pets: fetching: 120.0 MB of 340.0 MB, 14.0 MB/s, 16 s left, 2.0 s");
+    expect(live).toContain(
+      "data pets: fetching: 120.0 MB of 340.0 MB, 14.0 MB/s, 16 s left, 400 of 1200 files unpacked, 6.0 s",
+    );
     expect(kept).toEqual([
       "data pets: no more after 120.0 MB (connection reset); trying again",
-      "data pets: created: /home/ada/data/pets (5.0 s)",
+      "data pets: created: /home/ada/data/pets (9.0 s)",
     ]);
   });
 
@@ -135,10 +141,12 @@ describe("a script on the host", () => {
 
   it("is heard by each of its names; a program that it runs is not", () => {
     const scripts = join(ROOT, "host-scripts");
-    const topics = readdirSync(scripts)
-      .filter((name) => name.endsWith(".sh"))
-      .flatMap((name) => /^topic="?([^"\n]+)"?$/m.exec(readFileSync(join(scripts, name), "utf8"))?.[1] ?? [])
-      .map((topic) => topic.replace(/^\$\{KIND-\}/, "code").replaceAll(/\$\{\w+-\}/g, "x"));
+    const topics = readdirSync(scripts, { recursive: true, encoding: "utf8" })
+      .filter((name) => /\.(sh|py)$/.test(name))
+      .map((name) => readFileSync(join(scripts, name), "utf8"))
+      .flatMap((text) => /^(?:topic=| {4}\w+\.topic = f?)"?([^"\n]+)"?$/m.exec(text)?.[1] ?? [])
+      .map((topic) => topic.replace(/^(\$\{KIND-\}|\{kind\})/, "code"))
+      .map((topic) => topic.replaceAll(/\$\{\w+-\}|\{[^}]*\}/g, "x"));
     expect(topics.length).toBeGreaterThan(15);
     for (const topic of topics)
       expect(replay(step(`${COMMAND}x`, [`${topic}: a word`])).kept).toContain(`${topic}: a word`);

@@ -20,7 +20,7 @@ const ARGS: Args = { stack: "dev", isNamed: false, names: [], options: {}, rest:
 
 /** What is in a checkout and decides nothing about a stack. */
 const NOT_PART_OF_IT =
-  /^(\..*|.*\.md|LICENSE|Pulumi\..+\.yaml|bench|biome\.json|docs|policy|schema|scripts|test|tsconfig\.json|pyproject|vitest\.config\.ts)$/;
+  /^(\..*|.*\.md|LICENSE|Pulumi\..+\.yaml|bench|biome\.json|docs|policy|pyproject\.toml|schema|scripts|test|tsconfig\.json|vitest\.config\.ts)$/;
 
 describe("what a start depends on", () => {
   let folder: string;

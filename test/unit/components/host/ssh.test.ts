@@ -71,7 +71,7 @@ describe("a host reached by SSH", () => {
     expect(inputs.environment).toBeUndefined();
     expect(inputs.stdin).toContain("export ROOT=/home/ada/docker_mount\n");
     expect(inputs.stdin).toContain("export URLS=https://example.org/pets.zip\n");
-    expect(inputs.stdin).toContain("#!/bin/sh");
+    expect(inputs.stdin).toContain("\n# ==== gpubox_data.dataset ====\n");
     expect(inputs.triggers).toEqual(["daemon-1"]);
     expect(deletedWith).toBe("");
   });
