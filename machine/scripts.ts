@@ -59,7 +59,10 @@ function dataProgram(command: string): string {
   for (const name of ["__init__", "main", command]) add(name);
   const sources = [...modules]
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, text]) => `# ==== gpubox_data${name === "__init__" ? "" : `.${name}`} ====\n${text}`);
+    .map(
+      ([name, text]) =>
+        `# ==== gpubox_data${name === "__init__" ? "" : `.${name}`} ====\n${withoutRemarks(text)}`,
+    );
   const variables = {
     command,
     loader: hostFile("gpubox_data/load.py"),
@@ -69,6 +72,16 @@ function dataProgram(command: string): string {
   const lines = Object.entries(variables).map(([name, value]) => `${name}=${quote(value)}\n`);
   return lines.join("") + scriptText("run-data.sh");
 }
+
+/**
+ * Python without comments and docstrings, which are the only texts in it between three quotes: it is in the state of every stack, and to
+ * reword one is no change of a stack.
+ */
+const withoutRemarks = (python: string) =>
+  python
+    .replace(/^( *)"""[\s\S]*?"""$/gm, '$1""')
+    .replace(/^ *#.*\n/gm, "")
+    .replace(/\n\n+/g, "\n");
 
 /** Names of the parameters that modules read, by `parameters.py`, in order. */
 function parametersOf(texts: string[]): string[] {

@@ -15,12 +15,7 @@ from .git import Git, GitError, Repository
 from .places import Place, discard, read_mark
 
 # Nor does a reader take indexes of objects that could lie about them.
-READER = """[core]
-commitGraph = false
-multiPackIndex = false
-[uploadpack]
-allowAnySHA1InWant = true
-"""
+READER = "[core]\ncommitGraph = false\nmultiPackIndex = false\n[uploadpack]\nallowAnySHA1InWant = true\n"
 
 
 class Mark:
