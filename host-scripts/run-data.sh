@@ -90,7 +90,7 @@ in_container() {
       case $options in *name=userns*) set -- "$@" --userns host ;; esac
       ;;
   esac
-  for name in $parameters ROOT HOME http_proxy https_proxy no_proxy all_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY; do
+  for name in $parameters ROOT HOME GPUBOX_TRACE http_proxy https_proxy no_proxy all_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY; do
     set -- "$@" --env "$name"
   done
   # Where nvidia is the daemon's default runtime, an image that asks for all GPUs would get them.

@@ -572,7 +572,7 @@ describeWithDaemon("a stack on this machine", () => {
       `git init --quiet --initial-branch main '${upstream}' && cd '${upstream}' && touch lesson && git add lesson && git -c user.name=Ada -c user.email=ada@example.org commit --quiet -m one`,
     );
     expect(made.exitCode, made.all).toBe(0);
-    const root = join(person.home, "docker_mount");
+    const { root } = person;
     const shared = { ROOT: root, FOLDER: "lessons", IMAGE: "gpubox-dev" };
     const run = (script: HostScript, more: Record<string, string>) =>
       runScript(
@@ -587,6 +587,7 @@ describeWithDaemon("a stack on this machine", () => {
     const retired = await run("gpubox_data/retire.py", { KIND: "code", PURGE: "1" });
     expect(retired, retired.stderr).toMatchObject({ code: 0 });
     expect(existsSync(join(root, "code", "lessons"))).toBe(false);
+    for (const name of ["no python", "upstream"]) rmSync(join(person.home, name), { recursive: true });
   });
 
   it("stops without losing anything, and starts again; a container that somebody removed is put back", async () => {
