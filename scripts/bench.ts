@@ -39,7 +39,11 @@ async function absentPackages({ env }: Context): Promise<string[]> {
   const fails = async (file: string, ...args: string[]) => (await capture(file, args, { env })).code !== 0;
   return [
     ...((await fails("/usr/bin/python3", "-c", "import ensurepip")) ? ["python3-venv"] : []),
-    // For comparison only; some releases have it as a plugin of docker, some by itself.
+    // For comparison only.
+    ...Object.entries({ aria2c: "aria2", bsdtar: "libarchive-tools" })
+      .filter(([program]) => !findSystemProgram(program, env.PATH))
+      .map(([, name]) => name),
+    // The same; some releases have it as a plugin of docker, some by itself.
     ...((await fails("docker", "compose", "version")) && !findSystemProgram("docker-compose", env.PATH)
       ? ["docker-compose"]
       : []),
