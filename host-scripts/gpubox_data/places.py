@@ -225,12 +225,12 @@ def own_folder(path: str, mode: int) -> None:
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
-def open_file(name: str, at: int | None = None) -> tuple[int, os.stat_result] | None:
-    """A plain file, open for reading; None where that is something else, or nothing."""
+def open_plain(name: str | bytes, at: int | None = None) -> tuple[int, os.stat_result] | None:
+    """A plain file, open for reading; None where that is something else. Raises OSError where there is nothing, or it is not to be read."""
     try:
         file = os.open(name, FILE, dir_fd=at)
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EMLINK, errno.EACCES):
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.EMLINK):
             return None
         raise
     found = os.fstat(file)
@@ -238,6 +238,14 @@ def open_file(name: str, at: int | None = None) -> tuple[int, os.stat_result] | 
         return file, found
     os.close(file)
     return None
+
+
+def open_file(name: str, at: int | None = None) -> tuple[int, os.stat_result] | None:
+    """The same; None also where there is nothing, or it is not to be read."""
+    try:
+        return open_plain(name, at)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return None
 
 
 def read_mark(name: str, at: int | None = None, largest: int = LARGEST_MARK) -> str | None:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from .places import FILE, FOLDER, discard, remove
+from .places import FOLDER, discard, open_plain, remove
 from .say import Failure
 
 # No file of a repository that is copied is as large, in bytes: a notebook could fill the disk with one.
@@ -149,21 +149,6 @@ def work_tree(base: str, path: str) -> Iterator[Tree]:
             tree.forget()
 
 
-def open_file(at: int, name: bytes) -> tuple[int, os.stat_result] | None:
-    """A plain file, open for reading; None where that is something else. Raises OSError where there is nothing, or it is not to be read."""
-    try:
-        file = os.open(name, FILE, dir_fd=at)
-    except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENXIO, errno.EMLINK):
-            return None
-        raise
-    found = os.fstat(file)
-    if stat.S_ISREG(found.st_mode):
-        return file, found
-    os.close(file)
-    return None
-
-
 def _blocks(file: int) -> Iterator[bytes]:
     return iter(lambda: os.read(file, BLOCK), b"")
 
@@ -197,7 +182,7 @@ def _content(at: int, name: bytes, found: os.stat_result) -> str | None:
     if stat.S_ISLNK(found.st_mode):
         target = os.readlink(name, dir_fd=at)
         return blob(len(target), iter([target]))
-    plain = open_file(at, name)
+    plain = open_plain(name, at)
     if plain is None:
         return None
     file, now = plain
@@ -334,7 +319,7 @@ def _take(at: int, name: bytes, to: bytes, path: bytes, strange: list[str]) -> N
         finally:
             os.close(inside)
         return
-    plain = open_file(at, name) if stat.S_ISREG(found.st_mode) else None
+    plain = open_plain(name, at) if stat.S_ISREG(found.st_mode) else None
     if plain is None:
         strange.append(shown(path))
         return
@@ -377,7 +362,7 @@ def second_name(at: int, name: bytes, to: bytes) -> bool:
         # Another disk, or a file of another user's.
         if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
             raise
-    plain = open_file(at, name)
+    plain = open_plain(name, at)
     if plain is None:
         return False
     file, found = plain
@@ -423,7 +408,7 @@ def _lock(at: int) -> None:
         finally:
             os.close(file)
     except FileExistsError:
-        plain = open_file(at, b"index.lock")
+        plain = open_plain(b"index.lock", at)
         if plain is None:
             raise Locked("git is at work there, or was stopped at it") from None
         try:
