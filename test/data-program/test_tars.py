@@ -370,6 +370,8 @@ class Damaged(UnpackingCase):
 
         for data in (
             changed(124, b"x" * 11),
+            changed(124, b"-0000000001"),
+            changed(124, b"0_1\0"),
             changed(124, b"\xff" * 12),
             changed(124, b"\x80" + b"\xff" * 11),
             changed(100, b"seven\0"),

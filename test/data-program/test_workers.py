@@ -28,6 +28,7 @@ def processes_of(group: archive.Workers) -> list[int]:
     return [worker.process for worker in group._workers]
 
 
+@unittest.skipUnless(os.path.isdir("/proc/self/fd"), "no /proc")
 class Ends(UnpackingCase):
     ENTRIES = tuple(Entry(b"%d" % n, b"%d" % n * 1000) for n in range(3000))
 
@@ -86,6 +87,7 @@ class Ends(UnpackingCase):
         self.assertEqual([os.listdir(f"/proc/{each}/fd") for each in processes_of(self.workers)], inside)
 
 
+@unittest.skipUnless(os.path.isdir("/proc/self/fd"), "no /proc")
 class ParentEnds(UnpackingCase):
     PROGRAM = textwrap.dedent(
         """
