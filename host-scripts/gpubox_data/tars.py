@@ -161,10 +161,10 @@ def _number(field: bytes) -> int:
         if field[0] != 0x80:
             raise Damaged("a number in it is negative")
         return int.from_bytes(field[1:], "big")
-    try:
-        return int(field.split(b"\0", 1)[0].strip() or b"0", 8)
-    except ValueError as error:
-        raise Damaged("a number in it is none") from error
+    digits = field.split(b"\0", 1)[0].strip()
+    if digits.strip(b"01234567"):
+        raise Damaged("a number in it is none")
+    return int(digits or b"0", 8)
 
 
 def _check_sum(header: bytes) -> None:

@@ -88,9 +88,10 @@ class Deflate64(unittest.TestCase):
         for _ in range(1000):
             expected.append(numbers.randrange(256))
             bits.literal(expected[-1])
-        # 65,538 bytes from 1,000 back, which is distance code 19 (769 to 1,024).
-        bits.copy(285, 65_535, 19, 1000 - 769)
-        expected += (expected[-1000:] * 66)[:65_538]
+        # 65,538 bytes from 1,000 back, which is distance code 19 (769 to 1,024), until a piece is full.
+        for _ in range(5):
+            bits.copy(285, 65_535, 19, 1000 - 769)
+            expected += (expected[-1000:] * 66)[:65_538]
         # 258 and 3 bytes, from 40,000 (code 30, from 32,769 on) and 65,536 back (code 31, from 49,153 on).
         for length, distance, code, least in ((258, 40_000, 30, 32_769), (3, 65_536, 31, 49_153)):
             bits.copy(285, length - 3, code, distance - least)

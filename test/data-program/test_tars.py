@@ -370,6 +370,8 @@ class Damaged(UnpackingCase):
 
         for data in (
             changed(124, b"x" * 11),
+            changed(124, b"-0000000001"),
+            changed(124, b"0_1\0"),
             changed(124, b"\xff" * 12),
             changed(124, b"\x80" + b"\xff" * 11),
             changed(100, b"seven\0"),
@@ -377,10 +379,13 @@ class Damaged(UnpackingCase):
             pax(b"path=x")[:512] + b"10 garbage\n" + bytes(501) + PICTURES[0],
             pax(b"path=x")[:512] + b"0 x=y\n" + bytes(506) + PICTURES[0],
             pax(b"size=-5") + PICTURES[0],
-            tar_header(b"x", b"L", size=1 << 30) + bytes(512),
         ):
             with self.assertRaises((archive.Unusable, archive.NoRoom)):
                 self.unpack("tar", tar_of(data))
+
+    def test_headers_without_end(self) -> None:
+        for form in (b"L", b"x"):
+            self.assert_unusable("tar", tar_of(member(b"x", bytes(2_000_000), form), *PICTURES), "a header in it is too long")
 
 
 class Arriving(UnpackingCase):

@@ -10,10 +10,12 @@ import sys
 import textwrap
 import time
 import unittest
+from unittest import mock
 
 from archives import Entry, Trickle, UnpackingCase, zip_of
-from gpubox_data import archive, workers
+from gpubox_data import archive, unpack_zip, workers, zips
 from gpubox_data.say import Failure
+from gpubox_data.source import Source
 
 
 def is_there(process: int) -> bool:
@@ -28,6 +30,7 @@ def processes_of(group: archive.Workers) -> list[int]:
     return [worker.process for worker in group._workers]
 
 
+@unittest.skipUnless(os.path.isdir("/proc/self/fd"), "no /proc")
 class Ends(UnpackingCase):
     ENTRIES = tuple(Entry(b"%d" % n, b"%d" % n * 1000) for n in range(3000))
 
@@ -55,6 +58,27 @@ class Ends(UnpackingCase):
         source = Killing(self.write(zip_of(Entry(b"large", os.urandom(9_000_000)), *self.ENTRIES)))
         with self.assertRaises(Failure):
             self.unpack("zip", b"", source)
+
+    def test_an_interrupt_is_for_the_parent(self) -> None:
+        self.unpack("zip", zip_of(Entry(b"a", b"x")))
+        for process in processes_of(self.workers):
+            os.kill(process, signal.SIGINT)
+        self.assertEqual(self.unpack("zip", zip_of(Entry(b"a", b"x"))), {"a": b"x"})
+
+    def test_a_large_one_is_given_up_in_the_middle(self) -> None:
+        """All of it is there, and its worker is asked for nothing more."""
+        os.mkdir(self.staging)
+        entry = Entry(b"large", bytes(5_000_000), 8)
+        data = zip_of(entry)
+        desk = mock.Mock()
+        desk.next.return_value = ("more", len(data))
+        desk.look.side_effect = [None, None, workers.Abandoned]
+        writer = unpack_zip.Writer(desk)
+        writer.work(("open", self.write(data), self.staging, 0))
+        with self.assertRaises(workers.Abandoned):
+            writer.work(("large", 0, len(data), next(zips.Directory(Source(self.file)).in_order())[0]))
+        self.assertLess(os.stat(f"{self.staging}/large").st_size, 1_000_000)
+        writer.work(("close",))
 
     def test_they_end_with_the_group(self) -> None:
         with archive.Workers(3) as group:
@@ -86,6 +110,7 @@ class Ends(UnpackingCase):
         self.assertEqual([os.listdir(f"/proc/{each}/fd") for each in processes_of(self.workers)], inside)
 
 
+@unittest.skipUnless(os.path.isdir("/proc/self/fd"), "no /proc")
 class ParentEnds(UnpackingCase):
     PROGRAM = textwrap.dedent(
         """
@@ -106,7 +131,8 @@ class ParentEnds(UnpackingCase):
         """
     )
 
-    def end_by(self, number: int, until: int, data: bytes) -> None:
+    def end_by(self, number: int, until: int, data: bytes, stopped: int | None = None) -> None:
+        """Ends the parent by a signal; `stopped` is the worker that cannot end then."""
         run = subprocess.Popen(
             [sys.executable, "-c", self.PROGRAM, self.write(data), self.staging, str(until)],
             stdout=subprocess.PIPE,
@@ -120,11 +146,22 @@ class ParentEnds(UnpackingCase):
         for line in run.stdout:
             if line == "waiting\n":
                 break
+        if stopped is not None:
+            process = processes.pop(stopped)
+            self.addCleanup(os.kill, process, signal.SIGKILL)
+            os.kill(process, signal.SIGSTOP)
         os.kill(run.pid, number)
         run.wait(10)
+        if stopped is not None:
+            run.stdout.close()
+            self.assert_end(processes)
+            return
         # They held its output open as long as they were there.
         self.assertEqual(run.stdout.read(), "")
         run.stdout.close()
+        self.assert_end(processes)
+
+    def assert_end(self, processes: list[int]) -> None:
         for _ in range(100):
             if not any(map(is_there, processes)):
                 return
@@ -135,6 +172,9 @@ class ParentEnds(UnpackingCase):
         for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):
             self.end_by(number, 0, zip_of(Entry(b"a", b"x")))
             shutil.rmtree(self.staging)
+
+    def test_one_of_them_is_stuck(self) -> None:
+        self.end_by(signal.SIGKILL, 0, zip_of(Entry(b"a", b"x")), stopped=1)
 
     def test_while_they_write(self) -> None:
         data = zip_of(*(Entry(b"%d" % n, b"x" * 5000) for n in range(2000)))
