@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from .archive import NoRoom, Progress, Unusable, Workers, format_of, holds_tar, tree_of, unpack
-from .download import Download, Files, GivenUp, Limits, Wanted, WrongSize
+from .download import Changed, Download, Files, GivenUp, Limits, Wanted, WrongSize
 from .identify import BEGINNING, Answer, Kind, identify, is_page, url_name
 from .kept import copy_file, copy_kept_archive
 from .place_set import put_into_place
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 20
 # What fastai's list of checks has the MD5 of, in bytes.
 _HEAD = 1 << 20
+# Times that a file is downloaded from its beginning, where the server has another one meanwhile.
+_MOST_TIMES = 3
 
 
 class _Refused(Exception):
@@ -176,10 +178,13 @@ class Fetching:
                 return
             remove(files.file, files.answer)
             files.remove_part()
-        try:
-            self._download(session)
-        except _BegunAnew:
-            self._download(session)
+        for _ in range(_MOST_TIMES):
+            try:
+                self._download(session)
+                return
+            except _BegunAnew:
+                pass
+        self._refuse("it has changed each time while it was downloaded")
 
     def _download(self, session: Session) -> None:
         wanted = self.wanted
@@ -198,7 +203,12 @@ class Fetching:
             self._take(download, download.wait_for_answer())
         except (Interrupted, WrongSize) as error:
             download.stop()
+            discard(self.staging)
             problem = download.problem or error
+            if isinstance(problem, Changed):
+                download.discard()
+                say(f"{self.origin} has changed while it was downloaded; downloading all of it again")
+                raise _BegunAnew from None
             if isinstance(problem, WrongSize):
                 download.discard()
                 self._refuse_size(problem.size)
