@@ -250,8 +250,11 @@ class Download(Source):
         """Ends all that is under way, and waits for it, as nothing is to be written from then on. What has arrived stays."""
         with self._lock:
             self._stop(Interrupted())
-            while self._active - self._asking:
-                self._lock.wait()
+            self.session.end()
+            # One that looks for the server's address is not to be woken up.
+            until = time.monotonic() + 1
+            while self._active - self._asking or (self._active and time.monotonic() < until):
+                self._lock.wait(0.1)
         self._slots.give_back()
 
     @property

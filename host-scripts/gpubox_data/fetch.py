@@ -166,13 +166,12 @@ class Fetching:
             self._refuse(str(error))
         if proxy:
             refuse_unspoken(proxy, self.origin)
-        session = Session(url, self.proxies, self.wanted.speed_time)
         files = Files(self.state, self.wanted.sha256)
         if is_file(files.file):
             # Without a hash only: the server tells whether it is still of the file that it has.
             before, now = files.recall(url), None
             if before is not None and before.version:
-                now = _ask(session)
+                now = _ask(self._session())
             if before is not None and now is not None and (now.version, now.size) == (before.version, before.size):
                 self._take_file(files.file, before)
                 return
@@ -180,11 +179,14 @@ class Fetching:
             files.remove_part()
         for _ in range(_MOST_TIMES):
             try:
-                self._download(session)
+                self._download(self._session())
                 return
             except _BegunAnew:
                 pass
         self._refuse("it has changed each time while it was downloaded")
+
+    def _session(self) -> Session:
+        return Session(self.url, self.proxies, self.wanted.speed_time)
 
     def _download(self, session: Session) -> None:
         wanted = self.wanted

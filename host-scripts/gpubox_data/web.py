@@ -8,6 +8,7 @@ Where a proxy is asked for that Python does not speak (SOCKS, or one behind TLS)
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import http.client
 import os
@@ -18,6 +19,7 @@ import socket
 import ssl
 import subprocess
 import threading
+from collections.abc import Iterator
 from email.message import Message
 from http.cookiejar import CookieJar
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
@@ -262,6 +264,9 @@ class Session:
         self._timeout = timeout
         self._cookies = CookieJar()
         self._lock = threading.Lock()
+        # Connections whose answers have not begun.
+        self._asked: set[http.client.HTTPConnection] = set()
+        self._is_ended = False
 
     @property
     def was_led_on(self) -> bool:
@@ -271,6 +276,27 @@ class Session:
     def forget(self) -> None:
         """Goes the whole way again: where the redirection led may have been good for some minutes."""
         self._resolved = None
+
+    def end(self) -> None:
+        """Has those who wait for an answer get none, now and from now on."""
+        with self._lock:
+            self._is_ended = True
+            for connection in self._asked:
+                _shut_down(connection.sock)
+
+    @contextlib.contextmanager
+    def _waiting(self, connection: http.client.HTTPConnection, seconds: float) -> Iterator[None]:
+        """While an answer, or a connection, is waited for; so many seconds at most."""
+        with self._lock:
+            if self._is_ended:
+                raise ConnectionAbortedError
+            self._asked.add(connection)
+        try:
+            with _Deadline(connection, seconds):
+                yield
+        finally:
+            with self._lock:
+                self._asked.discard(connection)
 
     def get(self, start: int = 0, end: int | None = None, reuse: Response | None = None, method: str = "GET") -> Response:
         """
@@ -353,7 +379,7 @@ class Session:
             connection = http.client.HTTPConnection(host, port, timeout=CONNECT_TIMEOUT)
         if proxy and secure:
             connection.set_tunnel(*to, headers=login)
-        with _Deadline(connection, CONNECT_TIMEOUT + self._timeout):
+        with self._waiting(connection, CONNECT_TIMEOUT + self._timeout):
             connection.connect()
         connection.sock.settimeout(self._timeout)
         return connection
@@ -364,7 +390,7 @@ class Session:
         """Makes a request, and gives the answer to it, with the socket that it comes by."""
         sock = connection.sock
         try:
-            with _Deadline(connection, self._timeout):
+            with self._waiting(connection, self._timeout):
                 connection.putrequest(method, target, skip_host=True)
                 for name, value in headers.items():
                     connection.putheader(name, value)
