@@ -576,8 +576,6 @@ class Download(Source):
                 end = self._claims.get(number, (at, at))[1]
                 if 0 <= end <= at:
                     if end == self.size or not self._may_go_on(number, at, response):
-                        if at == response.start and self._stopped is None:
-                            raise GivenUp("the server gives nothing of what it is asked for")
                         return response.is_at_end
                     continue
                 data = response.read(_READ if end < 0 else min(_READ, end - at))
