@@ -122,7 +122,7 @@ class DownloadTest(Scratch):
             raise errors[0]
 
     def test_it_goes_on_where_every_answer_breaks(self) -> None:
-        url = self.serve(lambda client: client.answer(client.part(), most=700_000))
+        url = self.serve(lambda client: client.answer(client.part(), most=100_000))
         self.assertEqual(self.brought(self.download(url)), BODY)
 
     def test_it_goes_on_where_the_size_is_known_at_the_end_only(self) -> None:
