@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 # What a run that was stopped leaves; of these "unpacked.files" is removed last, and tells that there was one.
 LEFT_OVER = "unpacked.files"
+# In bytes.
+LONGEST_NAME = 255
 
 
 class Set:
@@ -78,8 +80,10 @@ class Set:
         if self.speed_time == 0:
             raise Failure(2, "speed time: it takes at least one second")
         self.keep_archive = flag("KEEP_ARCHIVE", "keep archive")
+        if self.keep_archive and not fits(f"{self.place.name}.archive"):
+            raise Failure(2, f"folder: '{self.place.name}.archive', where its archive is to be kept, is too long for a name")
         self.given_name = text("NAME")
-        if self.given_name in (".", "..", MARKER) or "/" in self.given_name:
+        if self.given_name in (".", "..", MARKER) or "/" in self.given_name or not fits(self.given_name):
             raise Failure(2, f"name: '{self.given_name}' is not the name of a file")
         if not self.given_name and shown_url(self.urls[0]).rpartition("/")[2] in ("", ".", "..", MARKER):
             raise Failure(
@@ -144,6 +148,11 @@ class Set:
         raise Failure(3, *lines, "  or give this entry of data: another folder")
 
 
+def fits(name: str) -> bool:
+    """Whether a disk takes a name as long as this."""
+    return len(os.fsencode(name)) <= LONGEST_NAME
+
+
 FREE, THEIRS = "free", "theirs"
 
 
@@ -174,6 +183,8 @@ def _urls() -> list[str]:
     for url in urls:
         scheme, separator, rest = url.partition("://")
         known = scheme.lower() in ("http", "https") or (scheme.lower() == "file" and rest.startswith("/"))
+        # No name of a file has a NUL.
+        known = known and not (scheme.lower() == "file" and "%00" in rest)
         if not separator or not known or len(rest) < 1 or any(each.isspace() or ord(each) < 32 or each in '"\\\x7f' for each in url):
             raise Failure(2, f"url: '{shown_url(url)}' is not an http, https or file url")
         if "@" in rest.partition("/")[0].partition("?")[0].partition("#")[0]:

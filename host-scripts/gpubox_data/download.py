@@ -33,7 +33,7 @@ LEAST_CLAIM = 1 << 20
 MOST_CLAIM = 16 << 20
 # So much is written down at a time, in bytes: what a kill may lose of each connection.
 _NOTED = 1 << 18
-# Seconds in which it shows whether a server gives parts of a file; some let other connections wait.
+# Seconds in which it shows whether a server gives parts of a file; some let other connections wait. Counted once for all of them.
 _PARTS_PATIENCE = 2
 _TRIES = 5
 _CRAWLS = 2
@@ -67,6 +67,10 @@ class WrongSize(Exception):
     def __init__(self, size: int) -> None:
         super().__init__()
         self.size = size
+
+
+class Changed(Exception):
+    """The server has another file by now than the one of which the beginning has been read."""
 
 
 class GivenUp(Exception):
@@ -162,8 +166,11 @@ class Download(Source):
         self._is_whole = False
         self._was_announced = self.size is not None
         self._stopped: BaseException | None = None
+        self._patient_until = 0.0
         self._responses: dict[int, Response] = {}
-        self._threads: list[threading.Thread] = []
+        # Connections that are at work; and of these, those that wait for an answer, for which there is nothing to do once it is stopped.
+        self._active: set[int] = set()
+        self._asking: set[int] = set()
         self._furthest = self._arrived.count
         self._shown = (time.monotonic(), self._arrived.count)
 
@@ -193,7 +200,7 @@ class Download(Source):
             self._first = (start, end)
             self._lock.notify_all()
             while not self._is_whole and not self._arrived.has(start, end):
-                alone = self._is_answered and len([each for each in self._threads if each.is_alive()]) < 2
+                alone = self._is_answered and len(self._active) < 2
                 if self._gives_parts is False or alone:
                     return False
                 self._go_on_waiting()
@@ -240,12 +247,14 @@ class Download(Source):
         self._begin(0)
 
     def stop(self) -> None:
-        """Ends all that is under way, and waits for it. What has arrived stays."""
+        """Ends all that is under way, and waits for it, as nothing is to be written from then on. What has arrived stays."""
         with self._lock:
             self._stop(Interrupted())
-        for thread in self._threads:
-            # One that waits for an answer ends by itself, and does nothing more.
-            thread.join(0.2)
+            self.session.end()
+            # One that looks for the server's address is not to be woken up.
+            until = time.monotonic() + 1
+            while self._active - self._asking or (self._active and time.monotonic() < until):
+                self._lock.wait(0.1)
         self._slots.give_back()
 
     @property
@@ -273,9 +282,8 @@ class Download(Source):
     # --- connections ------------------------------------------------------------------------------------------------
 
     def _begin(self, number: int) -> None:
-        thread = threading.Thread(target=self._run, args=(number,), daemon=True)
-        self._threads.append(thread)
-        thread.start()
+        self._active.add(number)
+        threading.Thread(target=self._run, args=(number,), daemon=True).start()
 
     def _run(self, number: int) -> None:
         try:
@@ -285,8 +293,11 @@ class Download(Source):
                 self._stop(error)
         finally:
             with self._lock:
-                self._claims.pop(number, None)
-                self._lock.notify_all()
+                self._active.discard(number)
+                self._give_claim_back(number)
+                if self._active and not self._is_whole:
+                    # It was given up: other data sets may have its room.
+                    self._slots.give_back(keep=len(self._active))
 
     def _bring_all(self, number: int) -> None:
         """The first connection: asks again as long as that gets further. Five tries that do not, or two that crawl, are the end."""
@@ -315,19 +326,19 @@ class Download(Source):
 
     def _bring_parts(self, number: int) -> None:
         """A further connection: it is given up where it does not help."""
-        for tries in range(1, _TRIES + 1):
+        tries = 0
+        while tries < _TRIES:
             try:
                 while self._bring_claims(number):
-                    pass
+                    tries = 0
                 return
             except GivenUp as failed:
-                with self._lock:
-                    self._claims.pop(number, None)
-                    if failed.for_good:
+                if failed.for_good:
+                    with self._lock:
                         if self._gives_parts is None:
                             self._gives_parts = False
-                        return
-                    self._lock.notify_all()
+                    return
+                tries += 1
                 self._pause(self._limits.retry_delay * tries)
 
     def _pause(self, seconds: float) -> None:
@@ -341,11 +352,19 @@ class Download(Source):
         claim = self._claim(number)
         if claim is None:
             return False
-        reuse = self._responses.get(number)
-        response = self._request(number, claim, reuse)
-        self._responses[number] = response
+        try:
+            self._bring(number, claim)
+        except GivenUp:
+            with self._lock:
+                self._give_claim_back(number)
+            raise
+        return True
+
+    def _bring(self, number: int, claim: tuple[int, int]) -> None:
+        response = self._request(number, claim)
         is_at_end = False
         try:
+            self._judge(number, claim[0], response)
             is_at_end = self._read(number, response)
         except (OSError, http.client.HTTPException, ValueError) as error:
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS):
@@ -356,7 +375,6 @@ class Download(Source):
             if not is_at_end:
                 response.close()
                 self._responses.pop(number, None)
-        return True
 
     # --- who brings what --------------------------------------------------------------------------------------------
 
@@ -367,16 +385,22 @@ class Download(Source):
         """
         with self._lock:
             while self._stopped is None and not self._is_whole:
+                # Or it would be kept from what it has claimed itself.
+                self._claims.pop(number, None)
                 claim = self._next(number)
                 if claim is not None:
                     self._claims[number] = claim
                     return claim
-                self._claims.pop(number, None)
                 self._lock.wait()
             return None
 
+    def _give_claim_back(self, number: int) -> None:
+        """For others to take. With the lock."""
+        self._claims.pop(number, None)
+        self._lock.notify_all()
+
     def _next(self, number: int) -> tuple[int, int] | None:
-        if number == 0 and not self._gives_parts:
+        if number == 0 and not (self._gives_parts and self.size is not None):
             # What others have claimed they may not get.
             start = self._arrived.front
             return start, self._end_of_claim(start) if self.size is not None else -1
@@ -412,7 +436,6 @@ class Download(Source):
 
     def _may_go_on(self, number: int, at: int, response: Response) -> bool:
         """Whether an answer that brings more than was claimed is read further, with the next claim."""
-        patience = time.monotonic() + _PARTS_PATIENCE
         with self._lock:
             while self._stopped is None and self.size is not None and at < min(self.size, response.end or self.size):
                 taken = [claim for other, claim in self._claims.items() if other != number]
@@ -423,29 +446,40 @@ class Download(Source):
                 if number != 0 or self._gives_parts:
                     return False
                 # Others have claimed what comes next, and may not get it.
-                if self._gives_parts is False or time.monotonic() >= patience:
+                patience = self._patient_until - time.monotonic()
+                if self._gives_parts is False or patience <= 0:
                     self._claims[0] = (at, self._end_of_claim(at))
                     return True
-                self._lock.wait(patience - time.monotonic())
+                self._lock.wait(patience)
             return False
 
     # --- one request ------------------------------------------------------------------------------------------------
 
-    def _request(self, number: int, claim: tuple[int, int], reuse: Response | None) -> Response:
+    def _request(self, number: int, claim: tuple[int, int]) -> Response:
         start, end = claim
         # The first asks for all there is: it is not known yet whether there will be others.
         bounded = end if end >= 0 and (number != 0 or start > 0) else None
+        with self._lock:
+            reuse = self._responses.get(number)
+            self._asking.add(number)
+            self._lock.notify_all()
+        response = None
         try:
             response = self.session.get(start, bounded, reuse)
         except Stalled as error:
             raise GivenUp(self._too_slow(), slow=True) from error
         except Unreachable as error:
             raise GivenUp(str(error), for_good=error.for_good) from error
-        try:
-            self._judge(number, start, response)
-        except BaseException:
-            response.close()
-            raise
+        finally:
+            with self._lock:
+                self._asking.discard(number)
+                self._responses.pop(number, None)
+                if self._stopped is not None or self._is_whole:
+                    if response is not None:
+                        response.close()
+                    raise Interrupted
+                if response is not None:
+                    self._responses[number] = response
         return response
 
     def _judge(self, number: int, start: int, response: Response) -> None:
@@ -453,7 +487,11 @@ class Download(Source):
         status, answer = response.status, response.answer
         if status == 416 and number == 0 and start > 0:
             # Asked for what comes after the last byte: the file is complete, or it is another one. The hash tells.
-            self._end_at(start)
+            with self._lock:
+                if not self._wanted.sha256 and self.size not in (None, start):
+                    self._start_over()
+                    raise GivenUp("the file has changed")
+                self._end_at(start)
             return
         if status not in (200, 206):
             again = status in _WORTH_ANOTHER_TRY or status >= 500
@@ -462,20 +500,20 @@ class Download(Source):
                 self.session.forget()
                 again = True
             raise GivenUp(f"the server answers {status}", for_good=not again)
-        if response.start != start and number != 0:
-            raise GivenUp("the server gives no parts of it", for_good=True)
+        if response.start not in (start, 0 if number == 0 else start):
+            raise GivenUp("the server gives other parts of it than it is asked for", for_good=number != 0)
         with self._lock:
             if self._is_another(answer):
                 if number != 0:
                     raise GivenUp("the server has another version of it", for_good=True)
                 self._start_over()
                 if response.start != 0:
-                    self._is_answered = False
                     raise GivenUp("the file has changed")
             elif response.start != start:
-                # It cannot go on in the middle.
-                self._start_over()
-            if start > 0:
+                # It cannot go on in the middle, and sends again what is there.
+                self._gives_parts = False
+                self._claims[0] = (0, -1)
+            elif start > 0:
                 self._gives_parts = True
             if not self._is_answered:
                 self._take_answer(answer)
@@ -494,11 +532,14 @@ class Download(Source):
         return not self._wanted.sha256 and answer.version != self.answer.version
 
     def _start_over(self) -> None:
+        """What an earlier run has left is of another file. Raises Changed where it was this run: some of it has been read."""
+        if self._is_answered:
+            raise Changed
         self._arrived.clear()
         os.ftruncate(self.file, 0)
+        self.size = None
         self.is_continued = False
         self._furthest = 0
-        self._claims = {number: claim for number, claim in self._claims.items() if number == 0}
         self._claims[0] = (0, -1)
 
     def _take_answer(self, answer: Answer) -> None:
@@ -514,6 +555,7 @@ class Download(Source):
         if self.size is None or self._gives_parts is False:
             return
         missing = self.size - self._arrived.count
+        self._patient_until = time.monotonic() + _PARTS_PATIENCE
         for number in range(1, 1 + self._slots.take_more(missing // LEAST_CLAIM - 1)):
             self._begin(number)
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from .archive import NoRoom, Progress, Unusable, Workers, format_of, holds_tar, tree_of, unpack
-from .download import Download, Files, GivenUp, Limits, Wanted, WrongSize
-from .identify import BEGINNING, Answer, Kind, identify, is_page, url_name
+from .dataset import fits
+from .download import Changed, Download, Files, GivenUp, Limits, Wanted, WrongSize
+from .identify import BEGINNING, RESERVED, Answer, Kind, identify, is_page, url_name
 from .kept import copy_file, copy_kept_archive
 from .place_set import put_into_place
 from .places import discard, is_file, remove
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 20
 # What fastai's list of checks has the MD5 of, in bytes.
 _HEAD = 1 << 20
+# Times that a file is downloaded from its beginning, where the server has another one meanwhile.
+_MOST_TIMES = 3
 
 
 class _Refused(Exception):
@@ -164,22 +167,27 @@ class Fetching:
             self._refuse(str(error))
         if proxy:
             refuse_unspoken(proxy, self.origin)
-        session = Session(url, self.proxies, self.wanted.speed_time)
         files = Files(self.state, self.wanted.sha256)
         if is_file(files.file):
             # Without a hash only: the server tells whether it is still of the file that it has.
             before, now = files.recall(url), None
             if before is not None and before.version:
-                now = _ask(session)
+                now = _ask(self._session())
             if before is not None and now is not None and (now.version, now.size) == (before.version, before.size):
                 self._take_file(files.file, before)
                 return
             remove(files.file, files.answer)
             files.remove_part()
-        try:
-            self._download(session)
-        except _BegunAnew:
-            self._download(session)
+        for _ in range(_MOST_TIMES):
+            try:
+                self._download(self._session())
+                return
+            except _BegunAnew:
+                pass
+        self._refuse("it has changed each time while it was downloaded")
+
+    def _session(self) -> Session:
+        return Session(self.url, self.proxies, self.wanted.speed_time)
 
     def _download(self, session: Session) -> None:
         wanted = self.wanted
@@ -198,7 +206,12 @@ class Fetching:
             self._take(download, download.wait_for_answer())
         except (Interrupted, WrongSize) as error:
             download.stop()
+            discard(self.staging)
             problem = download.problem or error
+            if isinstance(problem, Changed):
+                download.discard()
+                say(f"{self.origin} has changed while it was downloaded; downloading all of it again")
+                raise _BegunAnew from None
             if isinstance(problem, WrongSize):
                 download.discard()
                 self._refuse_size(problem.size)
@@ -221,15 +234,18 @@ class Fetching:
             if self.wanted.size is not None and source.size != self.wanted.size:
                 self._refuse_size(before.st_size)
             self._take(source, Answer())
-            after = os.stat(path)
-            if (after.st_ino, after.st_size, after.st_mtime_ns) != (before.st_ino, before.st_size, before.st_mtime_ns):
+            if self.kind.kind == "plain" or self.wanted.keep_archive:
+                self.file = Files(self.state, self.sha256).file
+                copy_file(path, self.file)
+            # As well while it was copied.
+            if _state_of(path) != _state(before):
                 discard(self.staging)
+                if self.file is not None:
+                    remove(self.file)
+                    self.file = None
                 self._refuse("it was changed while it was read")
         finally:
             source.close()
-        if self.kind.kind == "plain" or self.wanted.keep_archive:
-            self.file = Files(self.state, self.sha256).file
-            copy_file(path, self.file)
 
     def _take_file(self, path: str, answer: Answer) -> None:
         source = Source(path)
@@ -264,11 +280,13 @@ class Fetching:
         beginning = source.read(0, source.wait(BEGINNING))
         # Where it is a compressed tar, that shows a little later.
         source.wait(_BLOCK)
-        self.name = self.wanted.given_name or answer.name or url_name(self.url)
+        self.name = self._name(answer)
         found = format_of(source.path)
         self.kind = identify(self.name, found, lambda: holds_tar(source.path), self.wanted.folder)
         for line in self.kind.note:
             say(line)
+        if not fits(self.name) and (self.kind.kind == "plain" or self.wanted.keep_archive):
+            raise Failure(2, f"the last part of {self.origin} is too long for a name", "  give its entry of data one:  name: NAME")
         looks_like_page = is_page(self.name, answer.media_type, found, beginning)
         hasher = Hasher(source)
         progress = Progress()
@@ -294,6 +312,11 @@ class Fetching:
             self._set_aside(source, None)
         if isinstance(source, Download):
             self.file = source.finish()
+
+    def _name(self, answer: Answer) -> str:
+        """Its name, which may be the last part of a url; that of the first one is known to be a name."""
+        last = url_name(self.url)
+        return self.wanted.given_name or answer.name or (last if last and last not in RESERVED else url_name(self.wanted.urls[0]))
 
     def _is_known(self) -> bool:
         return bool(self.wanted.sha256 or self.wanted.head_md5)
@@ -359,6 +382,18 @@ class Fetching:
             say(f"  received sha256 {self.sha256}, {size}")
         self._say_record()
         raise _Refused
+
+
+def _state(found: os.stat_result) -> tuple[int, int, int]:
+    """What is another where a file was written to."""
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _state_of(path: str) -> tuple[int, int, int] | None:
+    try:
+        return _state(os.stat(path))
+    except OSError:
+        return None
 
 
 def show_lines_of(details: list[str]) -> None:

@@ -16,6 +16,7 @@ from .say import Failure, say, shown_path
 def main(command: str) -> int:
     """Runs the module of this name; whatever goes wrong is told in words."""
     try:
+        _open_standard_files()
         os.umask(0o022)
         # Files are named by bytes, whatever the locale says; what is printed is UTF-8.
         import_module(f"gpubox_data.{command}").run()
@@ -43,7 +44,18 @@ def main(command: str) -> int:
         return 1
     finally:
         try:
-            sys.stdout.flush()
+            # None where it was closed from the beginning.
+            if sys.stdout is not None:
+                sys.stdout.flush()
         except OSError:
             os._exit(1)
     return 0
+
+
+def _open_standard_files() -> None:
+    """The number of one that is closed would be that of the next file that is opened, and what is said would be written into it."""
+    for file in (0, 1, 2):
+        try:
+            os.fstat(file)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)

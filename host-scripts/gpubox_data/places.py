@@ -212,7 +212,9 @@ def own_folder(path: str, mode: int) -> None:
     except FileExistsError:
         pass
     except OSError as error:
-        raise Failure(1, f"cannot make {path}: {person()} may not write to {os.path.dirname(path)}") from error
+        is_denied = error.errno in (errno.EACCES, errno.EPERM)
+        why = f"{person()} may not write to {os.path.dirname(path)}" if is_denied else error.strerror
+        raise Failure(1, f"cannot make {path}: {why}") from error
     if is_strange(path, _owner(os.path.dirname(path))) or not os.path.isdir(path):
         refuse_intruder(path)
     try:

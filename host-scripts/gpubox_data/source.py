@@ -18,7 +18,8 @@ class Source:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        # Without waiting: nobody may ever write to a pipe.
+        self.file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         self.size: int | None = os.fstat(self.file).st_size
 
     def wait(self, end: int) -> int:

@@ -8,6 +8,7 @@ Where a proxy is asked for that Python does not speak (SOCKS, or one behind TLS)
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import http.client
 import os
@@ -18,6 +19,7 @@ import socket
 import ssl
 import subprocess
 import threading
+from collections.abc import Iterator
 from email.message import Message
 from http.cookiejar import CookieJar
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
@@ -154,9 +156,13 @@ def _range(status: int, headers: Message) -> tuple[int, int | None]:
 
 
 class _DirectResponse(Response):
-    def __init__(self, connection: http.client.HTTPConnection, way: str, response: http.client.HTTPResponse) -> None:
+    def __init__(
+        self, connection: http.client.HTTPConnection, sock: socket.socket | None, way: str, response: http.client.HTTPResponse
+    ) -> None:
         super().__init__(response.status, response.headers)
         self._connection = connection
+        # The connection forgets it where it serves this answer alone.
+        self._socket = sock
         self._way = way
         self._response = response
 
@@ -179,7 +185,7 @@ class _DirectResponse(Response):
         return self._connection
 
     def close(self) -> None:
-        _shut_down(self._connection.sock)
+        _shut_down(self._socket)
         self._response.close()
         self._connection.close()
 
@@ -216,19 +222,35 @@ class _CurlResponse(Response):
 # --- requests ---------------------------------------------------------------------------------------------------------
 
 
+# Of a url: what it may have, and what is encoded already.
+_AS_IT_IS = "!#$%&'()*+,/:;=?@[]~-._"
+
+
 def split(url: str) -> SplitResult:
     """A url as it is sent: what is not ASCII is encoded. Raises Unreachable where it is none."""
     try:
         given = urlsplit(url)
         if not given.netloc.isascii():
             given = given._replace(netloc=given.netloc.encode("idna").decode())
-        parts = urlsplit(quote(given.geturl(), safe="!#$%&'()*+,/:;=?@[]~-._"))
+        parts = urlsplit(quote(given.geturl(), safe=_AS_IT_IS))
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("no address")
         parts.port  # noqa: B018  Raises ValueError where it is none.
         return parts
     except ValueError as error:
         raise Unreachable(f"{url} is not an http or https url: {error}", for_good=True) from error
+
+
+def _led_to(url: str, location: str) -> str:
+    """Where a redirection leads, whose header http.client reads in ISO 8859-1: its bytes are sent as they came. Raises Unreachable."""
+    target = quote(location.encode("latin-1", "replace"), safe=_AS_IT_IS)
+    try:
+        target = urljoin(url, target)
+        if urlsplit(target).scheme in ("http", "https"):
+            return target
+    except ValueError:
+        pass
+    raise Unreachable(f"it leads to {target}, which is no http or https url", for_good=True)
 
 
 class Session:
@@ -242,6 +264,9 @@ class Session:
         self._timeout = timeout
         self._cookies = CookieJar()
         self._lock = threading.Lock()
+        # Connections whose answers have not begun.
+        self._asked: set[http.client.HTTPConnection] = set()
+        self._is_ended = False
 
     @property
     def was_led_on(self) -> bool:
@@ -251,6 +276,27 @@ class Session:
     def forget(self) -> None:
         """Goes the whole way again: where the redirection led may have been good for some minutes."""
         self._resolved = None
+
+    def end(self) -> None:
+        """Has those who wait for an answer get none, now and from now on."""
+        with self._lock:
+            self._is_ended = True
+            for connection in self._asked:
+                _shut_down(connection.sock)
+
+    @contextlib.contextmanager
+    def _waiting(self, connection: http.client.HTTPConnection, seconds: float) -> Iterator[None]:
+        """While an answer, or a connection, is waited for; so many seconds at most."""
+        with self._lock:
+            if self._is_ended:
+                raise ConnectionAbortedError
+            self._asked.add(connection)
+        try:
+            with _Deadline(connection, seconds):
+                yield
+        finally:
+            with self._lock:
+                self._asked.discard(connection)
 
     def get(self, start: int = 0, end: int | None = None, reuse: Response | None = None, method: str = "GET") -> Response:
         """
@@ -274,9 +320,7 @@ class Session:
                 self._resolved = url
                 return response
             response.close()
-            url = urljoin(url, target.strip())
-            if urlsplit(url).scheme not in ("http", "https"):
-                raise Unreachable(f"it leads to {url}, which is no http or https url", for_good=True)
+            url = _led_to(url, target.strip())
         raise Unreachable(f"more than {MOST_REDIRECTIONS} redirections", for_good=True)
 
     def _ask(
@@ -304,16 +348,18 @@ class Session:
         connection = reuse.connection(way) if isinstance(reuse, _DirectResponse) else None
         if connection is not None:
             try:
-                response = _answered(connection, method, target, headers)
-            except (http.client.HTTPException, OSError):
+                sock, response = self._answered(connection, method, target, headers)
+            except (http.client.HTTPException, OSError) as error:
+                if is_timeout(error):
+                    raise
                 # The server has closed it in the meantime.
                 connection = None
         if connection is None:
             connection = self._connect(parts, proxy)
-            response = _answered(connection, method, target, headers)
+            sock, response = self._answered(connection, method, target, headers)
         with self._lock:
             self._cookies.extract_cookies(response, request)
-        return response.status, response.headers, _DirectResponse(connection, way, response)
+        return response.status, response.headers, _DirectResponse(connection, sock, way, response)
 
     def _connect(self, parts: SplitResult, proxy: str) -> http.client.HTTPConnection:
         secure = parts.scheme == "https"
@@ -333,13 +379,31 @@ class Session:
             connection = http.client.HTTPConnection(host, port, timeout=CONNECT_TIMEOUT)
         if proxy and secure:
             connection.set_tunnel(*to, headers=login)
-        connection.connect()
+        with self._waiting(connection, CONNECT_TIMEOUT + self._timeout):
+            connection.connect()
         connection.sock.settimeout(self._timeout)
         return connection
+
+    def _answered(
+        self, connection: http.client.HTTPConnection, method: str, target: str, headers: dict[str, str]
+    ) -> tuple[socket.socket | None, http.client.HTTPResponse]:
+        """Makes a request, and gives the answer to it, with the socket that it comes by."""
+        sock = connection.sock
+        try:
+            with self._waiting(connection, self._timeout):
+                connection.putrequest(method, target, skip_host=True)
+                for name, value in headers.items():
+                    connection.putheader(name, value)
+                connection.endheaders()
+                return sock, connection.getresponse()
+        except BaseException:
+            connection.close()
+            raise
 
     def _by_curl(self, url: str, ranged: str, method: str) -> Response:
         # It reads the url from standard input: a process list shows arguments to everybody. Not its own configuration.
         options = ["-q", "-g", "-sSL", "-i", "--suppress-connect-headers", "--proto", "=http,https", "--proto-redir", "=http,https"]
+        options += ["--speed-limit", "1", "--speed-time", str(max(1, round(self._timeout)))]
         options += ["--connect-timeout", str(CONNECT_TIMEOUT), "--cookie", "", "-A", "gpubox", "--config", "-"]
         if ranged:
             options += ["-r", ranged.partition("=")[2]]
@@ -381,17 +445,26 @@ def _said_by_curl(process: subprocess.Popen[bytes]) -> str:
     return re.sub(r"^curl: (\(\d+\) )?", "", last)
 
 
-def _answered(connection: http.client.HTTPConnection, method: str, target: str, headers: dict[str, str]) -> http.client.HTTPResponse:
-    """Makes a request, and gives the answer to it."""
-    try:
-        connection.putrequest(method, target, skip_host=True)
-        for name, value in headers.items():
-            connection.putheader(name, value)
-        connection.endheaders()
-        return connection.getresponse()
-    except BaseException:
-        connection.close()
-        raise
+class _Deadline:
+    """So many seconds for all of a block: the timeout of a socket begins anew with each byte. Raises TimeoutError."""
+
+    def __init__(self, connection: http.client.HTTPConnection, seconds: float) -> None:
+        self._connection = connection
+        self._is_over = False
+        self._timer = threading.Timer(seconds, self._end)
+        self._timer.daemon = True
+
+    def _end(self) -> None:
+        self._is_over = True
+        _shut_down(self._connection.sock)
+
+    def __enter__(self) -> None:
+        self._timer.start()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._timer.cancel()
+        if self._is_over and kind is not None:
+            raise TimeoutError
 
 
 def _basic(parts: SplitResult) -> str:

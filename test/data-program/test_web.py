@@ -4,10 +4,11 @@ import http.server
 import socket
 import ssl
 import threading
+import time
 import unittest
 from typing import Callable
 
-from gpubox_data.web import Proxies, Response, Session, Unreachable, split, why
+from gpubox_data.web import Proxies, Response, Session, Stalled, Unreachable, split, why
 
 Answer = Callable[[http.server.BaseHTTPRequestHandler], None]
 
@@ -100,6 +101,40 @@ class SessionTest(unittest.TestCase):
         url = self.serve(lambda handler: self.send(handler, 302, Location="file:///etc/passwd"))
         with self.assertRaisesRegex(Unreachable, "no http or https url"):
             self.session(f"{url}/x").get()
+
+    def test_a_redirection_to_nowhere(self) -> None:
+        url = self.serve(lambda handler: self.send(handler, 302, Location="http://[bad/"))
+        with self.assertRaisesRegex(Unreachable, "no http or https url"):
+            self.session(f"{url}/x").get()
+
+    def test_a_redirection_is_followed_by_its_bytes(self) -> None:
+        seen = []
+
+        def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+            seen.append(handler.path)
+            # The header is written in ISO 8859-1.
+            self.send(handler, 302 if len(seen) == 1 else 200, Location="/zoë%20a".encode().decode("latin-1"))
+
+        self.whole(self.session(f"{self.serve(answer)}/x").get())
+        self.assertEqual(seen, ["/x", "/zo%C3%AB%20a"])
+
+    def test_headers_that_never_end(self) -> None:
+        for sent in (b"y", b"HTTP/1.1 100 Continue\r\n\r\n"):
+            with self.subTest(sent):
+
+                def answer(handler: http.server.BaseHTTPRequestHandler, sent: bytes = sent) -> None:
+                    handler.close_connection = True
+                    try:
+                        while True:
+                            handler.wfile.write(sent)
+                            time.sleep(0.05)
+                    except OSError:
+                        pass
+
+                began = time.monotonic()
+                with self.assertRaises(Stalled):
+                    Session(f"{self.serve(answer)}/x", Proxies({}), 1).get()
+                self.assertLess(time.monotonic() - began, 4)
 
     def test_a_login_in_the_address_goes_to_that_host_alone(self) -> None:
         seen = []
