@@ -87,6 +87,7 @@ class Files:
 
     def __init__(self, state: str, sha256: str) -> None:
         key = f"{state}/{sha256 or 'unseen'}"
+        self._has_hash = bool(sha256)
         self.part = f"{key}.part"
         self.have = f"{key}.have"
         self.answer = f"{key}.answer"
@@ -95,11 +96,14 @@ class Files:
         self.foreign = (f"{key}.parts", f"{key}.parts.aria2", f"{key}.log")
 
     def recall(self, url: str) -> Answer | None:
-        """What the server said to an earlier run of the file at this url."""
+        """
+        What the server said to an earlier run of the file at this url. Where no hash would show what a power cut has left of it: since
+        this machine was started.
+        """
         try:
             with open(self.answer, encoding="utf-8") as file:
                 said: dict[str, object] = json.load(file)
-            if said["url"] != _hash(url):
+            if said["url"] != _hash(url) or (not self._has_hash and said["boot"] != _boot()):
                 return None
             size = said["size"]
             known = size if isinstance(size, int) else None
@@ -108,7 +112,14 @@ class Files:
             return None
 
     def note(self, url: str, answer: Answer) -> None:
-        said = {"url": _hash(url), "size": answer.size, "version": answer.version, "type": answer.media_type, "name": answer.name}
+        said = {
+            "url": _hash(url),
+            "boot": _boot(),
+            "size": answer.size,
+            "version": answer.version,
+            "type": answer.media_type,
+            "name": answer.name,
+        }
         fresh = f"{self.answer}.new"
         try:
             with open(fresh, "w", encoding="utf-8") as file:
@@ -120,6 +131,15 @@ class Files:
 
     def remove_part(self) -> None:
         remove(self.part, self.have)
+
+
+def _boot() -> str:
+    """Which start of this machine this is; the same for all where it does not say."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
 
 
 def _hash(url: str) -> str:
@@ -652,6 +672,8 @@ class Download(Source):
         return self._origin.rpartition("/")[2]
 
     def _cannot_write(self, error: OSError) -> Failure:
+        # As long as it is open its room is not free.
+        os.ftruncate(self.file, 0)
         self._files.remove_part()
         try:
             self._arrived.clear()

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { zip } from "../support/archives.ts";
@@ -112,6 +112,14 @@ describe("dataset and what an earlier run left", () => {
     host.server.serve("/set.zip", changed, { etag: '"2"' });
     const run = await host.fetch({ folder: "changed" });
     expect(run.stderr).toContain(`sha256: ${sha256(changed)}`);
+    expect(host.server.bytesSent).toBeGreaterThanOrEqual(large.length);
+  });
+
+  it("believes nothing of before the machine was started, where no hash would tell", async () => {
+    await killHalfway({});
+    const answer = at(".gpubox", "set", "unseen.answer");
+    writeFileSync(answer, readFileSync(answer, "utf8").replace(/"boot": "[^"]+"/, '"boot": "another"'));
+    expect((await host.fetch({})).stderr).toContain("created");
     expect(host.server.bytesSent).toBeGreaterThanOrEqual(large.length);
   });
 
