@@ -35,10 +35,17 @@ export function scriptCommand(script: HostScript): string {
 
 const hostFile = (name: string) => readFileSync(new URL(`../host-scripts/${name}`, import.meta.url), "utf8");
 
+/** Texts of the commands of the data program, each of which is made of many files and wanted for every entry. */
+const programs = new Map<string, string>();
+
 /** Text of a script, with what it takes in from beside it (`. ./common.sh`) in place. */
 export function scriptText(script: string): string {
   const [, command] = /^gpubox_data\/(\w+)\.py$/.exec(script) ?? [];
-  if (command !== undefined) return dataProgram(command);
+  if (command !== undefined) {
+    const text = programs.get(command) ?? dataProgram(command);
+    programs.set(command, text);
+    return text;
+  }
   return hostFile(script).replace(/^\. \.\/(.+)$/gm, (_, name: string) => scriptText(name));
 }
 

@@ -12,14 +12,13 @@ file; KEY.file, once it is whole. KEY is the file's hash, or "unseen" where that
 from __future__ import annotations
 
 import errno
-import hashlib
 import http.client
-import json
 import os
 import threading
 import time
 
 from .arrived import Arrived, first_gap
+from .files import Files
 from .identify import Answer, kind_by_name
 from .places import free_bytes, remove
 from .say import Failure, megabytes, quoted, say, time_left
@@ -80,70 +79,6 @@ class GivenUp(Exception):
         super().__init__(text)
         self.for_good = for_good
         self.slow = slow
-
-
-class Files:
-    """The files of a download in a state folder."""
-
-    def __init__(self, state: str, sha256: str) -> None:
-        key = f"{state}/{sha256 or 'unseen'}"
-        self._has_hash = bool(sha256)
-        self.part = f"{key}.part"
-        self.have = f"{key}.have"
-        self.answer = f"{key}.answer"
-        self.file = f"{key}.file"
-        # Of an earlier version, which had other programs do it.
-        self.foreign = (f"{key}.parts", f"{key}.parts.aria2", f"{key}.log")
-
-    def recall(self, url: str) -> Answer | None:
-        """
-        What the server said to an earlier run of the file at this url. Where no hash would show what a power cut has left of it: since
-        this machine was started.
-        """
-        try:
-            with open(self.answer, encoding="utf-8") as file:
-                said: dict[str, object] = json.load(file)
-            if said["url"] != _hash(url) or (not self._has_hash and said["boot"] != _boot()):
-                return None
-            size = said["size"]
-            known = size if isinstance(size, int) else None
-            return Answer(known, str(said["version"]), str(said["type"]), str(said["name"]))
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
-    def note(self, url: str, answer: Answer) -> None:
-        said = {
-            "url": _hash(url),
-            "boot": _boot(),
-            "size": answer.size,
-            "version": answer.version,
-            "type": answer.media_type,
-            "name": answer.name,
-        }
-        fresh = f"{self.answer}.new"
-        try:
-            with open(fresh, "w", encoding="utf-8") as file:
-                json.dump(said, file)
-            os.replace(fresh, self.answer)
-        except OSError:
-            # On a disk that is full it is known for this run alone.
-            remove(fresh)
-
-    def remove_part(self) -> None:
-        remove(self.part, self.have)
-
-
-def _boot() -> str:
-    """Which start of this machine this is; the same for all where it does not say."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
-    except OSError:
-        return ""
-
-
-def _hash(url: str) -> str:
-    return hashlib.sha256(url.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 class Download(Source):
@@ -226,10 +161,12 @@ class Download(Source):
                 self._go_on_waiting()
             return True
 
-    @property
-    def was_announced(self) -> bool:
-        """Whether the server said how large the file is, before its end did."""
-        return self._was_announced
+    def announced_size(self) -> int | None:
+        if self._was_announced:
+            return self.answer.size
+        # Nothing else would show that an answer without a length has lost its end.
+        said = self.session.ask()
+        return said.size if said is not None else None
 
     def _go_on_waiting(self) -> None:
         if self._stopped is not None:

@@ -7,20 +7,17 @@ import os
 import stat
 import threading
 from typing import TYPE_CHECKING, NoReturn
-from urllib.parse import unquote_to_bytes, urlsplit
 
 from .archive import NoRoom, Progress, Unusable, Workers, format_of, holds_tar, tree_of, unpack
 from .dataset import fits
-from .download import Changed, Download, Files, GivenUp, Limits, Wanted, WrongSize
+from .files import Files
 from .identify import BEGINNING, RESERVED, Answer, Kind, identify, is_page, url_name
 from .kept import copy_file, copy_kept_archive
 from .place_set import put_into_place
 from .places import discard, is_file, remove
 from .say import Failure, Watch, megabytes, quoted, say
 from .seen import remember, say_record, shown_url
-from .slots import Slots
-from .source import Interrupted, Source
-from .web import Proxies, Session, Unreachable, refuse_unspoken, split
+from .source import Source
 
 if TYPE_CHECKING:
     from .dataset import Set
@@ -28,15 +25,13 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 20
 # What fastai's list of checks has the MD5 of, in bytes.
 _HEAD = 1 << 20
-# Times that a file is downloaded from its beginning, where the server has another one meanwhile.
-_MOST_TIMES = 3
 
 
-class _Refused(Exception):
+class Refused(Exception):
     """A url did not give the file; said already. The next one may."""
 
 
-class _BegunAnew(Exception):
+class BegunAnew(Exception):
     """What an earlier run had left was of another file, and is gone."""
 
 
@@ -102,7 +97,6 @@ class Fetching:
         self.place = wanted.place
         self.state = wanted.place.state
         self.staging = f"{self.state}/unpacked"
-        self.proxies = Proxies(dict(os.environ))
         # Of the file that was taken.
         self.url = wanted.urls[0]
         self.origin = shown_url(self.url)
@@ -123,7 +117,7 @@ class Fetching:
         try:
             if self.wanted.sha256 and self._take_what_is_there():
                 return
-        except _Refused:
+        except Refused:
             pass
         for url in self.wanted.urls:
             self.url = url
@@ -131,7 +125,7 @@ class Fetching:
             try:
                 self._take_from(url)
                 return
-            except _Refused:
+            except Refused:
                 continue
         sha256 = self.wanted.sha256
         name = quoted(self.wanted.given_name or self.name or url_name(self.url))
@@ -154,86 +148,34 @@ class Fetching:
             answer = Answer(name=kept)
             self.origin = f"{self.wanted.folder}.archive/{kept}"
             say(f"found {self.origin}")
-        self._take_file(files.file, answer)
+        self.take_file(files.file, answer)
         return True
 
     def _take_from(self, url: str) -> None:
         if url[:5].lower() == "file:":
+            from urllib.parse import unquote_to_bytes, urlsplit
+
             self._take_local(os.fsdecode(unquote_to_bytes(urlsplit(url).path)))
             return
-        try:
-            proxy = self.proxies.of(split(url))
-        except Unreachable as error:
-            self._refuse(str(error))
-        if proxy:
-            refuse_unspoken(proxy, self.origin)
-        files = Files(self.state, self.wanted.sha256)
-        if is_file(files.file):
-            # Without a hash only: the server tells whether it is still of the file that it has.
-            before, now = files.recall(url), None
-            if before is not None and before.version:
-                now = _ask(self._session())
-            if before is not None and now is not None and (now.version, now.size) == (before.version, before.size):
-                self._take_file(files.file, before)
-                return
-            remove(files.file, files.answer)
-            files.remove_part()
-        for _ in range(_MOST_TIMES):
-            try:
-                self._download(self._session())
-                return
-            except _BegunAnew:
-                pass
-        self._refuse("it has changed each time while it was downloaded")
+        # Loaded here: a file of this machine takes no connections.
+        from .fetch_web import take_from_web
 
-    def _session(self) -> Session:
-        return Session(self.url, self.proxies, self.wanted.speed_time)
-
-    def _download(self, session: Session) -> None:
-        wanted = self.wanted
-        download = Download(
-            session=session,
-            url=self.url,
-            origin=self.origin,
-            root=wanted.root,
-            state=self.state,
-            wanted=Wanted(wanted.sha256, wanted.size, wanted.given_name),
-            limits=Limits(wanted.retry_delay, wanted.speed_limit, wanted.speed_time),
-            slots=Slots(self.place.states, wanted.connections),
-        )
-        try:
-            download.start()
-            self._take(download, download.wait_for_answer())
-        except (Interrupted, WrongSize) as error:
-            download.stop()
-            discard(self.staging)
-            problem = download.problem or error
-            if isinstance(problem, Changed):
-                download.discard()
-                say(f"{self.origin} has changed while it was downloaded; downloading all of it again")
-                raise _BegunAnew from None
-            if isinstance(problem, WrongSize):
-                download.discard()
-                self._refuse_size(problem.size)
-            if isinstance(problem, GivenUp):
-                self._refuse(str(problem))
-            raise problem from None
-        finally:
-            download.close()
+        take_from_web(self)
 
     def _take_local(self, path: str) -> None:
         """A file of the person's, which is read where it is."""
         try:
             source = Source(path)
         except OSError as error:
-            self._refuse(error.strerror or str(error))
+            self.refuse(error.strerror or str(error))
         try:
             before = os.fstat(source.file)
             if not stat.S_ISREG(before.st_mode):
-                self._refuse("it is not a file")
+                self.refuse("it is not a file")
             if self.wanted.size is not None and source.size != self.wanted.size:
-                self._refuse_size(before.st_size)
-            self._take(source, Answer())
+                self.refuse_size(before.st_size)
+            self.take(source, Answer())
+            self.file = None
             if self.kind.kind == "plain" or self.wanted.keep_archive:
                 self.file = Files(self.state, self.sha256).file
                 copy_file(path, self.file)
@@ -243,26 +185,25 @@ class Fetching:
                 if self.file is not None:
                     remove(self.file)
                     self.file = None
-                self._refuse("it was changed while it was read")
+                self.refuse("it was changed while it was read")
         finally:
             source.close()
 
-    def _take_file(self, path: str, answer: Answer) -> None:
+    def take_file(self, path: str, answer: Answer) -> None:
         source = Source(path)
         try:
-            self._take(source, answer)
-            self.file = path
+            self.take(source, answer)
         finally:
             source.close()
 
-    def _refuse(self, why: str) -> NoReturn:
+    def refuse(self, why: str) -> NoReturn:
         say(f"cannot download {self.origin}: {why}")
-        raise _Refused
+        raise Refused
 
-    def _refuse_size(self, size: int) -> NoReturn:
+    def refuse_size(self, size: int) -> NoReturn:
         say(f"{self.origin} is not the file that was asked for: it has {size} bytes, not the {self.wanted.size} that are expected")
         self._say_record()
-        raise _Refused
+        raise Refused
 
     def _say_record(self) -> None:
         if self.wanted.is_recorded:
@@ -270,12 +211,12 @@ class Fetching:
 
     # --- what becomes of it -----------------------------------------------------------------------------------------
 
-    def _take(self, source: Source, answer: Answer) -> None:
+    def take(self, source: Source, answer: Answer) -> None:
         """
         Unpacks a file while its hash is computed, both as it arrives; all is well where both went well.
 
         A file that is not the one asked for is set aside: the person may want to look at it, and the next try starts afresh. Raises
-        _Refused, Failure where another url would not help, and what `source` raises.
+        Refused, Failure where another url would not help, and what `source` raises.
         """
         beginning = source.read(0, source.wait(BEGINNING))
         # Where it is a compressed tar, that shows a little later.
@@ -308,10 +249,9 @@ class Fetching:
             show_lines_of(problem.details)
             if self.wanted.sha256:
                 # Another url would not help: it has the same file.
-                raise Failure(1, f"  the file is kept:  {self._finish(source)}")
+                raise Failure(1, f"  the file is kept:  {source.finish()}")
             self._set_aside(source, None)
-        if isinstance(source, Download):
-            self.file = source.finish()
+        self.file = source.finish()
 
     def _name(self, answer: Answer) -> str:
         """Its name, which may be the last part of a url; that of the first one is known to be a name."""
@@ -330,11 +270,7 @@ class Fetching:
             return f"it has {self.size} bytes, not the {wanted.size} that are expected"
         if wanted.sha256:
             return ""
-        announced = answer.size
-        if isinstance(source, Download) and not source.was_announced:
-            # Nothing else would show that an answer without a length has lost its end.
-            said = _ask(source.session)
-            announced = said.size if said is not None else None
+        announced = source.announced_size() or answer.size
         if announced is not None and announced != self.size:
             return f"it has {self.size} bytes, not the {announced} that the server announced"
         if wanted.head_md5:
@@ -352,15 +288,11 @@ class Fetching:
                 tree = tree_of(self.staging, self.kind.kind)
             except NoRoom as error:
                 discard(self.staging)
-                kept = () if isinstance(source, Download) and not source.is_whole else (f"  the file is kept:  {self._finish(source)}",)
+                kept = (f"  the file is kept:  {source.finish()}",) if source.is_whole else ()
                 raise Failure(1, *error.lines(f"{self.wanted.root}/data", self.origin), *kept) from error
             self.tree, self.files = tree
         if self.wanted.files is not None and self.files != self.wanted.files:
             raise Unusable(f"has {self.files} files, not the {self.wanted.files} that are expected")
-
-    @staticmethod
-    def _finish(source: Source) -> str:
-        return source.finish() if isinstance(source, Download) else source.path
 
     def _set_aside(self, source: Source, doubt: str | None) -> NoReturn:
         """`doubt`: why it is not the file; None where that has been said."""
@@ -368,20 +300,20 @@ class Fetching:
         if doubt is not None:
             say(f"{self.origin} is not the file that was asked for{f': {doubt}' if doubt else ''}")
         size = megabytes(self.size)
-        if isinstance(source, Download) and source.is_continued:
+        if source.is_continued:
             source.discard()
             say("  it was brought by several runs, and may be made up of several files; downloading all of it again")
-            raise _BegunAnew
+            raise BegunAnew
         if self.wanted.sha256:
             say(f"  expected sha256 {self.wanted.sha256}")
         if source.path.startswith(f"{self.state}/"):
             rejected = f"{self.state}/rejected-{self.sha256[:8]}"
-            os.replace(self._finish(source), rejected)
+            os.replace(source.finish(), rejected)
             say(f"  received sha256 {self.sha256}, {size}, kept as {rejected}")
         else:
             say(f"  received sha256 {self.sha256}, {size}")
         self._say_record()
-        raise _Refused
+        raise Refused
 
 
 def _state(found: os.stat_result) -> tuple[int, int, int]:
@@ -407,26 +339,10 @@ def _say_size(files: int, count: int) -> None:
 
 def _how_far(source: Source, progress: Progress) -> str:
     files = f", {progress.files} of {progress.total_files} files unpacked" if progress.total_files else ""
-    if isinstance(source, Download) and not source.is_whole:
+    if not source.is_whole:
         return source.report() + files
     if progress.total_bytes and progress.files < progress.total_files:
         return f"unpacked {megabytes(progress.bytes)} of {megabytes(progress.total_bytes)}{files}"
     if progress.files and not progress.total_files:
         return f"unpacked {megabytes(progress.bytes)}, {progress.files} files so far"
     return f"checking the hash of {megabytes(source.size or 0)}"
-
-
-def _ask(session: Session) -> Answer | None:
-    """What the server says of the file without sending it; None where it says nothing."""
-    for method, end in (("HEAD", None), ("GET", 1)):
-        try:
-            response = session.get(0, end, method=method)
-        except Unreachable:
-            return None
-        response.close()
-        if response.status in (200, 206):
-            return response.answer
-        # A url that is signed for GET alone: asked for one byte.
-        if response.status not in (403, 405, 501):
-            return None
-    return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from typing import Callable
-from urllib.parse import unquote_to_bytes
 
 from .say import quoted
 
@@ -87,6 +86,8 @@ def _parameters(header: str) -> list[tuple[str, str]]:
 
 def _extended(value: str) -> str:
     """RFC 8187: the encoding, the language, the name."""
+    from urllib.parse import unquote_to_bytes
+
     charset, _, rest = value.partition("'")
     if charset.lower() not in ("utf-8", "iso-8859-1"):
         return ""

@@ -22,6 +22,14 @@ class Source:
         self.file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         self.size: int | None = os.fstat(self.file).st_size
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of it is there."""
+        return True
+
+    # Whether some of it is from an earlier run.
+    is_continued = False
+
     def wait(self, end: int) -> int:
         """
         Waits until all bytes before `end` are there, or as many as there will be, and gives how many are there from the front.
@@ -51,6 +59,21 @@ class Source:
             parts.append(part)
             start += len(part)
         return b"".join(parts)
+
+    def announced_size(self) -> int | None:
+        """Bytes that the server said it has; None where nobody said it."""
+        return None
+
+    def report(self) -> str:
+        """How far it is, as long as it is not whole."""
+        return ""
+
+    def finish(self) -> str:
+        """Gives the whole file a name to stay, and tells it."""
+        return self.path
+
+    def discard(self) -> None:
+        """Forgets what has arrived."""
 
     def close(self) -> None:
         os.close(self.file)

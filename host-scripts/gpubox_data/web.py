@@ -323,6 +323,21 @@ class Session:
             url = _led_to(url, target.strip())
         raise Unreachable(f"more than {MOST_REDIRECTIONS} redirections", for_good=True)
 
+    def ask(self) -> Answer | None:
+        """What the server says of the file without sending it; None where it says nothing."""
+        for method, end in (("HEAD", None), ("GET", 1)):
+            try:
+                response = self.get(0, end, method=method)
+            except Unreachable:
+                return None
+            response.close()
+            if response.status in (200, 206):
+                return response.answer
+            # A url that is signed for GET alone: asked for one byte.
+            if response.status not in (403, 405, 501):
+                return None
+        return None
+
     def _ask(
         self, parts: SplitResult, proxy: str, ranged: str, method: str, reuse: Response | None
     ) -> tuple[int, Message, _DirectResponse]:
