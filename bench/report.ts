@@ -1,6 +1,7 @@
 /** What a run found: as a table for the terminal, as JSON, and as a table for docs/performance.md. */
 import { availableParallelism, cpus, release, totalmem } from "node:os";
 import { execa } from "execa";
+import { findProgram } from "../test/support/host-script.ts";
 import { isMet, type Round, type Row, type Spread } from "./harness.ts";
 
 /** Where it ran. */
@@ -62,7 +63,11 @@ export async function inspectMachine(): Promise<Machine> {
     node: process.versions.node,
     pulumi: await first("pulumi", "version"),
     dockerd: await first("dockerd", "--version"),
-    python3: await first("python3", "--version"),
+    // The one that a script finds: see host-script.ts.
+    python3: await first(findProgram("python3") ?? "python3", "--version"),
+    aria2c: await first("aria2c", "--version"),
+    bsdtar: await first("bsdtar", "--version"),
+    curl: await first("curl", "--version"),
     wget: await first("wget", "--version"),
     unzip: await first("unzip", "-v"),
   };
@@ -147,7 +152,7 @@ export function formatTable({ rows, missing }: Pick<Results, "rows" | "missing">
 export function formatMarkdown(results: Results): string {
   const { machine, rows, missing, command, date, seconds, scale } = results;
   const versions = Object.entries(machine.versions).map(([name, version]) => `${name} ${version}`);
-  const line = (texts: string[]) => `| ${texts.join(" | ")} |`;
+  const line = (texts: string[]) => `| ${texts.map((text) => text.replaceAll("|", "\\|")).join(" | ")} |`;
   const noted = rows.flatMap((row) =>
     remarks(row) ? [`- ${row.measurement}, ${row.against}: ${remarks(row)}.`] : [],
   );
