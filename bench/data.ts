@@ -153,7 +153,7 @@ const DOWNLOADS: {
     what: "data, 20 MB/s a connection",
     packed: "zip",
     shared: false,
-    against: { "wget; unzip": 0.15, "aria2c; sha256sum; bsdtar": 0.7 },
+    against: { "wget; unzip": 0.15, "aria2c; sha256; bsdtar": 0.7 },
   },
   {
     measurement: 1,
@@ -187,7 +187,7 @@ async function download(bench: Bench, host: Host, wanted: ReadonlySet<number>): 
   // One connection: it makes no difference whether others would share its link. Several take theirs from a link of each.
   const byHand: Record<string, () => Promise<number>> = {
     "wget; unzip": over(false, () => host.byHand()),
-    "aria2c; sha256sum; bsdtar": over(false, () => host.bySpecialists()),
+    "aria2c; sha256; bsdtar": over(false, () => host.bySpecialists()),
     "curl | tar xz": over(false, () => host.byPipe()),
   };
   const needed = new Set(downloads.flatMap(({ against }) => Object.keys(against)));
