@@ -34,8 +34,8 @@ from __future__ import annotations
 import os
 
 from . import say as speech
-from .ours import MARKER
-from .parameters import absolute_root, checked_folder, flag, has_control_character, move_away, number, text
+from .ours import LEFT_OVER, MARKER
+from .parameters import absolute_root, checked_folder, fits, flag, has_control_character, move_away, number, text
 from .places import Place, discard, exists, is_file, is_folder, read_mark, remove
 from .say import Failure, quoted, result, say
 from .seen import is_hex, recall, shown_url
@@ -44,11 +44,6 @@ from .seen import is_hex, recall, shown_url
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
-
-# What a run that was stopped leaves; of these "unpacked.files" is removed last, and tells that there was one.
-LEFT_OVER = "unpacked.files"
-# In bytes.
-LONGEST_NAME = 255
 
 
 class Set:
@@ -146,11 +141,6 @@ class Set:
             lines.append(f"  if it is this data set already:  {adopt}")
         lines.append(f"  otherwise move it away and run again:  {move_away(path)}")
         raise Failure(3, *lines, "  or give this entry of data: another folder")
-
-
-def fits(name: str) -> bool:
-    """Whether a disk takes a name as long as this."""
-    return len(os.fsencode(name)) <= LONGEST_NAME
 
 
 FREE, THEIRS = "free", "theirs"

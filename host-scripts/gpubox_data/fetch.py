@@ -9,10 +9,10 @@ import threading
 from typing import TYPE_CHECKING, NoReturn
 
 from .archive import NoRoom, Progress, Unusable, Workers, format_of, holds_tar, tree_of, unpack
-from .dataset import fits
-from .files import Files
+from .files import BegunAnew, Files
 from .identify import BEGINNING, RESERVED, Answer, Kind, identify, is_page, url_name
 from .kept import copy_file, copy_kept_archive
+from .parameters import fits
 from .place_set import put_into_place
 from .places import discard, is_file, remove
 from .say import Failure, Watch, megabytes, quoted, say
@@ -29,10 +29,6 @@ _HEAD = 1 << 20
 
 class Refused(Exception):
     """A url did not give the file; said already. The next one may."""
-
-
-class BegunAnew(Exception):
-    """What an earlier run had left was of another file, and is gone."""
 
 
 def fetch(wanted: Set) -> tuple[str, str]:

@@ -6,8 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from .download import Changed, Download, GivenUp, Limits, Wanted, WrongSize
-from .fetch import BegunAnew
-from .files import Files
+from .files import BegunAnew, Files
 from .places import discard, is_file, remove
 from .say import say
 from .slots import Slots

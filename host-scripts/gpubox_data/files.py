@@ -10,6 +10,10 @@ from .identify import Answer
 from .places import remove
 
 
+class BegunAnew(Exception):
+    """What an earlier run had left was of another file, and is gone."""
+
+
 class Files:
     """The files of a download in a state folder."""
 

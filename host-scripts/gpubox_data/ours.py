@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 MARKER = ".gpubox.json"
 # What it is called while the data set is being removed, so that what is left of that after a kill is not taken for a data set.
 REMOVING = ".gpubox-removing.json"
+# Of what a run for a data set leaves that was stopped, this is removed last, and tells that there was one.
+LEFT_OVER = "unpacked.files"
 
 
 def is_ours(place: Place, path: str) -> bool:

@@ -6,7 +6,8 @@ import os
 
 from .say import Failure, quoted, shown_path
 
-__all__ = ["Failure", "absolute_root", "checked_folder", "flag", "has_control_character", "number", "person", "stays_below", "text"]
+# Of a file, in bytes.
+LONGEST_NAME = 255
 
 
 def text(name: str) -> str:
@@ -80,3 +81,8 @@ def checked_folder(root: str, kind: str) -> str:
 def move_away(path: str) -> str:
     """The command that moves something of the person's out of the way."""
     return f"mv {quoted(shown_path(path))} {quoted(shown_path(path) + '.mine')}"
+
+
+def fits(name: str) -> bool:
+    """Whether a disk takes a name as long as this."""
+    return len(os.fsencode(name)) <= LONGEST_NAME

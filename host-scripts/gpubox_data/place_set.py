@@ -6,9 +6,8 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from .dataset import LEFT_OVER
 from .kept import copy_file, keep_archive
-from .ours import MARKER
+from .ours import LEFT_OVER, MARKER
 from .places import flush, remove, take_place
 from .say import Watch
 from .seen import shown_url
