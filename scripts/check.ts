@@ -39,7 +39,7 @@ async function checkAll(context: Context, args: Args, development: Program): Pro
     biome: tool("biome", "check", "."),
     types: tool("tsc", "--noEmit"),
     shellcheck: await shellcheck(context),
-    ...pythonChecks(context),
+    ...(await pythonChecks(context)),
     schema: () => verdict(() => writeSchema(context, true)),
     docs: () => verdict(async () => writeDocs(context, development, true)),
   };
@@ -92,19 +92,23 @@ async function shellcheck(context: Context): Promise<Check> {
   const scripts = shellScripts(root);
   if (scripts.length === 0) return async () => ({ ok: true, output: "" });
   const there = () => findSystemProgram("shellcheck", env.PATH) !== undefined;
-  if (!there()) {
-    const machine = await inspectMachine(context);
-    if (machine.root && canInstall(machine)) await installPackages(context, machine, ["shellcheck"]);
-  }
+  if (!there()) await installWhereItCanBe(context, "shellcheck");
   if (there()) return run(context, "shellcheck", ["--external-sources", ...scripts]);
   const missing = "shellcheck is not installed: run `sudo apt-get install shellcheck` (or your system's own)";
   if (!env.CI) say(`${missing}; shell scripts are not checked`);
   return async () => ({ ok: !env.CI, output: missing });
 }
 
+async function installWhereItCanBe(context: Context, ...packages: string[]): Promise<void> {
+  const machine = await inspectMachine(context);
+  if (machine.root && canInstall(machine)) await installPackages(context, machine, packages);
+}
+
 /** The data program's Python, by what `pyproject.toml` says of it. The tools come from PyPI: asked for in CI, left out where they cannot be had. */
-function pythonChecks(context: Context): Record<string, Check> {
+async function pythonChecks(context: Context): Promise<Record<string, Check>> {
   const { env, root } = context;
+  const pip = await capture("python3", ["-m", "pip", "--version"], { env });
+  if (pip.code !== 0) await installWhereItCanBe(context, "python3", "python3-pip");
   const list = readFileSync(join(root, "scripts", "python-checks.txt"), "utf8");
   const installed = pythonPackages("python-checks", list, context);
   // Each check that wants it is told.
