@@ -16,7 +16,6 @@ class Arrived:
     """
 
     def __init__(self, path: str) -> None:
-        self._path = path
         self._starts: list[int] = []
         self._ends: list[int] = []
         # Bytes in all.
@@ -31,13 +30,9 @@ class Arrived:
         ranges = _ranges(text, limit) if text is not None else [(0, limit)]
         os.ftruncate(arrived._journal, 0)
         for start, end in ranges:
-            arrived._merge(start, end)
+            arrived.add(start, end)
         arrived._note(arrived.all())
         return arrived
-
-    def add(self, start: int, end: int) -> None:
-        """Bytes that have been written to the file."""
-        self._merge(start, end)
 
     def note(self, start: int, end: int) -> None:
         """Writes a range down; called when some of it has come together."""
@@ -55,7 +50,8 @@ class Arrived:
         self.count = 0
         os.ftruncate(self._journal, 0)
 
-    def _merge(self, start: int, end: int) -> None:
+    def add(self, start: int, end: int) -> None:
+        """Bytes that have been written to the file."""
         first = bisect.bisect_left(self._ends, start)
         last = bisect.bisect_right(self._starts, end)
         if first < last:

@@ -34,11 +34,11 @@ from __future__ import annotations
 import os
 
 from . import say as speech
-from .ours import LEFT_OVER, MARKER
+from .ours import LEFT_OVER, MARKER, RESERVED
 from .parameters import absolute_root, checked_folder, fits, flag, has_control_character, move_away, number, text
 from .places import Place, discard, exists, is_file, is_folder, read_mark, remove
 from .say import Failure, quoted, result, say
-from .seen import is_hex, recall, shown_url
+from .seen import is_hex, recall, shown_url, url_name
 
 # Loading these takes as long as all that a run does which has nothing to do.
 TYPE_CHECKING = False
@@ -78,9 +78,9 @@ class Set:
         if self.keep_archive and not fits(f"{self.place.name}.archive"):
             raise Failure(2, f"folder: '{self.place.name}.archive', where its archive is to be kept, is too long for a name")
         self.given_name = text("NAME")
-        if self.given_name in (".", "..", MARKER) or "/" in self.given_name or not fits(self.given_name):
+        if self.given_name in RESERVED or "/" in self.given_name or not fits(self.given_name):
             raise Failure(2, f"name: '{self.given_name}' is not the name of a file")
-        if not self.given_name and shown_url(self.urls[0]).rpartition("/")[2] in ("", ".", "..", MARKER):
+        if not self.given_name and url_name(self.urls[0]) in ("", *RESERVED):
             raise Failure(
                 2,
                 f"url: {shown_url(self.urls[0])} does not end in the name of a file",

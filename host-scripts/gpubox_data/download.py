@@ -22,6 +22,7 @@ from .files import Files
 from .identify import Answer, kind_by_name
 from .places import free_bytes, remove
 from .say import Failure, megabytes, quoted, say, time_left
+from .seen import url_name
 from .slots import MOST_OF_ONE, Slots
 from .source import Interrupted, Source
 from .web import Response, Session, Stalled, Unreachable, is_timeout, why
@@ -599,14 +600,11 @@ class Download(Source):
             return
         missing = self.size - self._arrived.count
         needed, what = missing, "the download needs {}"
-        if kind_by_name(self._wanted.name or self.answer.name or self._url_name()) in ("zip", "tar"):
+        if kind_by_name(self._wanted.name or self.answer.name or url_name(self._url)) in ("zip", "tar"):
             needed, what = missing + self.size, "the download needs {}, at least half of it to unpack,"
         shortage = shortage_of(needed, what.format(megabytes(needed)), self._root, self._state, self._origin)
         if shortage:
             raise Failure(1, *shortage)
-
-    def _url_name(self) -> str:
-        return self._origin.rpartition("/")[2]
 
     def _cannot_write(self, error: OSError) -> Failure:
         # As long as it is open its room is not free.

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, NoReturn
 
 from .archive import NoRoom, Progress, Unusable, Workers, format_of, holds_tar, tree_of, unpack
 from .files import BegunAnew, Files
-from .identify import BEGINNING, RESERVED, Answer, Kind, identify, is_page, url_name
+from .identify import BEGINNING, Answer, Kind, identify, is_page
 from .kept import copy_file, copy_kept_archive
+from .ours import RESERVED
 from .parameters import fits
 from .place_set import put_into_place
 from .places import discard, is_file, remove
 from .say import Failure, Watch, megabytes, quoted, say
-from .seen import remember, say_record, shown_url
+from .seen import remember, say_record, shown_url, url_name
 from .source import Source
 
 if TYPE_CHECKING:

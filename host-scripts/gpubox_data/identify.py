@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Callable
 
+from .ours import RESERVED
 from .say import quoted
 
 # The endings of what is unpacked.
@@ -40,16 +41,10 @@ PACKED_INSIDE = tuple(
     )
 )
 COMPRESSED_ENDINGS = {"gzip": ".gz", "bzip2": ".bz2", "xz": ".xz", "zstd": ".zst"}
-RESERVED = (".", "..", ".gpubox.json")
 # As much of a file as tells what it is, in bytes.
 BEGINNING = 1 << 16
 
 # --- names ------------------------------------------------------------------------------------------------------------
-
-
-def url_name(url: str) -> str:
-    """The last part of a url's path."""
-    return re.split(r"[?#]", url, maxsplit=1)[0].rpartition("/")[2]
 
 
 def disposition_name(header: str) -> str:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 # Says of a data set which one it is.
 MARKER = ".gpubox.json"
+# Names that no file of a data set may have.
+RESERVED = (".", "..", MARKER)
 # What it is called while the data set is being removed, so that what is left of that after a kill is not taken for a data set.
 REMOVING = ".gpubox-removing.json"
 # Of what a run for a data set leaves that was stopped, this is removed last, and tells that there was one.

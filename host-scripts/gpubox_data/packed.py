@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 
 from .archive import format_of, holds_tar
 from .identify import kept_note
@@ -22,8 +23,6 @@ def say_what_is_kept(folder: str, name: str) -> None:
         return
     with os.fdopen(opened[0], "rb") as file:
         beginning = file.read(_BEGINNING)
-    import tempfile
-
     with tempfile.NamedTemporaryFile() as copy:
         copy.write(beginning)
         copy.flush()

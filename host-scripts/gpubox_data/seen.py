@@ -20,6 +20,11 @@ def shown_url(url: str) -> str:
     return url
 
 
+def url_name(url: str) -> str:
+    """The last part of a url's path."""
+    return shown_url(url).rpartition("/")[2]
+
+
 def identity(url: str) -> str:
     """A url as the record has it: with the hash of its query, which tells files apart and may hold a signature."""
     if "?" in url:

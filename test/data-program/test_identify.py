@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import unittest
 
-from gpubox_data.identify import disposition_name, identify, is_page, kind_by_name, url_name
+from gpubox_data.identify import disposition_name, identify, is_page, kind_by_name
+from gpubox_data.seen import url_name
 
 
 class Names(unittest.TestCase):
